@@ -1,0 +1,35 @@
+"""The extensions. All else is in pyproject.toml.
+
+An extension that cannot be built never fails the install: the pure twin serves in its place, and the reason can be
+read with `python -c "from llmspell import _speedups; print(_speedups.choice('sse'))"`.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+HERE = Path(__file__).parent
+SPEEDUPS = "src/llmspell/_speedups"
+
+
+def extensions() -> list[Extension]:
+    if os.environ.get("LLMSPELL_NO_EXTENSIONS"):
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    modules = [
+        Extension(
+            f"llmspell._speedups.{source.stem}",
+            [source.relative_to(HERE).as_posix()],
+            extra_compile_args=[] if os.name == "nt" else ["-O2"],
+            optional=True,
+        )
+        for source in sorted((HERE / SPEEDUPS).glob("*_c.pyx"))
+    ]
+    return cythonize(modules, compiler_directives={"language_level": 3, "annotation_typing": False})
+
+
+setup(ext_modules=extensions())

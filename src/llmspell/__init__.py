@@ -1,0 +1,62 @@
+"""llmspell: a runtime for Lua scripts that drive language models.
+
+The public names are loaded on first use, so that importing llmspell costs nothing.
+"""
+
+from __future__ import annotations
+
+from llmspell._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from llmspell.agents.agent import Agent as Agent
+    from llmspell.bridge.runtime import ScriptResult as ScriptResult
+    from llmspell.bridge.runtime import ScriptRuntime as ScriptRuntime
+    from llmspell.errors import LLMSpellError as LLMSpellError
+    from llmspell.types.agent import AgentOutput as AgentOutput
+    from llmspell.types.messages import Message as Message
+    from llmspell.types.streaming import AgentChunk as AgentChunk
+    from llmspell.types.streaming import AgentStream as AgentStream
+    from llmspell.types.usage import Usage as Usage
+
+_HOME = {
+    "Agent": "agents.agent",
+    "AgentChunk": "types.streaming",
+    "AgentOutput": "types.agent",
+    "AgentStream": "types.streaming",
+    "LLMSpellError": "errors",
+    "Message": "types.messages",
+    "ScriptResult": "bridge.runtime",
+    "ScriptRuntime": "bridge.runtime",
+    "Usage": "types.usage",
+}
+
+__all__ = [
+    "Agent",
+    "AgentChunk",
+    "AgentOutput",
+    "AgentStream",
+    "LLMSpellError",
+    "Message",
+    "ScriptResult",
+    "ScriptRuntime",
+    "Usage",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"llmspell.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,60 @@
+"""What goes into an agent and what comes out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from llmspell.types.messages import Message, ToolCall
+from llmspell.types.usage import Usage
+
+__all__ = ["AgentOutput", "Parameters"]
+
+
+class Parameters(NamedTuple):
+    """How a model is to write. None: the service's own default.
+
+    temperature, top_p: numbers as the service takes them. max_tokens: of the answer. stop: texts that end it.
+    seed: for services that can repeat an answer. reasoning: "low", "medium", "high", or what the model knows.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    reasoning: str | None = None
+
+    def over(self, base: Parameters) -> Parameters:
+        """These where they are given, *base*'s elsewhere."""
+        return Parameters._make(low if high is None else high for high, low in zip(self, base, strict=True))
+
+
+class AgentOutput(NamedTuple):
+    """A whole answer.
+
+    finish_reason: stop, length, tool_calls, content_filter, pause, error, or the service's own word.
+    metadata: model (as the service named it), provider, latency_ms, and what else the service told
+        (request_id, id, created …).
+    """
+
+    text: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    finish_reason: str = "stop"
+    metadata: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a script and `--output json` see them."""
+        return {
+            "text": self.text,
+            "reasoning": self.reasoning,
+            "tool_calls": [call.to_dict() for call in self.tool_calls],
+            "usage": self.usage.to_dict(),
+            "finish_reason": self.finish_reason,
+            "metadata": dict(self.metadata),
+        }
+
+    def to_message(self) -> Message:
+        """The assistant's turn, for the next request."""
+        return Message("assistant", self.text, self.tool_calls)

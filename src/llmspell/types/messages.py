@@ -1,0 +1,42 @@
+"""What is said to a model: messages in order."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["ROLES", "Message", "ToolCall"]
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+class ToolCall(NamedTuple):
+    """A call that a model asked for.
+
+    arguments: the parsed object; None where the model's text did not parse (cut by a token limit, or malformed).
+    raw: the text of the arguments as it came.
+    result: what the tool gave, where it was run.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | None
+    raw: str = ""
+    result: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `raw` only where the arguments did not parse."""
+        told: dict[str, Any] = {"id": self.id, "name": self.name, "arguments": self.arguments}
+        if self.arguments is None:
+            told["raw"] = self.raw
+        if self.result is not None:
+            told["result"] = self.result
+        return told
+
+
+class Message(NamedTuple):
+    """One turn. role: one of ROLES; content: its text; tool_calls and tool_call_id as turns with tools need them."""
+
+    role: str
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None

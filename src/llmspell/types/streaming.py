@@ -1,0 +1,248 @@
+"""A streamed answer: chunks, and the stream that gives them.
+
+Chunks and contents are named tuples: immutable, slotted, and the cheapest thing that Python makes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from llmspell.errors import LLMSpellError
+from llmspell.types.agent import AgentOutput
+from llmspell.types.messages import ToolCall
+from llmspell.types.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from types import TracebackType
+
+__all__ = [
+    "AgentChunk",
+    "AgentStream",
+    "ChunkContent",
+    "Collector",
+    "Control",
+    "Reasoning",
+    "Text",
+    "ToolCallComplete",
+    "ToolCallProgress",
+]
+
+
+class Text(NamedTuple):
+    """A piece of the answer. Pieces add up; nothing is trimmed."""
+
+    text: str
+
+    @property
+    def type(self) -> str:
+        return "text"
+
+
+class Reasoning(NamedTuple):
+    """A piece of the model's reasoning, which is not part of the answer."""
+
+    text: str
+
+    @property
+    def type(self) -> str:
+        return "reasoning"
+
+
+class ToolCallProgress(NamedTuple):
+    """A piece of a tool call's arguments; the pieces of one `tool_id` add up to JSON text."""
+
+    tool_id: str
+    name: str
+    partial_args: str
+
+    @property
+    def type(self) -> str:
+        return "tool_call_progress"
+
+
+class ToolCallComplete(NamedTuple):
+    """A tool call, whole. arguments is None where the text (in `raw`) did not parse; result only where it was run."""
+
+    tool_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    result: Any = None
+    raw: str = ""
+
+    @property
+    def type(self) -> str:
+        return "tool_call_complete"
+
+
+class Control(NamedTuple):
+    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), or cancelled."""
+
+    message: str
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+    @property
+    def type(self) -> str:
+        return "control"
+
+
+ChunkContent: TypeAlias = Text | Reasoning | ToolCallProgress | ToolCallComplete | Control
+
+
+class AgentChunk(NamedTuple):
+    """One piece of a streamed answer.
+
+    chunk_index: from 0, without gaps. timestamp: seconds since the epoch, when its bytes were read.
+    metadata: of the stream (model, provider, …), shared by its chunks: read it, do not write to it.
+    """
+
+    stream_id: str
+    chunk_index: int
+    content: ChunkContent
+    metadata: dict[str, Any]
+    timestamp: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--output jsonl` writes them."""
+        content: dict[str, Any] = {"type": self.content.type}
+        for name, value in zip(self.content._fields, self.content, strict=True):
+            if value is None or (name == "raw" and value == ""):
+                continue
+            content[name] = value.to_dict() if isinstance(value, Usage) else value
+        return {
+            "stream_id": self.stream_id,
+            "chunk_index": self.chunk_index,
+            "content": content,
+            "metadata": self.metadata,
+            "timestamp": self.timestamp,
+        }
+
+
+class Collector:
+    """Adds up chunks to an AgentOutput. The one place that knows how pieces become a whole."""
+
+    __slots__ = ("_calls", "_reasoning", "_text", "finish_reason", "metadata", "usage")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[ToolCall] = []
+        self.finish_reason: str | None = None
+        self.usage = Usage()
+        self.metadata: dict[str, Any] = {}
+
+    def add(self, chunk: AgentChunk) -> None:
+        """Takes in the next chunk."""
+        content = chunk.content
+        kind = type(content)
+        if kind is Text:
+            self._text.append(content[0])
+        elif kind is Reasoning:
+            self._reasoning.append(content[0])
+        elif isinstance(content, ToolCallComplete):
+            self._calls.append(ToolCall(content.tool_id, content.name, content.arguments, content.raw, content.result))
+        elif isinstance(content, Control):
+            self.metadata = chunk.metadata
+            if content.finish_reason is not None:
+                self.finish_reason = content.finish_reason
+            if content.usage is not None:
+                self.usage = self.usage.merged(content.usage)
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        return self._text[0] if self._text else ""
+
+    def output(self) -> AgentOutput:
+        """The whole, as far as it has come."""
+        return AgentOutput(
+            text=self.text,
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(self._calls),
+            usage=self.usage,
+            finish_reason=self.finish_reason or "stop",
+            metadata=self.metadata,
+        )
+
+
+class AgentStream:
+    """A streamed answer: an async iterator of AgentChunk with a known end.
+
+    The last chunk is a Control "stream_end" with finish reason and usage; an answer that fails raises after every
+    chunk that came before, and the error's `partial` is the text so far. Reading is on demand: what is not asked
+    for stays in the socket. Closing (`aclose`, leaving `async with`, or cancelling the task that reads) closes the
+    connection; a stream that is merely dropped is closed by the event loop some time later, so close it.
+
+    Not to be made by users: agents and providers give it. Belongs to one task at a time.
+    """
+
+    __slots__ = ("_batches", "_done", "_ready", "collector", "stream_id")
+
+    def __init__(self, stream_id: str, batches: AsyncGenerator[list[AgentChunk], None]) -> None:
+        self.stream_id = stream_id
+        self.collector = Collector()
+        self._batches = batches
+        self._ready: list[AgentChunk] = []  # reversed: the next is last
+        self._done = False
+
+    def __aiter__(self) -> AgentStream:
+        return self
+
+    async def __anext__(self) -> AgentChunk:
+        while not self._ready:
+            batch = await self.next_batch()
+            if batch is None:
+                raise StopAsyncIteration
+            self._ready = batch[::-1]
+        return self._ready.pop()
+
+    async def next_batch(self) -> list[AgentChunk] | None:
+        """All chunks that are ready, at least one; None at the end. Raises as iteration does.
+
+        Cancelled, it closes the connection; what was not delivered is lost.
+        """
+        if self._ready:
+            batch = self._ready[::-1]
+            self._ready = []
+            return batch
+        if self._done:
+            return None
+        try:
+            batch = await anext(self._batches)
+        except StopAsyncIteration:
+            self._done = True
+            return None
+        except LLMSpellError as error:
+            self._done = True
+            error.context.setdefault("partial", self.collector.text)
+            raise
+        except BaseException:
+            self._done = True
+            raise
+        add = self.collector.add
+        for chunk in batch:
+            add(chunk)
+        return batch
+
+    async def collect(self) -> AgentOutput:
+        """Reads to the end and gives the whole answer, what was read before included."""
+        while await self.next_batch() is not None:
+            pass
+        return self.collector.output()
+
+    async def aclose(self) -> None:
+        """Closes the connection. Safe to call twice, and after the end."""
+        self._done = True
+        self._ready = []
+        await self._batches.aclose()
+
+    async def __aenter__(self) -> AgentStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

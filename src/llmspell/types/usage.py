@@ -1,0 +1,44 @@
+"""How many tokens a call read and wrote."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Usage"]
+
+
+class Usage(NamedTuple):
+    """Tokens of one call. None is unknown, which is not 0.
+
+    input_tokens: all that was read, cached included.
+    output_tokens: all that was written, reasoning included.
+    cached_tokens: the part of the input that came from a cache.
+    reasoning_tokens: the part of the output that is reasoning.
+    total_tokens: as the service said, else the sum of input and output where both are known.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+    def merged(self, later: Usage) -> Usage:
+        """This with *later*'s known fields over it: services repeat and complete usage, they do not add."""
+        return Usage(*(old if new is None else new for old, new in zip(self, later, strict=True)))
+
+    def plus(self, other: Usage) -> Usage:
+        """The sum of two calls, field by field; unknown and known makes known."""
+        return Usage._make(
+            (a or 0) + (b or 0) if a is not None or b is not None else None for a, b in zip(self, other, strict=True)
+        )
+
+    def with_total(self) -> Usage:
+        """This, its total filled in where input and output are known and the service gave none."""
+        if self.total_tokens is None and self.input_tokens is not None and self.output_tokens is not None:
+            return self._replace(total_tokens=self.input_tokens + self.output_tokens)
+        return self
+
+    def to_dict(self) -> dict[str, int]:
+        """The known fields."""
+        return {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
