@@ -1,0 +1,283 @@
+"""What can be configured: one table of keys, read by the loader, `config show`, `config init` and the documentation.
+
+A key's path is dotted, `NAME` standing for a provider's name. Values that pass `Key.check` are in the unit that the
+key's documentation names: seconds as float, sizes as bytes. Source: DESIGN.md, "Configuration". Imports nothing:
+it is read at every start.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "BUILT_IN",
+    "KEYS",
+    "OWN_VARIABLES",
+    "PREFIX",
+    "PROJECT_KEYS",
+    "PROJECT_LIMITS",
+    "PROVIDER_TYPES",
+    "TIMEOUTS",
+    "VENDOR_VARIABLES",
+    "Key",
+    "is_provider_name",
+    "lookup",
+    "size",
+]
+
+#: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
+PROVIDER_TYPES = ("openai", "local")
+TIMEOUTS = ("connect", "first_token", "idle", "total")
+
+#: What a variable of llmspell's begins with; `__` stands for the dots of a path.
+PREFIX = "LLMSPELL_"
+#: Variables of llmspell's own that are no keys.
+OWN_VARIABLES = ("LLMSPELL_NO_EXTENSIONS", "LLMSPELL_CACHE_DIR", "LLMSPELL_WIRE", "LLMSPELL_TEST_WEIGHTS")
+#: The vendors' own variables. Keys of accounts are not among them: `api_key_env` names theirs, the provider reads it.
+VENDOR_VARIABLES = {"OPENAI_BASE_URL": "providers.openai.base_url"}
+
+#: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests
+#: go and what is sent with them (base_url, headers, api_key_env), and what is read from disk or fetched.
+PROJECT_LIMITS = ("runtime.timeout", "runtime.max_memory", "runtime.max_output", "runtime.max_concurrency")
+PROJECT_KEYS = ("providers.default", "providers.NAME.model", *(f"providers.NAME.timeout.{part}" for part in TIMEOUTS))
+
+# One year and 1 TiB. What is larger is a slip, and would overflow timers further down.
+_MOST_SECONDS = 31_536_000
+_MOST_BYTES = 1 << 40
+_MOST_TEXT = 4096
+_UNITS = {"": 0, "b": 0, "k": 10, "kb": 10, "kib": 10, "m": 20, "mb": 20, "mib": 20, "g": 30, "gb": 30, "gib": 30}
+_TOML_NAMES = {"str": "a string", "bool": "a boolean", "int": "a whole number", "float": "a number"}
+_TOML_NAMES |= {"dict": "a table", "list": "an array"}
+
+
+def size(value: object) -> int:
+    """Bytes, from a whole number of them or a text such as "256MB"; K, M and G are powers of 1024. 0 is none.
+
+    Raises ValueError, which says what was expected.
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        number = text.rstrip("bgikm")
+        shift = _UNITS.get(text[len(number) :])
+        digits = number.strip()
+        # float() alone would take "nan", "1e3", "1_0" and digits of any script.
+        if shift is None or not digits.isascii() or not digits.replace(".", "", 1).isdigit() or len(digits) > 20:
+            raise ValueError('expected a size such as "256MB"')
+        count = int(float(digits) * (1 << shift))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        count = value
+    else:
+        raise ValueError(f'expected a size such as "256MB", got {_named(value)}')
+    if not 0 <= count <= _MOST_BYTES:
+        raise ValueError("expected a size from 0 (none) to 1024GB")
+    return count
+
+
+def _named(value: object) -> str:
+    return _TOML_NAMES.get(type(value).__name__, "a date or time")
+
+
+class Key:
+    """One setting.
+
+    path: dotted. kind: what its value is, a word of `_CHECKS`. default: as `check` gives it; None is unset.
+    doc: one line. choices: of a word. bounds: of a count, both included. types: the types of provider that read it,
+    empty for all.
+    """
+
+    __slots__ = ("bounds", "choices", "default", "doc", "kind", "path", "types")
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        default: object,
+        doc: str,
+        *,
+        choices: tuple[str, ...] = (),
+        bounds: tuple[int, int] = (1, 1),
+        types: tuple[str, ...] = (),
+    ) -> None:
+        self.path = path
+        self.kind = kind
+        self.default = default
+        self.doc = doc
+        self.choices = choices
+        self.bounds = bounds
+        self.types = types
+
+    def check(self, value: object) -> Any:
+        """*value* in the key's unit. Raises ValueError: what was expected, and never the value, which may be secret."""
+        return _CHECKS[self.kind](self, value)
+
+    def parse(self, text: str) -> Any:
+        """The same from text, as variables and flags give it."""
+        value: object = text
+        if self.kind in ("seconds", "count"):
+            value = _number(text)
+        elif self.kind == "size" and text.strip().isdecimal():
+            value = int(text) if len(text) <= 20 else text
+        elif self.kind == "headers":
+            value = _inline_table(text)
+        return self.check(value)
+
+
+def _number(text: str) -> object:
+    text = text.strip()
+    if len(text) <= 32 and text.isascii() and "_" not in text:
+        for read in (int, float):
+            try:
+                return read(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _inline_table(text: str) -> object:
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}").get("value")
+    except (ValueError, RecursionError):
+        return text
+
+
+def _seconds(key: Key, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"expected a number of seconds, got {_named(value)}")
+    if not 0 <= value <= _MOST_SECONDS:  # not a number is not in it either
+        raise ValueError("expected seconds from 0 (none) to one year")
+    return float(value)
+
+
+def _count(key: Key, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected a whole number, got {_named(value)}")
+    low, high = key.bounds
+    if not low <= value <= high:
+        raise ValueError(f"expected a whole number from {low} to {high}")
+    return value
+
+
+def _size(key: Key, value: object) -> int:
+    return size(value)
+
+
+def _text(key: Key, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {_named(value)}")
+    if not value or len(value) > _MOST_TEXT or not value.isprintable():
+        raise ValueError(f"expected a printable string of 1 to {_MOST_TEXT} characters")
+    return value
+
+
+def _word(key: Key, value: object) -> str:
+    known = " or ".join(f'"{word}"' for word in key.choices)
+    if not isinstance(value, str):
+        raise ValueError(f"expected {known}, got {_named(value)}")
+    if value not in key.choices:
+        raise ValueError(f"expected {known}")
+    return value
+
+
+def _url(key: Key, value: object) -> str:
+    text = _text(key, value)
+    scheme, mark, rest = text.partition("://")
+    host = rest.replace("?", "/").replace("#", "/").partition("/")[0]
+    if scheme.lower() not in ("http", "https") or not mark or not host or " " in text:
+        raise ValueError("expected an address that begins with http:// or https://")
+    if "@" in host:
+        raise ValueError("expected an address without a name or password in it")
+    if "?" in text or "#" in text:
+        raise ValueError("expected an address without ? and #")
+    return text.rstrip("/")
+
+
+def _variable(key: Key, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected the name of an environment variable, got {_named(value)}")
+    if not value.isidentifier() or not value.isascii() or len(value) > 128:
+        raise ValueError("expected the name of an environment variable, not the key itself")
+    return value
+
+
+def _headers(key: Key, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table of headers, got {_named(value)}")
+    if len(value) > 64:
+        raise ValueError("expected at most 64 headers")
+    for name, text in value.items():
+        if not name or len(name) > 128 or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError("expected header names of letters, digits, - and _")
+        # A line break here would smuggle in a header of its own.
+        if not isinstance(text, str) or len(text) > _MOST_TEXT or not (text.isascii() and text.isprintable()):
+            raise ValueError("expected header values that are printable ASCII strings")
+    return dict(value)
+
+
+_CHECKS = {
+    "seconds": _seconds,
+    "count": _count,
+    "size": _size,
+    "text": _text,
+    "word": _word,
+    "url": _url,
+    "variable": _variable,
+    "headers": _headers,
+}
+
+_LOCAL = ("local",)
+_HTTP = ("openai",)
+_N = "providers.NAME."
+_T = _N + "timeout."
+
+#: Every key, in the order in which `config show` and the documentation list them.
+KEYS = (
+    Key("runtime.timeout", "seconds", 300.0, "seconds for the whole run; 0 = none"),
+    Key("runtime.max_memory", "size", 256 << 20, 'of the Lua heap, such as "256MB"; 0 = none'),
+    Key("runtime.max_output", "size", 64 << 20, 'of what the script writes, such as "64MB"; 0 = none'),
+    Key("runtime.max_concurrency", "count", 64, "fibers that wait at once", bounds=(1, 100_000)),
+    Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
+    Key(_N + "type", "word", None, "the dialect it speaks", choices=PROVIDER_TYPES),
+    Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),
+    Key(_N + "api_key_env", "variable", None, "the environment variable that holds its key", types=_HTTP),
+    Key(_N + "model", "text", None, "the model where a script names none"),
+    Key(_N + "headers", "headers", {}, "headers added to each request", types=_HTTP),
+    Key(_T + "connect", "seconds", 5.0, "seconds until the connection stands; 0 = none"),
+    Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none"),
+    Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none"),
+    Key(_T + "total", "seconds", 600.0, "seconds for one call; 0 = none"),
+    Key(_N + "path", "text", None, "a GGUF file to use for the model", types=_LOCAL),
+    Key(_N + "pull", "word", "auto", "whether a missing model is fetched", choices=("auto", "never"), types=_LOCAL),
+    Key(_N + "threads", "count", None, "threads that compute; unset = by the machine", bounds=(1, 1024), types=_LOCAL),
+    Key(_N + "context", "count", 4096, "tokens of context for each call", bounds=(256, 1 << 20), types=_LOCAL),
+    Key(_N + "slots", "count", 2, "calls that run at once", bounds=(1, 256), types=_LOCAL),
+)
+_BY_PATH = {key.path: key for key in KEYS}
+
+#: The providers that are there without a file, in the order in which "auto" tries them, and what differs from KEYS.
+BUILT_IN: dict[str, dict[str, Any]] = {
+    "openai": {
+        "type": "openai",
+        "base_url": "https://api.openai.com/v1",
+        "api_key_env": "OPENAI_API_KEY",
+        "model": "gpt-4o-mini",
+    },
+    "local": {"type": "local", "model": "smollm2-135m-instruct"},
+}
+
+
+def lookup(path: str) -> Key | None:
+    """The key of a dotted *path*, with a provider's name in the place of NAME; None where there is none."""
+    first, _, rest = path.partition(".")
+    if first == "providers" and "." in rest:
+        return _BY_PATH.get(_N + rest.partition(".")[2])
+    return _BY_PATH.get(path)
+
+
+def is_provider_name(text: str) -> bool:
+    """Whether a provider may be called so: small letters, digits, - and _, a letter first, at most 64 characters."""
+    small = text.isascii() and text == text.lower() and 0 < len(text) <= 64
+    return small and text[0].isalpha() and text.replace("-", "").replace("_", "").isalnum()
