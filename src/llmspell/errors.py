@@ -78,6 +78,11 @@ class LLMSpellError(Exception):
     message: str
     hint: str | None
     context: dict[str, Any]
+    #: Of a run that this error ended: what the script wrote, where it was captured, and the tokens it used.
+    output: str = ""
+    usage: dict[str, int] | None = None
+    #: Of the same run: the files that it loaded beside its script, as shown in messages, and where they are.
+    sources: dict[str, str] | None = None
 
     def __init__(
         self,

@@ -1,0 +1,446 @@
+"""The pure twin of the Lua engine: a Lua 5.4 state of lupa's, behind the seam that the driver sees.
+
+    engine = Engine(ask, write, fields, max_memory=bytes)
+    engine.start(prelude)                   the prelude's text, run before the script with the engine's primitives
+    fiber = engine.load(text, name)         a fiber, not started; LoadError if the text does not parse
+    engine.resume(fiber, ok, value)         runs it until it waits, ends or is stopped: one of the outcomes below
+    engine.close_fiber(fiber)               ends one that waits; its `<close>` variables run
+    engine.interrupt(reason, grace)         from any thread: stops whatever runs, now and from now on
+    engine.close()
+
+Outcomes: (DONE, value) (CALL, op, args) (ERROR, told, exception | None) (STOPPED, reason) (UNFIT, why).
+
+No Python object enters Lua: strings, integers, floats, booleans and tables of them cross by copy, flattened (the Lua
+half, `_lua_py.lua`, says how). Strings go in as UTF-8 and come out as str where they are UTF-8, else as bytes.
+
+What this twin cannot do: stop inside one long call of a C function of Lua's library (a pattern match, `table.move`
+over a huge range), and interrupt a script to let other fibers run.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+import lupa.lua54 as lua54
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+__all__ = ["CALL", "DONE", "ERROR", "GONE", "STOPPED", "UNFIT", "Engine", "LoadError"]
+
+DONE, CALL, ERROR, STOPPED, UNFIT, GONE = range(6)
+
+SLICE = 50_000  # scalars a crossing; Lua's stack holds a million
+MAX_VALUES = 1_000_000
+MAX_DEPTH = 64
+KEPT_ERRORS = 1000
+FAST, SLOW = 0.0005, 0.004  # seconds between ticks: below, tick less often; above, more often
+FEWEST, MOST = 50, 20_000  # instructions a tick
+
+
+class LoadError(Exception):
+    """A text that is not Lua. The message is Lua's own: `name:line: what`."""
+
+
+_lua_half: bytes | None = None
+
+
+def _own_source() -> bytes:
+    global _lua_half
+    if _lua_half is None:
+        with open(os.path.join(os.path.dirname(__file__), "_lua_py.lua"), "rb") as file:
+            _lua_half = file.read()
+    return _lua_half
+
+
+def _deny(*_: object) -> None:
+    raise AttributeError("no Python object is open to Lua")
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+class _Flat:
+    """One value on its way into Lua: the shape and its scalars."""
+
+    __slots__ = ("chunk_type", "chunk_words", "count", "metadata", "shape", "values")
+
+    def __init__(self, chunk_type: type | None, chunk_words: dict[type, bytes]) -> None:
+        self.shape = bytearray()
+        self.values: list[Any] = []
+        self.count = 0
+        self.metadata: object = None
+        self.chunk_type = chunk_type
+        self.chunk_words = chunk_words
+
+    def scalar(self, value: Any) -> None:
+        kind = type(value)
+        if kind is str:
+            value = value.encode()
+        elif kind is int and not -(2**63) <= value < 2**63:
+            value = float(value)
+        self.shape.append(118)  # v
+        self.values.append(value)
+
+    def add(self, value: Any, depth: int = MAX_DEPTH) -> None:
+        """Takes in *value*. Raises TypeError for what Lua cannot have, ValueError for what is too deep or too large."""
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values")
+        kind = type(value)
+        if value is None:
+            self.shape.append(110)  # n
+        elif kind in (str, int, float, bool, bytes):
+            self.scalar(value)
+        elif depth == 0:
+            raise ValueError(f"values nested more than {MAX_DEPTH} deep")
+        elif kind is dict:
+            self.mapping(value, depth)
+        elif kind is list or kind is tuple:
+            self.sequence(value, depth)
+        elif kind is self.chunk_type:
+            self.chunk(value, depth)
+        else:
+            raise TypeError(f"a Python {kind.__name__} cannot go into Lua")
+
+    def mapping(self, value: dict[Any, Any], depth: int) -> None:
+        self.shape.append(123)  # {
+        for key, item in value.items():
+            if item is None:
+                continue
+            if type(key) not in (str, int, float, bool, bytes) or key != key:
+                raise TypeError(f"a Python {type(key).__name__} cannot be a key in Lua")
+            self.scalar(key)
+            self.add(item, depth - 1)
+        self.shape.append(125)  # }
+
+    def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> None:
+        if not value:
+            self.shape.append(101)  # e
+            return
+        self.shape.append(91)  # [
+        for item in value:
+            if item is None:
+                self.shape.append(48)  # 0
+            else:
+                self.add(item, depth - 1)
+        self.shape.append(93)  # ]
+
+    def chunk(self, value: Any, depth: int) -> None:
+        stream_id, index, content, metadata, timestamp = value
+        word = self.chunk_words.get(type(content))
+        if word is None:
+            self.mapping(value.to_dict(), depth)
+            return
+        if metadata is not self.metadata:
+            self.metadata = metadata
+            self.shape.append(109)  # m
+            self.mapping(metadata, depth - 1)
+        self.shape.append(99)  # c
+        self.values += (stream_id.encode(), index, word, content[0].encode(), timestamp)
+
+
+def _rebuild(shape: bytes, values: Iterator[Any]) -> list[Any]:
+    """The values of one crossing out of Lua."""
+    top: list[Any] = []
+    stack: list[tuple[Any, Any]] = []  # what to go back to: a container and the key in it that waits
+    here: Any = top
+    key: Any = None
+    wants_key = False
+    for letter in shape:
+        if wants_key and letter == 118:
+            raw = next(values)
+            key = _text(raw) if type(raw) is bytes else raw
+            wants_key = False
+            continue
+        if letter in (125, 93):  # } ]
+            done = here
+            here, key = stack.pop()
+        elif letter in (123, 91):  # { [
+            stack.append((here, key))
+            here = {} if letter == 123 else []
+            wants_key = letter == 123
+            continue
+        elif letter == 118:
+            raw = next(values)
+            done = _text(raw) if type(raw) is bytes else raw
+        else:
+            done = [] if letter == 101 else None
+        if type(here) is list:
+            here.append(done)
+        else:
+            here[key] = done
+        wants_key = type(here) is dict
+    return top
+
+
+class Engine:
+    """One Lua state. Belongs to one thread at a time; only `interrupt` may be called from another.
+
+    ask: called with an operation's name and its arguments (a list) while Lua runs; its value goes back to the script,
+        what it raises is raised there. write: called with a descriptor (1 or 2) and bytes; False stops the run.
+    fields: an exception as a plain dict, for the error table that stands for it in Lua.
+    max_memory: bytes of the Lua heap while the script runs; 0 is without limit.
+    """
+
+    twin = "pure"
+
+    def __init__(
+        self,
+        ask: Callable[[str, list[Any]], Any],
+        write: Callable[[int, bytes], bool],
+        fields: Callable[[BaseException], dict[str, Any]],
+        *,
+        max_memory: int = 0,
+        interrupts: bool = True,
+    ) -> None:
+        self.deadline = float("inf")  # of `time.monotonic`
+        self.stop_reason: str | None = None
+        self.raised: BaseException | None = None  # by a signal's handler, while Lua ran
+        self.running: int | None = None  # the fiber that runs now
+        self._host_ask, self._write, self._fields = ask, write, fields
+        self._grace_until: float | None = None
+        self._grace = 0.0
+        self._limit = max_memory
+        self._count = 1000
+        self._last_tick = 0.0
+        self._fed: list[Any] = []
+        self._rest: list[Any] = []
+        self._errors: dict[int, BaseException] = {}
+        self._last_error = 0
+        self._chunk_type: type | None = None
+        self._chunk_words: dict[type, bytes] = {}
+        self._rt = lua54.LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            attribute_handlers=(_deny, _deny),
+            max_memory=0,
+        )
+        self._open(interrupts)
+
+    def _open(self, interrupts: bool) -> None:
+        runtime = self._rt
+        make = runtime.eval(b"function(text, name, ...) return assert(load(text, name, 't'))(...) end")
+        halves = make(
+            _own_source(), b"=[llmspell]", self._tick, self._arm, self._lift, self._ask, self._feed, self._take
+        )
+        self._start, self._load, self._step, self._close_fiber, set_hook = halves
+        if interrupts:
+            set_hook()
+
+    # ---- callbacks: called by Lua, on the engine's thread; none raises
+
+    def _tick(self) -> int:
+        """Instructions until the next tick; 0 to stop but let `<close>` variables run, -1 to stop at once."""
+        try:
+            now = monotonic()
+            if self.stop_reason is None and now < self.deadline:
+                return self._pace(now)
+            if self.stop_reason is None:
+                self.stop_reason = "deadline"
+            if self._grace_until is None:
+                self._grace_until = now + self._grace
+                return 0 if self._grace > 0 else -1
+            return self._count if now < self._grace_until else -1
+        except BaseException as error:
+            return self._interrupted(error)
+
+    def _pace(self, now: float) -> int:
+        passed = now - self._last_tick
+        self._last_tick = now
+        if passed < FAST:
+            self._count = min(self._count * 2, MOST)
+        elif passed > SLOW:
+            self._count = max(self._count // 4, FEWEST)
+        return self._count
+
+    def _interrupted(self, error: BaseException) -> int:
+        self.raised = error
+        self.stop_reason = "raised"
+        return -1
+
+    def _arm(self) -> None:
+        if self._limit:
+            self._rt.set_max_memory(self._limit, total=True)
+
+    def _lift(self) -> None:
+        self._rt.set_max_memory(0, total=True)
+
+    def _feed(self, *values: Any) -> None:
+        self._fed += values
+
+    def _take(self) -> tuple[Any, ...]:
+        self._lift()
+        part, self._rest = self._rest[:SLICE], self._rest[SLICE:]
+        return tuple(part)
+
+    def _ask(self, op: bytes, shape: bytes | bool, *values: Any) -> tuple[Any, ...]:
+        try:
+            if op == b"write":
+                return (False, True, False) if self._write(values[0], values[1]) else (False, None)
+            args = self._arrived(shape, values)
+            result = self._host_ask(op.decode(), args)
+            if self.stop_reason is not None and self._grace_until is None:
+                return False, None
+            if result is None:
+                return False, True, False
+            if type(result) in (bool, int, float):
+                return False, True, False, result
+            return True, True, *self._packed(result)
+        except Exception as error:
+            return True, False, *self._packed([self._keep(error), self._fields(error)], spread=True)
+        except BaseException as error:
+            self._interrupted(error)
+            return False, None
+
+    # ---- values
+
+    def _arrived(self, shape: bytes | bool, values: tuple[Any, ...]) -> list[Any]:
+        fed, self._fed = self._fed, []
+        if not shape:
+            return [_text(value) if type(value) is bytes else value for value in values]
+        return _rebuild(shape, iter([*fed, *values] if fed else values))  # type: ignore[arg-type]
+
+    def _packed(self, value: Any, *, spread: bool = False) -> tuple[Any, ...]:
+        """A value as it goes into Lua: shape, then scalars. Lifts the limit: strings are about to be made there.
+
+        spread: *value* is a list of several values.
+        """
+        self._lift()
+        kind = type(value)
+        if not spread:
+            if kind is str:
+                return False, value.encode()
+            if kind is bytes or kind is bool or kind is float:
+                return False, value
+        flat = _Flat(self._chunk_type, self._chunk_words)
+        for item in value if spread else [value]:
+            flat.add(item)
+        values = flat.values
+        if len(values) <= SLICE:
+            return bytes(flat.shape), *values
+        self._rest = values[SLICE:]
+        return b"+" + bytes(flat.shape), *values[:SLICE]
+
+    def _keep(self, error: BaseException) -> int:
+        self._last_error += 1
+        self._errors[self._last_error] = error
+        if len(self._errors) > KEPT_ERRORS:
+            del self._errors[next(iter(self._errors))]
+        return self._last_error
+
+    # ---- the seam
+
+    def use_chunks(self, chunk_type: type, words: dict[type, bytes]) -> None:
+        """Tells which class is a chunk and which of its contents are text alone, with their type's name."""
+        self._chunk_type, self._chunk_words = chunk_type, words
+
+    def start(self, prelude: bytes, name: bytes = b"=[llmspell]") -> None:
+        """Runs the prelude. Raises whatever is wrong in it: that is llmspell's own fault."""
+        self._start(prelude, name)
+
+    def load(self, text: bytes, name: bytes) -> int:
+        """The main fiber, not started. Raises LoadError."""
+        got = self._load(text, name)
+        if isinstance(got, tuple):
+            raise LoadError(got[1].decode("utf-8", "replace"))
+        return int(got)
+
+    def resume(self, fiber: int, ok: bool | None = None, value: Any = None) -> tuple[Any, ...]:
+        """Runs *fiber* on. First with ok=None and a list of strings: the main chunk's arguments.
+
+        Then with what the call came to: ok=True and its value, or ok=False and the exception, which is raised in the
+        script. TypeError and ValueError of a value that Lua cannot have become errors in the script, too.
+        """
+        if self.stop_reason is not None:
+            return STOPPED, self.stop_reason
+        self._last_tick = monotonic()
+        self.running = fiber
+        try:
+            if ok is None:
+                got = self._step(fiber, *[arg.encode("utf-8", "surrogateescape") for arg in value or ()])
+            else:
+                got = self._step(fiber, *self._answer(ok, value))
+        except lua54.LuaError as error:
+            self._lift()
+            return self._broken(error)
+        finally:
+            self.running = None
+        return self._outcome(got)
+
+    def _answer(self, ok: bool, value: Any) -> tuple[Any, ...]:
+        if ok:
+            if value is None:
+                return True, False
+            try:
+                return True, *self._packed(value)
+            except (TypeError, ValueError) as error:
+                value = error
+        return False, *self._packed([self._keep(value), self._fields(value)], spread=True)
+
+    def _broken(self, error: Exception) -> tuple[Any, ...]:
+        if self.stop_reason is None:
+            if not isinstance(error, MemoryError):
+                raise error
+            self.stop_reason = "memory"
+        return STOPPED, self.stop_reason
+
+    def _outcome(self, got: Any) -> tuple[Any, ...]:
+        if not isinstance(got, tuple):
+            return (got,)
+        code = got[0]
+        if code == CALL:
+            return CALL, got[1].decode(), self._arrived(got[2], got[3:])
+        if code == DONE:
+            values = self._arrived(got[1], got[2:])
+            return DONE, values[0] if len(values) == 1 else values or None
+        if code == STOPPED:
+            why = got[1].decode() if isinstance(got[1], bytes) else "interrupt"
+            if self.stop_reason is None:
+                self.stop_reason = why
+            return STOPPED, self.stop_reason
+        if code == ERROR:
+            told = self._arrived(got[1], got[2:])[0]
+            return ERROR, told, self._errors.get(told.pop("id", None) or -1)
+        return code, got[1].decode("utf-8", "replace")
+
+    def close_fiber(self, fiber: int) -> None:
+        """Ends a fiber that waits. What its `<close>` variables raise is lost; one that does not end is stopped."""
+        try:
+            self._close_fiber(fiber)
+        except lua54.LuaError:
+            self._lift()
+
+    def interrupt(self, reason: str, grace: float = 0.0) -> None:
+        """Stops Lua at its next tick, for good; no `pcall` catches it. *grace*: seconds for `<close>` variables.
+
+        Safe from any thread and from a signal's handler.
+        """
+        if self.stop_reason is None:
+            self._grace = grace
+            self.stop_reason = reason
+
+    def leave(self, grace: float) -> None:
+        """The run is over: only `<close>` variables still run, *grace* seconds if nothing stopped it before."""
+        self.interrupt("finished", grace)
+        if self._grace_until is None and self._grace > 0:
+            self._grace_until = monotonic() + self._grace
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of the Lua heap."""
+        return int(self._rt.get_memory_used(total=True))
+
+    def close(self) -> None:
+        """Frees the Lua state. Further calls are errors of the caller's."""
+        del self._rt, self._start, self._load, self._step, self._close_fiber
+        self._errors.clear()

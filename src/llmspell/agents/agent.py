@@ -1,0 +1,154 @@
+"""An agent: a model and how it is to answer. The same from Python as from Lua."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmspell.errors import ValidationError
+from llmspell.providers.base import ModelCall
+from llmspell.types.agent import AgentOutput, Parameters
+from llmspell.types.messages import ROLES, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from llmspell.providers.base import ProviderInstance
+    from llmspell.providers.manager import ProviderManager
+    from llmspell.types.streaming import AgentStream
+
+__all__ = ["Agent", "AgentInput"]
+
+
+class AgentInput(NamedTuple):
+    """What one call says: a text, or a conversation. parameters go over the agent's own."""
+
+    messages: tuple[Message, ...]
+    parameters: Parameters = Parameters()
+
+    @classmethod
+    def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
+        """A string is one user's message. Raises ValidationError for nothing to say, or a role that is none."""
+        if isinstance(given, AgentInput):
+            made = given
+        elif isinstance(given, str):
+            made = cls((Message("user", given),))
+        elif isinstance(given, Message):
+            made = cls((given,))
+        else:
+            made = cls(tuple(given))
+        if not made.messages:
+            raise ValidationError("there is nothing to say to the model", hint="give a text, or messages")
+        for index, message in enumerate(made.messages):
+            if message.role not in ROLES:
+                raise ValidationError(
+                    f"messages[{index + 1}].role must be one of {', '.join(ROLES)}, not `{message.role}`"
+                )
+        return made
+
+
+class Agent:
+    """A model with a way of answering.
+
+        agent = llmspell.Agent("openai/gpt-4o-mini", system_prompt="Be brief.")
+        async with agent, agent.stream("Hi") as stream:
+            async for chunk in stream: …
+
+    model: "provider/model", a provider's name, a model of *provider*, or None for the configured default.
+    timeout: seconds for one whole call. extra: {"body": {…}, "headers": {…}}, sent as it is.
+    providers: where models come from; without it the agent reads the user's configuration and owns what it opens,
+    so close it: `async with agent` or `await agent.aclose()`. An agent serves many calls at once on one event loop.
+
+    Raises ConfigError for a provider that is not configured, when the first call is made or `resolve` is called.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        provider: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        reasoning: str | None = None,
+        timeout: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        providers: ProviderManager | None = None,
+    ) -> None:
+        self.model, self.provider = model, provider
+        self.name = name or "agent"
+        self.description = description
+        self.system_prompt = system_prompt
+        stops = (stop,) if isinstance(stop, str) else tuple(stop) if stop is not None else None
+        self.parameters = Parameters(temperature, top_p, max_tokens, stops, seed, reasoning)
+        self.timeout = timeout
+        self.extra = dict(extra or {})
+        self.metadata = dict(metadata or {})
+        self._providers = providers
+        self._owns_providers = providers is None
+        self._resolved: tuple[ProviderInstance, str] | None = None
+        unknown = self.extra.keys() - {"body", "headers"}
+        if unknown:
+            raise ValidationError(f"`extra` has no field `{min(unknown)}`", hint="it takes body and headers")
+
+    def __repr__(self) -> str:
+        return f"Agent({self.model!r}, name={self.name!r})"
+
+    def resolve(self) -> tuple[ProviderInstance, str]:
+        """The provider and the model's name. Raises ConfigError or ValidationError where there is none such."""
+        if self._resolved is None:
+            if self._providers is None:
+                from llmspell.config.loader import load
+                from llmspell.providers.manager import ProviderManager
+
+                config = load(script_dir=None, config_file=None, env=os.environ, flags={})
+                self._providers = ProviderManager(config.providers(), config.get("providers.default"))
+            self._resolved = self._providers.resolve(self.model, self.provider)
+        return self._resolved
+
+    def _call(self, given: str | Message | Sequence[Message] | AgentInput) -> tuple[ProviderInstance, ModelCall]:
+        told = AgentInput.of(given)
+        provider, model = self.resolve()
+        messages = told.messages
+        if self.system_prompt and messages[0].role != "system":
+            messages = (Message("system", self.system_prompt), *messages)
+        call = ModelCall(
+            model,
+            messages,
+            told.parameters.over(self.parameters),
+            self.extra.get("body") or {},
+            self.extra.get("headers") or {},
+            self.timeout,
+        )
+        return provider, call
+
+    async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
+        """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
+        provider, call = self._call(given)
+        return await provider.execute(call)
+
+    def stream(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
+        """The answer as it comes. The request is sent at the first read; close the stream if you leave it early."""
+        provider, call = self._call(given)
+        return provider.stream(call)
+
+    async def aclose(self) -> None:
+        """Closes the connections that this agent opened; those of a manager that it was given stay."""
+        if self._owns_providers and self._providers is not None:
+            await self._providers.aclose()
+            self._providers = self._resolved = None
+
+    async def __aenter__(self) -> Agent:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

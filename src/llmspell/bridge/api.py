@@ -1,0 +1,114 @@
+"""What scripts may pass, as data: argument checks, and the names that a typing mistake is compared with.
+
+On this road: the fields of `Agent.create` and of an agent's input. A field is its name, what it takes, and one line.
+"""
+
+from __future__ import annotations
+
+from llmspell.bridge.failures import nearest
+from llmspell.errors import ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+__all__ = ["AGENT", "INPUT", "MESSAGE", "PARAMETERS", "check"]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+#: What a field may take: words for the message, and the test.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "string": ("a string", lambda value: isinstance(value, str)),
+    "strings": ("a string or a list of strings", _is_texts),
+    "seconds": ("a number of seconds above 0", lambda value: _is_number(value) and value > 0),
+    "number": ("a number", _is_number),
+    "temperature": ("a number from 0 to 2", lambda value: _is_number(value) and 0 <= value <= 2),
+    "share": ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+    "count": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    "integer": ("a whole number", lambda value: type(value) is int),
+    "table": ("a table", _is_table),
+    "list": ("a list", lambda value: isinstance(value, list)),
+    "any": ("a value", lambda value: True),
+}
+
+PARAMETERS: dict[str, tuple[str, str]] = {
+    "temperature": ("temperature", "how freely the model chooses; 0 is always the likeliest"),
+    "top_p": ("share", "only the likeliest words that make up this share"),
+    "max_tokens": ("count", "the longest answer, in tokens"),
+    "stop": ("strings", "texts that end the answer"),
+    "seed": ("integer", "the same seed gives the same answer, where the service can"),
+    "reasoning": ("string", "how hard the model thinks: low, medium, high"),
+}
+
+AGENT: dict[str, tuple[str, str]] = {
+    "name": ("string", "what the agent is called"),
+    "description": ("string", "what it is for"),
+    "model": ("string", "`provider/model`, a model of `provider`, or a provider's name; else the configured default"),
+    "provider": ("string", "whose model it is"),
+    "system_prompt": ("string", "what the model is told before anything else"),
+    "prompt": ("string", "the same as `system_prompt`"),
+    **PARAMETERS,
+    "timeout": ("seconds", "for one whole call"),
+    "extra": ("table", "`{body = {…}, headers = {…}}`, sent to the service as it is"),
+    "metadata": ("table", "kept with the agent, not sent"),
+}
+
+INPUT: dict[str, tuple[str, str]] = {
+    "text": ("string", "what to say to the model"),
+    "prompt": ("string", "the same as `text`"),
+    "messages": ("list", "a conversation: `{role, content}` each"),
+    "parameters": ("table", "for this call, over the agent's own"),
+}
+
+MESSAGE: dict[str, tuple[str, str]] = {
+    "role": ("string", "system, user, assistant or tool"),
+    "content": ("any", "a string, or a list of text parts"),
+    "tool_call_id": ("string", "which call a tool's message answers"),
+}
+
+
+def _came(value: Any) -> str:
+    if value is None:
+        return "nil"
+    if isinstance(value, bytes):
+        return "a string that is not UTF-8"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value}"
+    if isinstance(value, str):
+        return f"the string `{value[:40]}`"
+    return "a table"
+
+
+def check(function: str, fields: Mapping[str, tuple[str, str]], given: Any, where: str = "") -> dict[str, Any]:
+    """*given* as a dict whose fields are known and fit. Raises ValidationError naming function, field and what came."""
+    if given == [] or given is None:
+        given = {}
+    if not isinstance(given, dict):
+        raise ValidationError(f"`{function}`: {where or 'the argument'} must be a table, not {_came(given)}")
+    for name, value in given.items():
+        shown = f"{where}.{name}" if where else str(name)
+        kind = fields.get(name)
+        if kind is None:
+            near = nearest(str(name), fields)
+            raise ValidationError(
+                f"`{function}` has no field `{shown}`",
+                hint=f"did you mean `{near}`?" if near else f"it takes {', '.join(fields)}",
+            )
+        words, fits = KINDS[kind[0]]
+        if not fits(value):
+            raise ValidationError(f"`{function}`: `{shown}` must be {words}, not {_came(value)}", hint=kind[1])
+    return given

@@ -1,0 +1,37 @@
+"""A script's arguments, as `ARGS` gives them."""
+
+from __future__ import annotations
+
+__all__ = ["script_globals"]
+
+
+def _quoted(text: str) -> bytes:
+    """A Lua string literal of any bytes."""
+    data = text.encode("utf-8", "surrogateescape")
+    return (
+        b'"'
+        + b"".join(b"\\%03d" % byte if byte < 32 or byte in b'"\\' or byte > 126 else bytes([byte]) for byte in data)
+        + b'"'
+    )
+
+
+def script_globals(name: str, args: list[str]) -> bytes:
+    """Lua that sets `ARGS`, `Args` and `arg`: [0] the script, [1] … the arguments, and `name` for `--name value`.
+
+    `--name=value` gives the same; a `--name` that is followed by another option or by nothing is true.
+    """
+    lines = [b"local a = { [0] = " + _quoted(name) + b" }"]
+    for index, arg in enumerate(args, 1):
+        lines.append(b"a[%d] = %s" % (index, _quoted(arg)))
+    for index, arg in enumerate(args):
+        if not arg.startswith("--") or len(arg) == 2:
+            continue
+        key, equals, value = arg[2:].partition("=")
+        if equals:
+            lines.append(b"a[%s] = %s" % (_quoted(key), _quoted(value)))
+        elif index + 1 < len(args) and not args[index + 1].startswith("--"):
+            lines.append(b"a[%s] = %s" % (_quoted(key), _quoted(args[index + 1])))
+        else:
+            lines.append(b"a[%s] = true" % _quoted(key))
+    lines.append(b"ARGS, Args, arg = a, a, a")
+    return b"\n".join(lines)

@@ -1,0 +1,193 @@
+"""Host calls behind `Agent`, agents and their streams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from llmspell.agents.agent import Agent, AgentInput
+from llmspell.bridge.api import AGENT, INPUT, MESSAGE, PARAMETERS, check
+from llmspell.errors import LimitError, NotFoundError, ValidationError
+from llmspell.types.agent import Parameters
+from llmspell.types.messages import Message
+from llmspell.types.streaming import AgentChunk, Reasoning, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmspell.bridge.run import Run
+    from llmspell.types.streaming import AgentStream
+
+MOST_AGENTS = 10_000  # of one run; each is kept until it ends
+MOST_STREAMS = 100_000  # open at once
+
+
+def _create(run: Run, config: dict[str, Any]) -> dict[str, Any]:
+    fields = dict(check("Agent.create", AGENT, config))
+    if len(run.agents) >= MOST_AGENTS:
+        raise LimitError(
+            f"the script has made more than {MOST_AGENTS} agents", hint="make an agent once and use it again"
+        )
+    prompt = fields.pop("prompt", None)
+    if prompt is not None:
+        fields.setdefault("system_prompt", prompt)
+    number = len(run.agents) + 1
+    fields.setdefault("name", f"agent-{number}")
+    if fields.get("model") is None and fields.get("provider") is None:
+        fields["model"], fields["provider"] = run.model, run.provider
+    agent = Agent(**fields, providers=run.providers())
+    agent.resolve()
+    run.agents[number] = agent
+    run.agents_by_name[agent.name] = number
+    return {"id": number, "name": agent.name}
+
+
+def _get(run: Run, name: str) -> dict[str, Any] | None:
+    number = run.agents_by_name.get(name)
+    return None if number is None else {"id": number, "name": name}
+
+
+def _config(run: Run, number: int) -> dict[str, Any]:
+    agent = run.agents[number]
+    provider, model = agent.resolve()
+    told: dict[str, Any] = {
+        "name": agent.name,
+        "description": agent.description,
+        "model": model,
+        "provider": provider.name,
+        "system_prompt": agent.system_prompt,
+        "timeout": agent.timeout,
+        "metadata": agent.metadata or None,
+        "extra": agent.extra or None,
+        **agent.parameters._asdict(),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+# ---- what goes in
+
+
+def _text_of(content: Any, where: str) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, bytes):
+        raise ValidationError(f"`{where}` is not UTF-8", hint="text for a model must be valid UTF-8")
+    if not isinstance(content, list):
+        raise ValidationError(f"`{where}` must be a string or a list of text parts")
+    texts = []
+    for index, part in enumerate(content, 1):
+        if isinstance(part, dict) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            raise ValidationError(
+                f"`{where}[{index}]` must be a text part", hint='a part is `{ type = "text", text = "…" }`'
+            )
+    return "".join(texts)
+
+
+def _message(given: Any, function: str, index: int) -> Message:
+    where = f"messages[{index}]"
+    fields = check(function, MESSAGE, given, where)
+    for name in ("role", "content"):
+        if name not in fields:
+            raise ValidationError(f"`{function}`: `{where}.{name}` is missing", hint=MESSAGE[name][1])
+    content = _text_of(fields["content"], f"{where}.content")
+    return Message(fields["role"], content, tool_call_id=fields.get("tool_call_id"))
+
+
+def _parameters(given: Any, function: str) -> Parameters:
+    fields = dict(check(function, PARAMETERS, given, "parameters"))
+    stop = fields.get("stop")
+    if stop is not None:
+        fields["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    return Parameters(**fields)
+
+
+def _input(given: Any, function: str) -> AgentInput:
+    if isinstance(given, str | bytes):
+        given = {"text": given}
+    if isinstance(given, dict) and isinstance(given.get("text", given.get("prompt")), bytes):
+        raise ValidationError(f"`{function}`: the text is not UTF-8", hint="text for a model must be valid UTF-8")
+    fields: Mapping[str, Any] = check(function, INPUT, given)
+    text = fields.get("text", fields.get("prompt"))
+    messages = [_message(item, function, index) for index, item in enumerate(fields.get("messages", ()), 1)]
+    if text is not None:
+        messages.append(Message("user", text))
+    if not messages:
+        raise ValidationError(
+            f"`{function}` needs something to say", hint='pass a string, `{ text = "…" }` or `{ messages = {…} }`'
+        )
+    return AgentInput.of(AgentInput(tuple(messages), _parameters(fields.get("parameters"), function)))
+
+
+# ---- what comes out
+
+
+def _label(agent: Agent) -> str:
+    """What a call is called on a screen."""
+    provider, model = agent.resolve()
+    return f"{agent.name} · {provider.name}/{model}"
+
+
+async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
+    agent = run.agents[number]
+    told = _input(given, "agent:execute")
+    async with run.slot():
+        if run.observer is None:
+            output = await agent.execute(told)
+        else:
+            output = await _watched(run, agent.stream(told), _label(agent))
+    run.count_call(output)
+    return output.to_dict()
+
+
+async def _watched(run: Run, stream: AgentStream, label: str) -> Any:
+    """The same answer, streamed under the hood so that an observer sees it come."""
+    observer = run.observer
+    assert observer is not None
+    observer.call_started(stream.stream_id, label)
+    failure: BaseException | None = None
+    try:
+        async with stream:
+            while (batch := await stream.next_batch()) is not None:
+                observer.chunks(stream.stream_id, batch, False)
+        return stream.collector.output()
+    except BaseException as error:
+        failure = error
+        if isinstance(error, asyncio.CancelledError) and stream.collector.text:
+            run.partials.append(stream.collector.text)
+        raise
+    finally:
+        observer.call_ended(stream.stream_id, failure)
+
+
+def _stream(run: Run, number: int, given: Any) -> int:
+    agent = run.agents[number]
+    if len(run.streams.known) >= MOST_STREAMS:
+        raise LimitError(f"the script has more than {MOST_STREAMS} streams", hint="read or close streams")
+    run.engine.use_chunks(AgentChunk, {Text: b"text", Reasoning: b"reasoning"})
+    stream = agent.stream(_input(given, "agent:stream_execute"))
+    run.name_call(stream, _label(agent))
+    return run.streams.open(stream)
+
+
+def _collect(run: Run, number: int) -> dict[str, Any]:
+    one = run.streams.known.get(number)
+    if one is None:
+        raise NotFoundError("the stream is no longer known")
+    return one.stream.collector.output().to_dict()
+
+
+ASKS: dict[str, Callable[..., Any]] = {
+    "Agent.fields": lambda run: list(AGENT),
+    "Agent.create": _create,
+    "Agent.get": _get,
+    "Agent.list": lambda run: list(run.agents_by_name),
+    "agent:get_config": _config,
+    "agent:stream_execute": _stream,
+    "stream:collect": _collect,
+    "stream.close": lambda run, number: run.streams.close(number),
+    "stream.known": lambda run: list(run.streams.known),
+    "stream.forget": lambda run, number: run.streams.forget(number),
+}
+CALLS: dict[str, Callable[..., Any]] = {"agent:execute": _execute}

@@ -1,0 +1,18 @@
+"""What a script asks of its fibers without waiting. Waiting itself is the driver's."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+ASKS: dict[str, Callable[..., Any]] = {
+    "fiber.start": lambda run, fiber, group: run.fibers().start(fiber, group),
+    "group.new": lambda run: run.fibers().new_group(),
+    "group.cancel": lambda run, group: run.fibers().cancel_group(group),
+    "task:cancel": lambda run, fiber: run.fibers().detach(fiber),
+    "task.done": lambda run, fiber: fiber not in run.fibers().fibers,
+}
+CALLS: dict[str, Callable[..., Any]] = {}

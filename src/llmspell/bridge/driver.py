@@ -1,0 +1,293 @@
+"""Fibers on asyncio: what a script waits for, and who is woken when it comes.
+
+No task a fiber: a fiber that waits is an entry here, and is resumed from the callback of what it waits for. Wake-ups
+are gathered and served once a turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from llmspell.bridge.engine import CALL, DONE, ERROR, GONE, STOPPED, UNFIT
+from llmspell.bridge.limits import CLOSE_GRACE
+from llmspell.errors import RunCancelledError, ScriptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmspell.bridge.run import Run
+
+__all__ = ["Driver", "Fiber"]
+
+_NO_LOOP: Any = None
+AT_ONCE = 100  # resumes of ready fibers before other work of the loop has its turn
+LEAVE = 2.0  # seconds that cancelled calls have to close their connections
+
+
+class Fiber:
+    """A fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by itself."""
+
+    __slots__ = ("cancel", "external", "group", "joiners")
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+        self.cancel: Callable[[], object] | None = None
+        self.external = False
+        self.joiners: list[int] = []
+
+
+class Group:
+    """Fibers whose ends one fiber waits for."""
+
+    __slots__ = ("ended", "members", "waiter")
+
+    def __init__(self) -> None:
+        self.members: set[int] = set()
+        self.ended: deque[int] = deque()
+        self.waiter: int | None = None
+
+
+class Driver:
+    """Runs one script's fibers. Made when the script first has or needs more than its main fiber; driven on a loop."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.loop: asyncio.AbstractEventLoop = _NO_LOOP  # until `drive`
+        self.fibers: dict[int, Fiber] = {}
+        self.groups: dict[int, Group] = {}
+        self.ready: deque[tuple[int, bool, Any]] = deque()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.unawaited: dict[int, str] = {}  # failed tasks that nobody has asked about
+        self.ended: asyncio.Future[tuple[Any, ...]] = _NO_LOOP  # likewise
+        self._flushing = False
+        self.main = 0
+        self._last_group = 0
+        self._waits: dict[str, Callable[[int, Fiber, list[Any]], None]] = {
+            "Async.sleep": self._sleep,
+            "group.next": self._group_next,
+            "task:await": self._join,
+        }
+
+    # ---- the run
+
+    async def drive(self, main: int, outcome: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Takes the main fiber on from its first *outcome* to its end; gives its last outcome.
+
+        Whatever ends it, afterwards no fiber, task or stream of the run is left. Cancelled, it stops the run first.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.ended = self.loop.create_future()
+        self.fibers[main] = Fiber(-1)
+        self.main = main
+        timer = None
+        if self.run.deadline is not None:
+            timer = self.loop.call_at(self.run.deadline - self.run.clock() + self.loop.time(), self._deadline)
+        try:
+            self._handle(main, outcome)
+            self._after()
+            return await self.ended
+        finally:
+            if timer is not None:
+                timer.cancel()
+            await self._leave()
+
+    def _deadline(self) -> None:
+        self.run.engine.interrupt("deadline")
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Ends the run if it was told to stop. To be called on the loop."""
+        reason = self.run.engine.stop_reason
+        if reason is not None and self.ended is not None and not self.ended.done():
+            self.ended.set_result((STOPPED, reason))
+
+    def report_unawaited(self) -> None:
+        """Says what went wrong in tasks that nobody has asked about."""
+        for message in self.unawaited.values():
+            self.run.log("warn", f"a task failed, and nobody awaited it: {message}", None)
+        self.unawaited.clear()
+
+    async def _leave(self) -> None:
+        self.run.engine.leave(CLOSE_GRACE)
+        for number in list(self.fibers):
+            self.detach(number)
+            self.run.engine.close_fiber(number)
+        self.run.close_streams()
+        tasks = {task for task in self.tasks if not task.done()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LEAVE)
+
+    # ---- waking
+
+    def wake(self, fiber: int, ok: bool, value: Any) -> None:
+        """Resumes *fiber* at the loop's next turn with what its call came to."""
+        self.ready.append((fiber, ok, value))
+        if not self._flushing and self.loop is not None:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        resume, ready = self.run.engine.resume, self.ready
+        for _ in range(AT_ONCE):
+            if not ready or self.ended.done():
+                break
+            number, ok, value = ready.popleft()
+            fiber = self.fibers.get(number)
+            if fiber is None:
+                continue
+            fiber.cancel, fiber.external = None, False
+            self._handle(number, resume(number, ok, value))
+        self._flushing = False
+        self._after()
+
+    def _after(self) -> None:
+        if self.ended.done():
+            return
+        self.run.start_streams(self)
+        if self.ready:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+        elif not any(fiber.external for fiber in self.fibers.values()):
+            error = ScriptError(
+                "the script waits for ever: every task waits for another",
+                hint="look for a task that awaits itself, or two that await each other",
+            )
+            self.ended.set_result((ERROR, {"type": "host"}, error))
+
+    def _handle(self, number: int, outcome: tuple[Any, ...]) -> None:
+        code = outcome[0]
+        if code == CALL:
+            self._wait(number, outcome[1], outcome[2])
+        elif code == STOPPED or number == self.main:
+            if not self.ended.done():
+                self.ended.set_result(outcome)
+        elif code in (DONE, ERROR, UNFIT):
+            if code == ERROR and self.fibers[number].group == 0:
+                self.unawaited[number] = str(outcome[1].get("message"))
+            self._finished(number)
+        elif code == GONE:
+            self.fibers.pop(number, None)
+
+    def _finished(self, number: int) -> None:
+        fiber = self.fibers.pop(number)
+        for joiner in fiber.joiners:
+            self.wake(joiner, True, None)
+            self.unawaited.pop(number, None)
+        group = self.groups.get(fiber.group)
+        if group is None:
+            return
+        group.members.discard(number)
+        if group.waiter is None:
+            group.ended.append(number)
+        else:
+            waiter, group.waiter = group.waiter, None
+            waiting = self.fibers.get(waiter)
+            if waiting is not None and waiting.cancel is not None:
+                waiting.cancel()
+            self.wake(waiter, True, number)
+
+    # ---- what fibers wait for
+
+    def _wait(self, number: int, op: str, args: list[Any]) -> None:
+        fiber = self.fibers[number]
+        wait = self._waits.get(op)
+        if wait is None and op == "stream:next":
+            wait = self._waits[op] = self.run.stream_wait(self)
+        if wait is not None:
+            wait(number, fiber, args)
+            return
+        try:
+            coroutine = self.run.call(op, args)
+        except Exception as error:
+            self.wake(number, False, error)
+            return
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        fiber.external = True
+        fiber.cancel = task.cancel
+        task.add_done_callback(lambda done: self._called(number, done))
+
+    def _called(self, number: int, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if task.cancelled():
+            fiber = self.fibers.get(number)
+            if fiber is not None and fiber.cancel == task.cancel:
+                self.wake(number, False, RunCancelledError("the call was cancelled"))
+            return
+        error = task.exception()
+        if error is None:
+            self.wake(number, True, task.result())
+        else:
+            self.wake(number, False, error)
+
+    def _sleep(self, number: int, fiber: Fiber, args: list[Any]) -> None:
+        seconds = min(float(args[0]), 1e9)
+        fiber.external = True
+        fiber.cancel = self.loop.call_later(seconds, self.wake, number, True, None).cancel
+
+    def _group_next(self, number: int, fiber: Fiber, args: list[Any]) -> None:
+        group = self.groups[args[0]]
+        if group.ended:
+            self.wake(number, True, group.ended.popleft())
+            return
+        group.waiter = number
+        timeout = args[1] if len(args) > 1 else 0
+        if timeout:
+            fiber.external = True
+            fiber.cancel = self.loop.call_later(min(timeout, 1e9), self._group_late, group, number).cancel
+
+    def _group_late(self, group: Group, number: int) -> None:
+        if group.waiter == number:
+            group.waiter = None
+            self.wake(number, True, None)
+
+    def _join(self, number: int, fiber: Fiber, args: list[Any]) -> None:
+        joined = self.fibers.get(args[0])
+        self.unawaited.pop(args[0], None)
+        if joined is None:
+            self.wake(number, True, None)
+        else:
+            joined.joiners.append(number)
+
+    # ---- what the script asks of fibers, without waiting
+
+    def start(self, number: int, group: int) -> None:
+        """A new fiber, made in Lua: its first resume comes with the next turn."""
+        self.fibers[number] = Fiber(group)
+        if group:
+            self.groups[group].members.add(number)
+        self.wake(number, True, None)
+
+    def new_group(self) -> int:
+        """A group's number; 0 is none."""
+        self._last_group += 1
+        self.groups[self._last_group] = Group()
+        return self._last_group
+
+    def cancel_group(self, number: int) -> list[int]:
+        """Forgets a group; gives those of its fibers that were still there, for Lua to close."""
+        group = self.groups.pop(number, None)
+        return [] if group is None else [member for member in list(group.members) if self.detach(member)]
+
+    def detach(self, number: int) -> bool:
+        """Cancels what a fiber waits for and forgets it; its coroutine is still to be closed. False: it has ended.
+
+        A fiber that runs right now stays: it cannot be closed from inside itself.
+        """
+        fiber = self.fibers.get(number)
+        if fiber is None or number == self.run.engine.running:
+            return False
+        if fiber.cancel is not None:
+            cancel, fiber.cancel = fiber.cancel, None
+            cancel()
+        del self.fibers[number]
+        for joiner in fiber.joiners:
+            self.wake(joiner, True, None)
+        group = self.groups.get(fiber.group)
+        if group is not None:
+            group.members.discard(number)
+        return True

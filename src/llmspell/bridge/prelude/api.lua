@@ -1,0 +1,71 @@
+-- llmspell's own globals. Each is loaded when it is first used, so that a script pays for what it uses.
+
+local host = ...
+local ask, raw_load = host.ask, host.raw_load
+local setmetatable, next, rawset, rawget, type, tostring = setmetatable, next, rawset, rawget, type, tostring
+
+-- Raises for a member that is not there, naming the nearest that is.
+local function missing(name, members, key)
+  local names = {}
+  for k in next, members do
+    if type(k) == "string" then
+      names[#names + 1] = k
+    end
+  end
+  ask("api.missing", name, tostring(key), names)
+end
+host.missing = missing
+
+-- A metatable for things with methods: a missing one raises.
+function host.class(name, methods, more)
+  local class = more or {}
+  class.__name = name
+  class.__metatable = false
+  class.__index = function(_, key)
+    local method = methods[key]
+    if method == nil then
+      missing(name, methods, key)
+    end
+    return method
+  end
+  return class
+end
+
+local function lazy(name, file)
+  local api, loaded = {}, false
+  local function load_members()
+    if not loaded then
+      loaded = true
+      local members = raw_load(ask("prelude", file), host.load_name, "t")(host)
+      for k, v in next, members do
+        if rawget(api, k) == nil then
+          rawset(api, k, v)
+        end
+      end
+    end
+  end
+  return setmetatable(api, {
+    __index = function(_, key)
+      if not loaded then
+        load_members()
+        local value = rawget(api, key)
+        if value ~= nil then
+          return value
+        end
+      end
+      missing(name, api, key)
+    end,
+    __pairs = function()
+      load_members()
+      return next, api, nil
+    end,
+    __name = name,
+    __metatable = false,
+  })
+end
+
+Agent = lazy("Agent", "agent")
+Async = lazy("Async", "async")
+JSON = lazy("JSON", "json")
+Log = lazy("Log", "log")
+Debug = Log

@@ -1,0 +1,235 @@
+-- `Async`: several things at once. Each runs in a fiber of its own; only the fiber that waits is held up.
+
+local host = ...
+local ask, call, spawn, outcome_of = host.ask, host.call, host.spawn, host.outcome_of
+local type, setmetatable, getmetatable, tostring, error = type, setmetatable, getmetatable, tostring, host.public.error
+local pack, unpack, math_type, next = table.pack, table.unpack, math.type, next
+local raise, typename = host.raise, host.typename
+
+local Async = {}
+
+local function callable(v)
+  if type(v) == "function" then
+    return true
+  end
+  local mt = type(v) == "table" and getmetatable(v)
+  return type(mt) == "table" and mt.__call ~= nil
+end
+
+local function seconds(v, name)
+  if type(v) ~= "number" or v ~= v or v < 0 then
+    local got = type(v) == "number" and tostring(v) or typename(v)
+    raise("validation", "`" .. name .. "` takes a number of seconds, not " .. got)
+  end
+  return v
+end
+
+local function functions(list, name)
+  if type(list) ~= "table" then
+    raise("validation", "`" .. name .. "` takes a list of functions, not " .. typename(list))
+  end
+  for i = 1, #list do
+    if not callable(list[i]) then
+      raise("validation", "`" .. name .. "`: item " .. i .. " must be a function, not " .. typename(list[i]))
+    end
+  end
+  return list
+end
+
+-- A group of fibers: whatever ends this block ends those of them that still run.
+local group_class = {
+  __close = function(group)
+    for _, id in next, ask("group.cancel", group.id) do
+      host.close_fiber(id)
+    end
+  end,
+}
+
+local function new_group()
+  return setmetatable({ id = ask("group.new") }, group_class)
+end
+
+-- Runs f(1) … f(n), at most `width` at once, and hands each outcome to `done(i, ok, …)` as it comes.
+local function run_all(n, width, start, done)
+  local group <close> = new_group()
+  local index, started, ended = {}, 0, 0
+  while ended < n do
+    while started < n and started - ended < width do
+      started = started + 1
+      index[start(group.id, started)] = started
+    end
+    local id = call("group.next", group.id)
+    ended = ended + 1
+    done(index[id], outcome_of(id))
+  end
+end
+
+local function raise_first(results)
+  return function(i, ok, ...)
+    if not ok then
+      error((...), 0)
+    end
+    results[i] = (...)
+  end
+end
+
+--- Waits: other tasks go on.
+---@param s number seconds
+function Async.sleep(s)
+  call("Async.sleep", seconds(s, "Async.sleep") + 0.0)
+end
+
+--- Runs all the functions at once; their results in order. The first error cancels the rest and is raised.
+---@param list function[]
+---@return any[]
+function Async.all(list)
+  local results, n = {}, #functions(list, "Async.all")
+  run_all(n, n, function(group, i)
+    return spawn(group, list[i])
+  end, raise_first(results))
+  return results
+end
+
+--- Calls f(item, index) for each item, at most `concurrency` at once; the results in order.
+---@param list any[]
+---@param f fun(item: any, index: integer): any
+---@param options? {concurrency: integer}
+---@return any[]
+function Async.map(list, f, options)
+  if type(list) ~= "table" then
+    raise("validation", "`Async.map` takes a list, not " .. typename(list))
+  elseif not callable(f) then
+    raise("validation", "`Async.map` takes a function second, not " .. typename(f))
+  end
+  local n = #list
+  local width = type(options) == "table" and options.concurrency or n
+  if n > 0 and (math_type(width) ~= "integer" or width < 1) then
+    raise("validation", "`Async.map`: `concurrency` must be a whole number above 0, not " .. tostring(width))
+  end
+  local results = {}
+  run_all(n, width, function(group, i)
+    return spawn(group, f, list[i], i)
+  end, raise_first(results))
+  return results
+end
+
+--- Runs all the functions at once; for each, `{ok = true, value = …}` or `{ok = false, error = …}`.
+---@param list function[]
+function Async.settle(list)
+  local results, n = {}, #functions(list, "Async.settle")
+  run_all(n, n, function(group, i)
+    return spawn(group, list[i])
+  end, function(i, ok, ...)
+    results[i] = ok and { ok = true, value = (...) } or { ok = false, error = (...) }
+  end)
+  return results
+end
+
+local function first_of(group, timeout)
+  local id = call("group.next", group.id, timeout or 0.0)
+  if id == nil then
+    return nil
+  end
+  return true, outcome_of(id)
+end
+
+local function passed_on(came, ok, ...)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- What the first to end gives, or its error; the rest are cancelled.
+---@param list function[]
+function Async.race(list)
+  if #functions(list, "Async.race") == 0 then
+    raise("validation", "`Async.race` takes at least one function")
+  end
+  local group <close> = new_group()
+  for i = 1, #list do
+    spawn(group.id, list[i])
+  end
+  return passed_on(first_of(group))
+end
+
+--- What f gives, if it ends in time; else it is cancelled and an error of kind "timeout" is raised.
+---@param s number seconds
+---@param f function
+function Async.timeout(s, f)
+  if type(s) == "function" and type(f) == "number" then
+    s, f = f, s
+  end
+  seconds(s, "Async.timeout")
+  if not callable(f) then
+    raise("validation", "`Async.timeout` takes a function second, not " .. typename(f))
+  end
+  local group <close> = new_group()
+  spawn(group.id, f)
+  local got = pack(first_of(group, s > 0 and s + 0.0 or 1e-9))
+  if not got[1] then
+    raise("timeout", "the function did not end within " .. s .. " s", "raise the seconds of `Async.timeout`")
+  end
+  return passed_on(unpack(got, 1, got.n))
+end
+
+local fiber_of, outcome = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local task_methods = {}
+
+local function need(task, method)
+  local id = type(task) == "table" and fiber_of[task]
+  if not id then
+    raise("validation", "`task:" .. method .. "` is called with a colon, on a task of `Async.spawn`")
+  end
+  return id
+end
+
+--- Waits for the task; gives what it returned, or raises its error.
+function task_methods.await(task)
+  local id = need(task, "await")
+  if not outcome[task] then
+    call("task:await", id)
+    outcome[task] = outcome[task] or pack(outcome_of(id))
+  end
+  local got = outcome[task]
+  if not got[1] then
+    error(got[2], 0)
+  end
+  return unpack(got, 2, got.n)
+end
+
+--- Ends the task where it waits; its `<close>` variables are closed.
+function task_methods.cancel(task)
+  local id = need(task, "cancel")
+  if ask("task:cancel", id) then
+    host.close_fiber(id)
+  end
+end
+
+local task_class = {
+  __name = "Task",
+  __metatable = false,
+  __index = function(task, key)
+    if key == "done" then
+      return ask("task.done", need(task, "done"))
+    end
+    local method = task_methods[key]
+    if method == nil then
+      host.missing("task", { await = 1, cancel = 1, done = 1 }, key)
+    end
+    return method
+  end,
+}
+
+--- Starts f(…) and goes on. A task left running is cancelled when the script ends.
+---@param f function
+function Async.spawn(f, ...)
+  if not callable(f) then
+    raise("validation", "`Async.spawn` takes a function, not " .. typename(f))
+  end
+  local task = setmetatable({}, task_class)
+  fiber_of[task] = spawn(0, f, ...)
+  return task
+end
+
+return Async

@@ -1,0 +1,304 @@
+"""One script's run: its Lua state, its limits, what it has opened, and what it came to."""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+from llmspell.bridge import limits
+from llmspell.bridge.engine import CALL, CORE, DONE, ERROR, STOPPED, Engine, LoadError, prelude
+from llmspell.bridge.output import Output
+from llmspell.errors import (
+    InternalError,
+    LLMSpellError,
+    RunCancelledError,
+    ScriptError,
+    ValidationError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from llmspell.agents.agent import Agent
+    from llmspell.bridge.driver import Driver, Fiber
+    from llmspell.bridge.observer import Observer
+    from llmspell.bridge.output import Sink
+    from llmspell.bridge.streams import Streams
+    from llmspell.providers.manager import ProviderManager
+    from llmspell.types.agent import AgentOutput
+    from llmspell.types.streaming import AgentStream, Collector
+    from llmspell.types.usage import Usage
+
+__all__ = ["Run", "ScriptExit", "error_fields"]
+
+#: Which file of `calls/` serves an operation, by the part of its name before the first `.` or `:`.
+HOMES = {
+    "Agent": "agent",
+    "agent": "agent",
+    "stream": "agent",
+    "JSON": "json",
+    "Log": "log",
+    "Run": "log",
+    "io": "io",
+    "os": "io",
+    "require": "module",
+    "dofile": "module",
+    "prelude": "module",
+    "api": "module",
+    "fiber": "fibers",
+    "group": "fibers",
+    "task": "fibers",
+}
+
+
+class ScriptExit(Exception):
+    """The script called `os.exit`; the code is 0 to 255."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code & 0xFF
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """What a script sees of an exception."""
+    if isinstance(error, LLMSpellError):
+        return error.to_dict()
+    kind = "validation" if isinstance(error, TypeError | ValueError) else "internal"
+    message = str(error) or type(error).__name__
+    return {"kind": kind, "message": message, "retryable": False}
+
+
+class Run:
+    """A run from its start to its end. Made by ScriptRuntime.
+
+    name: the script as shown in messages; folder: where its modules are, or None; args: as after `--`.
+    timeout: seconds, 0 without limit. observer: see Observer.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: str | None,
+        args: list[str],
+        timeout: float,
+        max_memory: int,
+        max_output: int,
+        max_concurrency: int,
+        stdout: Sink,
+        stderr: Sink,
+        live: bool,
+        observer: Observer | None,
+        providers: Callable[[], ProviderManager],
+        model: str | None,
+        provider: str | None,
+        log: Callable[[str, str, dict[str, Any] | None], None],
+    ) -> None:
+        self.name, self.folder, self.args = name, folder, args
+        self.timeout, self.max_memory, self.max_concurrency = timeout, max_memory, max_concurrency
+        self.output = Output(stdout, stderr, max_output, live)
+        self.observer = observer
+        self.providers = providers
+        self.model, self.provider = model, provider  # for agents that name none
+        self.log = log
+        self.clock = monotonic
+        self.started = monotonic()
+        self.deadline = self.started + timeout if timeout else None
+        self.stop_error: BaseException | None = None
+        self.driver: Driver | None = None
+        self.agents: dict[int, Agent] = {}
+        self.agents_by_name: dict[str, int] = {}
+        self.calls = 0
+        self.partials: list[str] = []  # of calls that were cut off: the text so far
+        self.sources: dict[str, str] = {}  # modules and files that were loaded: as shown → path
+        self._usage: Usage | None = None
+        self._labels: dict[str, str] = {}
+        self._streams: Streams | None = None
+        self._slots: Any = None
+        self._reader: Any = None
+        self._asks: dict[str, Callable[..., Any]] = {}
+        self.engine = Engine(self._ask, self._write, error_fields, max_memory=max_memory)
+        if self.deadline is not None:
+            self.engine.deadline = self.deadline
+        for part in CORE:
+            self.engine.start(prelude(part))
+        self._give_args()
+
+    def _give_args(self) -> None:
+        from llmspell.bridge.arguments import script_globals
+
+        self.engine.start(script_globals(self.name, self.args))
+
+    # ---- starting
+
+    def load(self, text: bytes) -> int:
+        """The main fiber. Raises ScriptError with line and column where the text is not Lua."""
+        if text.startswith(b"\x1bLua") or b"\0" in text[:4096]:
+            raise ScriptError(
+                f"`{self.name}` is a binary file, not a Lua script", hint="scripts are text", script=self.name
+            )
+        if text.startswith(b"\xef\xbb\xbf"):
+            text = text[3:]
+        if text.startswith(b"#"):
+            text = b"--" + text
+        self.text = text
+        try:
+            return self.engine.load(text, b"@" + os.fsencode(self.name))
+        except LoadError as error:
+            from llmspell.bridge.failures import syntax_error
+
+            raise syntax_error(str(error), self.name, text) from None
+
+    # ---- what Lua asks
+
+    def _ask(self, op: str, args: list[Any]) -> Any:
+        handler = self._asks.get(op)
+        if handler is None:
+            handler = self._asks[op] = self._home(op).ASKS[op]
+        return handler(self, *args)
+
+    def _home(self, op: str) -> Any:
+        from importlib import import_module
+
+        for mark in (".", ":"):
+            prefix = op.partition(mark)[0]
+            if prefix in HOMES:
+                return import_module(f"llmspell.bridge.calls.{HOMES[prefix]}")
+        raise InternalError(f"no operation `{op}`")
+
+    def call(self, op: str, args: list[Any]) -> Coroutine[Any, Any, Any]:
+        """The coroutine of an operation that waits."""
+        coroutine: Coroutine[Any, Any, Any] = self._home(op).CALLS[op](self, *args)
+        return coroutine
+
+    def _write(self, fd: int, data: bytes) -> bool:
+        observer = self.observer
+        if observer is not None:
+            observer.before_write(fd)
+        try:
+            if self.output.write(fd, data):
+                return True
+            self.stop(limits.output_reached(self.output.limit))
+        except OSError as error:
+            self.stop(RunCancelledError("the reader of the output has gone", signal=13, cause=error))
+        finally:
+            if observer is not None:
+                observer.after_write(fd, data)
+        return False
+
+    def exit(self, code: int) -> None:
+        """The script's `os.exit`: `<close>` variables are closed on the way out."""
+        self.stop(ScriptExit(code), limits.CLOSE_GRACE)
+
+    def fibers(self) -> Driver:
+        """Who keeps the script's fibers; made at the first need."""
+        if self.driver is None:
+            from llmspell.bridge.driver import Driver
+
+            self.driver = Driver(self)
+        return self.driver
+
+    # ---- stopping
+
+    def stop(self, error: BaseException, grace: float = 0.0) -> None:
+        """Ends the run with *error*. From any thread, and from a signal's handler."""
+        if self.stop_error is None and self.engine.stop_reason is None:
+            self.stop_error = error
+            self.engine.interrupt("host", grace)
+        driver = self.driver
+        if driver is not None and driver.loop is not None:
+            try:
+                driver.loop.call_soon_threadsafe(driver.check_stop)
+            except RuntimeError:  # the loop is closed: the run has ended
+                return
+
+    # ---- streams and calls
+
+    @property
+    def streams(self) -> Streams:
+        if self._streams is None:
+            from llmspell.bridge.streams import Streams
+
+            self._streams = Streams(self)
+        return self._streams
+
+    def start_streams(self, driver: Driver) -> None:
+        """Sends the requests of streams that the script has opened."""
+        if self._streams is not None:
+            self._streams.start(driver)
+
+    def stream_wait(self, driver: Driver) -> Callable[[int, Fiber, list[Any]], None]:
+        """How the driver serves `stream:next`."""
+        streams = self.streams
+        return lambda number, fiber, args: streams.wait(driver, number, fiber, args)
+
+    def close_streams(self) -> None:
+        """Closes what is open."""
+        if self._streams is not None:
+            self._streams.close_all()
+
+    def slot(self) -> Any:
+        """One of `runtime.max_concurrency` places for a model call; an async context manager."""
+        if self._slots is None:
+            import asyncio
+
+            self._slots = asyncio.Semaphore(self.max_concurrency)
+        return self._slots
+
+    def name_call(self, stream: AgentStream, label: str) -> None:
+        """Notes what a call is called for a person."""
+        self._labels[stream.stream_id] = label
+
+    def label_of(self, stream: AgentStream) -> str:
+        """What `name_call` noted."""
+        return self._labels.get(stream.stream_id, "model")
+
+    def count_call(self, done: Collector | AgentOutput) -> None:
+        """Adds a call to the run's usage."""
+        self.calls += 1
+        self._usage = done.usage if self._usage is None else self._usage.plus(done.usage)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens of the calls so far, the known fields."""
+        return {} if self._usage is None else self._usage.with_total().to_dict()
+
+    # ---- the end
+
+    def is_over(self, outcome: tuple[Any, ...]) -> bool:
+        """Whether the main fiber's first outcome is its last, and nothing else was started."""
+        return outcome[0] != CALL and self.driver is None and self._streams is None
+
+    def settle(self, outcome: tuple[Any, ...]) -> Any:
+        """The script's result, or the error that ended it, raised."""
+        code = outcome[0]
+        if code == DONE:
+            return outcome[1]
+        from llmspell.bridge import failures
+
+        if code == ERROR:
+            error = failures.script_failure(outcome[1], outcome[2], self.name)
+            if isinstance(error, LLMSpellError):
+                failures.point(error, self.name, self.text)
+            raise error
+        if code == STOPPED:
+            raise self._stopped(outcome[1])
+        raise ValidationError(f"the script's result: {outcome[1]} cannot be passed on", script=self.name)
+
+    def _stopped(self, reason: str) -> BaseException:
+        if reason == "memory":
+            return limits.memory_reached(self.max_memory)
+        if reason == "deadline":
+            return limits.timeout_reached(self.timeout)
+        if reason == "raised" and self.engine.raised is not None:
+            return self.engine.raised
+        error = self.stop_error or RunCancelledError("the run was stopped")
+        if self.partials and isinstance(error, LLMSpellError):
+            error.context.setdefault("partial", "\n".join(self.partials))
+        return error
+
+    def close(self) -> None:
+        """Frees the Lua state."""
+        self.engine.close()

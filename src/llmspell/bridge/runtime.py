@@ -1,0 +1,277 @@
+"""ScriptRuntime: runs Lua scripts from Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from llmspell.bridge.output import Captured
+from llmspell.bridge.run import Run, ScriptExit
+from llmspell.errors import LLMSpellError, NotFoundError, RunCancelledError, ScriptError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
+
+    from llmspell.bridge.observer import Observer
+    from llmspell.bridge.output import Sink
+    from llmspell.config.loader import Config
+    from llmspell.providers.manager import ProviderManager
+
+__all__ = ["ScriptResult", "ScriptRuntime", "read_script"]
+
+LARGEST_SCRIPT = 8 * 1024 * 1024
+
+
+class ScriptResult:
+    """What a run came to.
+
+    result: the script's return value as plain data; several values are a list. output: what it wrote to standard
+    output, where the runtime captured it. usage: tokens of its model calls, the known fields. calls: how many.
+    exit_code: 0, or what `os.exit` gave. seconds: from start to end. wrote_output: whether it wrote anything.
+    """
+
+    __slots__ = ("calls", "exit_code", "output", "result", "seconds", "usage", "wrote_output")
+
+    def __init__(self, run: Run, result: Any, output: str, exit_code: int) -> None:
+        self.result = result
+        self.output = output
+        self.usage: dict[str, int] = run.usage
+        self.calls = run.calls
+        self.exit_code = exit_code
+        self.seconds = run.clock() - run.started
+        self.wrote_output = run.output.wrote_output
+
+    def __repr__(self) -> str:
+        return f"ScriptResult(result={self.result!r}, exit_code={self.exit_code}, usage={self.usage!r})"
+
+
+def read_script(path: str) -> bytes:
+    """A script's text. Raises NotFoundError or ScriptError saying what is wrong with the file."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(LARGEST_SCRIPT + 1)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"there is no script `{path}`",
+            hint="check the path, or `-` reads a script from standard input",
+            cause=error,
+        ) from None
+    except IsADirectoryError as error:
+        raise NotFoundError(f"`{path}` is a folder, not a script", hint="name the script in it", cause=error) from None
+    except OSError as error:
+        raise NotFoundError(f"cannot read `{path}`: {error.strerror}", cause=error) from None
+    if len(text) > LARGEST_SCRIPT:
+        raise ScriptError(f"`{path}` is larger than 8 MiB")
+    return text
+
+
+def _default_log(level: str, message: str, fields: dict[str, Any] | None) -> None:
+    import logging
+
+    extra = "".join(f" {name}={value!r}" for name, value in (fields or {}).items())
+    number = {"debug": 10, "info": 20, "warn": 30}.get(level, 40)
+    logging.getLogger("llmspell.script").log(number, "%s%s", message, extra)
+
+
+class ScriptRuntime:
+    """Runs scripts, each in a Lua state of its own; what they share is the configuration and the connections.
+
+        async with ScriptRuntime() as runtime:
+            done = await runtime.execute_script("return 1 + 1")
+
+        done = ScriptRuntime().run("return 1 + 1")
+
+    config: what `llmspell.config.loader.load` gives; without it the user's own configuration is read.
+    timeout (seconds), max_memory, max_output (bytes), max_concurrency: over the configuration's; 0 is without limit.
+    model, provider: for agents that name none. stdout, stderr: binary files; without them output is captured.
+    observer: sees model calls as they stream. providers: a manager to use, and not to close.
+    log: takes level, message and fields of the script's `Log`; without it they go to the logger `llmspell.script`.
+    before_models: called once, before the first model is looked for.
+
+    Belongs to one event loop. Scripts run at once in one runtime do not see each other.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        timeout: float | None = None,
+        max_memory: int | None = None,
+        max_output: int | None = None,
+        max_concurrency: int | None = None,
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+        live: bool = False,
+        model: str | None = None,
+        provider: str | None = None,
+        observer: Observer | None = None,
+        providers: ProviderManager | None = None,
+        log: Any = None,
+        before_models: Callable[[], None] | None = None,
+    ) -> None:
+        if config is None:
+            from llmspell.config.loader import load
+
+            config = load(script_dir=None, config_file=None, env=os.environ, flags={})
+        self.config = config
+        self._limits: dict[str, Any] = {
+            "timeout": config.get("runtime.timeout") if timeout is None else timeout,
+            "max_memory": config.get("runtime.max_memory") if max_memory is None else max_memory,
+            "max_output": config.get("runtime.max_output") if max_output is None else max_output,
+            "max_concurrency": config.get("runtime.max_concurrency") if max_concurrency is None else max_concurrency,
+        }
+        self._stdout, self._stderr, self._live = stdout, stderr, live
+        self._default_model, self._default_provider = model, provider
+        self._observer = observer
+        self._interrupted: tuple[BaseException, float] | None = None
+        self._log = log or _default_log
+        self._before_models = before_models
+        self._providers = providers
+        self._owns_providers = providers is None
+        self._runs: set[Run] = set()
+
+    def _manager(self) -> ProviderManager:
+        if self._providers is None:
+            from llmspell.providers.manager import ProviderManager
+
+            if self._before_models is not None:
+                self._before_models()
+            self._providers = ProviderManager(self.config.providers(), self.config.get("providers.default"))
+        return self._providers
+
+    def check_default(self) -> None:
+        """Raises ConfigError or ValidationError if the default model or provider is none that can be had."""
+        self._manager().resolve(self._default_model, self._default_provider)
+
+    def _begin(self, source: str | bytes, args: Any, path: str | None, name: str | None) -> tuple[Run, int, Captured]:
+        captured = Captured()
+        run = Run(
+            name=name or path or "script.lua",
+            folder=os.path.dirname(os.path.abspath(path)) if path is not None else None,
+            args=[str(arg) for arg in args],
+            stdout=self._stdout or captured,
+            stderr=self._stderr or sys.stderr.buffer,
+            live=self._live,
+            observer=self._observer,
+            providers=self._manager,
+            model=self._default_model,
+            provider=self._default_provider,
+            log=self._log,
+            **self._limits,
+        )
+        self._runs.add(run)
+        try:
+            main = run.load(source.encode() if isinstance(source, str) else source)
+        except BaseException:
+            self._end(run)
+            raise
+        if self._interrupted is not None:
+            run.stop(*self._interrupted)
+        return run, main, captured
+
+    def _end(self, run: Run) -> None:
+        self._runs.discard(run)
+        run.close()
+
+    @staticmethod
+    def _result(run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
+        result, code = None, 0
+        try:
+            result = run.settle(outcome)
+        except ScriptExit as leave:
+            code = leave.code
+        except LLMSpellError as error:
+            error.output = captured.getvalue().decode("utf-8", "replace")
+            error.usage = run.usage
+            error.sources = run.sources
+            raise
+        return ScriptResult(run, result, captured.getvalue().decode("utf-8", "replace"), code)
+
+    async def execute_script(
+        self, source: str | bytes, *, args: Any = (), path: str | None = None, name: str | None = None
+    ) -> ScriptResult:
+        """Runs a script on the running event loop, to its end.
+
+        args: texts, as `ARGS` gives them. path: where the script is, for `require`; name: as shown in messages.
+        Raises LLMSpellError: ScriptError for the script's own errors, LimitError, whatever a model call raised and
+        nobody caught. Cancelled, it closes what the script has open, lets `<close>` variables run, and ends.
+        """
+        run, main, captured = self._begin(source, args, path, name)
+        try:
+            outcome = run.engine.resume(main, None, run.args)
+            if not run.is_over(outcome):
+                outcome = await self._drive(run, main, outcome)
+            return self._result(run, outcome, captured)
+        finally:
+            self._end(run)
+
+    @staticmethod
+    async def _drive(run: Run, main: int, outcome: tuple[Any, ...]) -> tuple[Any, ...]:
+        driver = run.fibers()
+        try:
+            return await driver.drive(main, outcome)
+        finally:
+            driver.report_unawaited()
+
+    def run(
+        self, source: str | bytes, *, args: Any = (), path: str | None = None, name: str | None = None
+    ) -> ScriptResult:
+        """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards."""
+        run, main, captured = self._begin(source, args, path, name)
+        try:
+            outcome = run.engine.resume(main, None, run.args)
+            if not run.is_over(outcome):
+                outcome = self._run_loop(run, main, outcome)
+            return self._result(run, outcome, captured)
+        finally:
+            self._end(run)
+
+    def _run_loop(self, run: Run, main: int, outcome: tuple[Any, ...]) -> tuple[Any, ...]:
+        import asyncio
+
+        async def work() -> tuple[Any, ...]:
+            try:
+                return await self._drive(run, main, outcome)
+            finally:
+                await self.aclose()
+
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work())
+
+    def interrupt(self, error: LLMSpellError | None = None, grace: float = 0.5) -> None:
+        """Stops every script of this runtime, now and from now on. From any thread, and from a signal's handler.
+
+        grace: seconds that `<close>` variables have.
+        """
+        why = error or RunCancelledError("the run was stopped")
+        self._interrupted = why, grace
+        for run in list(self._runs):
+            run.stop(why, grace)
+
+    async def aclose(self) -> None:
+        """Closes connections and models. Scripts that still run are stopped."""
+        for run in list(self._runs):
+            run.stop(RunCancelledError("the runtime was closed"))
+        if self._owns_providers and self._providers is not None:
+            manager, self._providers = self._providers, None
+            await manager.aclose()
+
+    async def __aenter__(self) -> ScriptRuntime:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _loop_factory() -> Any:
+    """uvloop's loop where it is there."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,139 @@
+"""A script's open streams: each is read by a task of its own, a little ahead of the script."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmspell.bridge.driver import Driver, Fiber
+    from llmspell.bridge.run import Run
+    from llmspell.types.streaming import AgentChunk, AgentStream
+
+__all__ = ["ScriptStream", "Streams"]
+
+AHEAD = 256  # chunks that may lie ready; beyond, the socket is not read
+
+
+class ScriptStream:
+    """One stream and what is ready of it."""
+
+    __slots__ = ("done", "error", "number", "owned", "ready", "room", "stream", "task", "waiter")
+
+    def __init__(self, number: int, stream: AgentStream) -> None:
+        self.number = number
+        self.stream = stream
+        self.ready: list[AgentChunk] = []
+        self.room: asyncio.Event | None = None
+        self.error: BaseException | None = None
+        self.done = False
+        self.waiter: int | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.owned = False  # the script has read from it
+
+
+class Streams:
+    """All streams of a run, by number."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.known: dict[int, ScriptStream] = {}
+        self._unstarted: list[ScriptStream] = []
+        self._last = 0
+
+    def open(self, stream: AgentStream) -> int:
+        """Takes in a stream; it is started when the script next waits."""
+        self._last += 1
+        self.known[self._last] = one = ScriptStream(self._last, stream)
+        self._unstarted.append(one)
+        return self._last
+
+    def start(self, driver: Driver) -> None:
+        """Starts what was opened since the last time."""
+        for one in self._unstarted:
+            if not one.done:
+                one.room = asyncio.Event()
+                one.task = driver.loop.create_task(self._read(driver, one))
+                driver.tasks.add(one.task)
+                one.task.add_done_callback(driver.tasks.discard)
+        self._unstarted.clear()
+
+    async def _read(self, driver: Driver, one: ScriptStream) -> None:
+        observer = self.run.observer
+        try:
+            async with self.run.slot():
+                if observer is not None:
+                    observer.call_started(one.stream.stream_id, self.run.label_of(one.stream))
+                await self._take_all(driver, one)
+        except Exception as error:
+            one.error = error
+        finally:
+            one.done = True
+            self.run.count_call(one.stream.collector)
+            if observer is not None:
+                observer.call_ended(one.stream.stream_id, one.error)
+            self._serve(driver, one)
+            await one.stream.aclose()
+
+    async def _take_all(self, driver: Driver, one: ScriptStream) -> None:
+        observer, next_batch = self.run.observer, one.stream.next_batch
+        while (batch := await next_batch()) is not None:
+            if observer is not None:
+                observer.chunks(one.stream.stream_id, batch, one.owned)
+            one.ready += batch
+            self._serve(driver, one)
+            if len(one.ready) >= AHEAD and one.room is not None:
+                one.room.clear()
+                await one.room.wait()
+
+    def _serve(self, driver: Driver, one: ScriptStream) -> None:
+        """Hands what is ready to the fiber that waits, if one does."""
+        if one.waiter is None or not (one.ready or one.done):
+            return
+        waiter, one.waiter = one.waiter, None
+        if one.ready:
+            batch, one.ready = one.ready, []
+            if one.room is not None:
+                one.room.set()
+            driver.wake(waiter, True, batch)
+        elif one.error is not None:
+            error, one.error = one.error, None
+            driver.wake(waiter, False, error)
+        else:
+            driver.wake(waiter, True, None)
+
+    def wait(self, driver: Driver, number: int, fiber: Fiber, args: list[Any]) -> None:
+        """A fiber asks for the next chunks: all that are ready, at least one; nothing at the end."""
+        one = self.known.get(args[0])
+        if one is None:
+            driver.wake(number, True, None)
+            return
+        one.owned = True
+        one.waiter = number
+        self._serve(driver, one)
+        if one.waiter is not None:
+            fiber.external = True
+
+            def forget() -> None:
+                one.waiter = None
+
+            fiber.cancel = forget
+
+    def close(self, number: int) -> None:
+        """Closes a stream's connection; what was read stays readable by `collect`."""
+        one = self.known.get(number)
+        if one is not None:
+            if one.task is None:
+                one.done = True
+            else:
+                one.task.cancel()
+
+    def forget(self, number: int) -> None:
+        """The same, and nothing of it stays."""
+        self.close(number)
+        self.known.pop(number, None)
+
+    def close_all(self) -> None:
+        """The run is over."""
+        for number in list(self.known):
+            self.close(number)

@@ -1,0 +1,386 @@
+"""The Lua engine behind its seam: fibers, host calls, values both ways, stopping."""
+
+from __future__ import annotations
+
+import math
+from threading import Timer
+from time import monotonic
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmspell._speedups._lua_py import CALL, DONE, ERROR, STOPPED, UNFIT, Engine, LoadError
+
+PRELUDE = b"""
+local host = ...
+local public = host.public
+pcall, xpcall, error, assert = public.pcall, public.xpcall, public.error, public.assert
+for _, name in ipairs { "create", "wrap", "resume", "yield", "status", "close", "running", "isyieldable" } do
+  coroutine[name] = public[name]
+end
+ask, call, spawn, null, array_mark, close_fiber = host.ask, host.call, host.spawn, host.null, host.array_mark, host.close_fiber
+ask_json = host.ask_json
+host.thread_methods({})
+"""
+
+
+def fields(error: BaseException) -> dict[str, Any]:
+    return {"kind": "provider", "message": str(error)}
+
+
+class Host:
+    """An engine and what was asked of it."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.asked: list[tuple[str, list[Any]]] = []
+        self.answer: Any = None
+        self.written = bytearray()
+        self.engine = Engine(self.ask, self.write, fields, **limits)
+        self.engine.start(PRELUDE)
+
+    def ask(self, op: str, args: list[Any]) -> Any:
+        self.asked.append((op, args))
+        if op == "echo":
+            return args[0]
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def write(self, fd: int, data: bytes) -> bool:
+        self.written += data
+        return True
+
+    def start(self, text: str, *args: str) -> tuple[int, tuple[Any, ...]]:
+        fiber = self.engine.load(text.encode(), b"@test.lua")
+        return fiber, self.engine.resume(fiber, None, list(args))
+
+    def run(self, text: str, *args: str) -> Any:
+        _, outcome = self.start(text, *args)
+        assert outcome[0] == DONE, outcome
+        return outcome[1]
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+SCALARS = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@given(value=VALUES)
+@settings(max_examples=200, deadline=None)
+def test_a_value_that_goes_into_lua_and_back_is_the_same(value: Any) -> None:
+    host = Host()
+    host.answer = value
+    back = host.run("return ask('value')")
+    assert back == value
+    assert repr(back) == repr(value) or isinstance(value, dict | list)
+
+
+@given(value=VALUES)
+@settings(max_examples=100, deadline=None)
+def test_the_answer_of_a_call_that_waited_is_the_same_value(value: Any) -> None:
+    host = Host()
+    fiber, outcome = host.start("return call('wait')")
+    assert outcome == (CALL, "wait", [])
+    assert host.engine.resume(fiber, True, value) == (DONE, value)
+
+
+def test_integers_and_floats_stay_apart(host: Host) -> None:
+    assert host.run("return {ask('echo', 1), ask('echo', 1.0)}") == [1, 1.0]
+    assert [type(v) for v in host.run("return {ask('echo', 1), ask('echo', 1.0)}")] == [int, float]
+
+
+def test_an_integer_beyond_lua_s_becomes_a_float(host: Host) -> None:
+    host.answer = [2**63, 2**63 - 1, -(2**63)]
+    assert host.run("local t = ask('x') return {math.type(t[1]), t[2], t[3]}") == ["float", 2**63 - 1, -(2**63)]
+
+
+def test_bytes_that_are_no_utf8_come_out_as_bytes(host: Host) -> None:
+    assert host.run(r"return '\xff\xfe'") == b"\xff\xfe"
+    host.answer = b"\xff"
+    assert host.run("return #ask('x')") == 1
+
+
+def test_none_is_absent_in_a_dict_and_null_in_a_list(host: Host) -> None:
+    host.answer = {"a": None, "b": [1, None, 3]}
+    assert host.run("local t = ask('x') return {t.a == nil, t.b[2] == null, #t.b}") == [True, True, 3]
+    assert host.run("return {a = null, b = {1, null}}") == {"a": None, "b": [1, None]}
+
+
+def test_an_empty_list_stays_a_list_and_an_empty_table_is_an_object(host: Host) -> None:
+    host.answer = {"list": [], "object": {}}
+    assert host.run("return ask('x')") == {"list": [], "object": {}}
+    assert host.run("return {}") == {}
+    assert host.run("return setmetatable({}, array_mark)") == []
+
+
+def test_keys_one_to_n_in_any_order_are_a_list_and_holes_are_not(host: Host) -> None:
+    assert host.run("local t = {} t[3]='c' t[1]='a' t[2]='b' return t") == ["a", "b", "c"]
+    assert host.run("return {[1]='a', [3]='c'}") == {1: "a", 3: "c"}
+    assert host.run("return {'a', x = 1}") == {1: "a", "x": 1}
+
+
+def test_shared_tables_are_copied_not_lost(host: Host) -> None:
+    shared = {"k": [1]}
+    host.answer = {"p": shared, "q": shared, "r": {"s": shared}}
+    assert host.run("return ask('x')") == {"p": {"k": [1]}, "q": {"k": [1]}, "r": {"s": {"k": [1]}}}
+    assert host.run("local s = {1} return {s, s}") == [[1], [1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("local t = {} t.a = {b = t} return t", "a cycle at `a.b`"),
+        ("return {x = {1, print}}", "a function at `x.[2]`"),
+        ("local t = {} local at = t for i = 1, 100 do at.n = {} at = at.n end return t", "nested more than 64 deep"),
+        ("return {[{}] = 1}", "a key that is a table"),
+        ("return coroutine.create(print)", "a thread"),
+    ],
+)
+def test_what_cannot_cross_is_named_by_its_path(host: Host, text: str, words: str) -> None:
+    _, outcome = host.start(text)
+    assert outcome[0] == UNFIT
+    assert words.replace("x.[2]", "x[2]") in outcome[1]
+
+
+def test_json_arguments_refuse_nan_and_mixed_keys(host: Host) -> None:
+    told = "local ok, e = pcall(ask_json, 'JSON.x', {a = {%s}}) return {ok, tostring(e), e.kind}"
+    assert host.run(told % "0/0") == [False, "`JSON.x`: NaN at `a[1]` cannot be passed on", "validation"]
+    assert host.run(told % "1, k = 2") == [
+        False,
+        "`JSON.x`: a table with mixed keys at `a.1` cannot be passed on".replace("a.1", "a[1]"),
+        "validation",
+    ]
+
+
+def test_metamethods_do_not_run_when_values_cross(host: Host) -> None:
+    text = """
+      local t = setmetatable({1, 2}, {__index = function() error('index') end, __len = function() error('len') end,
+        __pairs = function() error('pairs') end, __eq = function() error('eq') end})
+      return ask('echo', t)
+    """
+    assert host.run(text) == [1, 2]
+
+
+def test_many_values_cross_in_pieces(host: Host) -> None:
+    host.answer = list(range(120_000))
+    assert host.run("local t = ask('x') return {#t, t[120000], t[50001]}") == [120_000, 119_999, 50_000]
+    assert host.run("local t = {} for i = 1, 120000 do t[i] = i end return t") == list(range(1, 120_001))
+    assert host.run("local t = {} for i = 1, 5000 do t[i] = i end return #ask('echo', t)") == 5000
+
+
+def test_ten_megabytes_cross_both_ways(host: Host) -> None:
+    host.answer = "x" * 10_000_000
+    assert host.run("return #ask('x')") == 10_000_000
+    assert host.run("return ('y'):rep(10000000)") == "y" * 10_000_000
+
+
+def test_python_values_that_lua_cannot_have_are_errors_in_the_script(host: Host) -> None:
+    for bad in ({"a": object()}, {("t",): 1}, {math.nan: 1}, "\ud800"):
+        host.answer = bad
+        assert host.run("return (pcall(ask, 'x'))") is False
+
+
+# ---- fibers and host calls
+
+
+def test_a_host_call_waits_at_any_depth_of_the_script_s_own_coroutines(host: Host) -> None:
+    fiber, outcome = host.start("""
+      local inner = coroutine.wrap(function() coroutine.yield(call('deep', 1) + 1) return 'end' end)
+      local outer = coroutine.create(function() return pcall(function() return inner() end) end)
+      local _, ok, value = coroutine.resume(outer)
+      return {ok, value, inner(), coroutine.status(outer)}
+    """)
+    assert outcome == (CALL, "deep", [1])
+    assert host.engine.resume(fiber, True, 41) == (DONE, [True, 42, "end", "dead"])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "table.sort({3, 2, 1}, function(a, b) call('agent:execute') return a < b end)",
+        "string.gsub('abc', '.', function() call('agent:execute') end)",
+        "coroutine.wrap(function() table.sort({2, 1}, function() call('agent:execute') end) end)()",
+        "table.sort({2, 1}, function() return coroutine.wrap(function() call('agent:execute') end)() end)",
+    ],
+)
+def test_where_lua_cannot_wait_the_error_says_so(host: Host, where: str) -> None:
+    told = host.run(f"local ok, e = pcall(function() {where} end) return {{ok, e.kind, e.message, e.line}}")
+    assert told[:2] == [False, "not_supported"]
+    assert told[2].startswith("`agent:execute` waits, and Lua cannot wait inside a C function")
+    assert told[3] == 1
+
+
+def test_a_coroutine_that_waits_cannot_be_resumed_or_closed_by_others(host: Host) -> None:
+    fiber, outcome = host.start("""
+      co = coroutine.create(function() return call('wait') end)
+      other = coroutine.wrap(function()
+        local told = {coroutine.status(co), coroutine.resume(co)}
+        told[#told + 1] = (pcall(coroutine.close, co))
+        return told
+      end)
+      spawn(0, function() seen = other() end)
+      local _, value = coroutine.resume(co)
+      return {value, seen}
+    """)
+    assert outcome == (CALL, "wait", [])
+    started = next(args[0] for op, args in host.asked if op == "fiber.start")
+    assert host.engine.resume(started, True)[0] == DONE
+    expected = ["normal", False, "cannot resume non-suspended coroutine", False]
+    assert host.engine.resume(fiber, True, "real") == (DONE, ["real", expected])
+
+
+def test_an_exception_keeps_its_identity_through_pcall_and_error(host: Host) -> None:
+    boom = ConnectionError("no route")
+    fiber, _ = host.start("""
+      local ok, e = pcall(call, 'x')
+      assert(not ok and e.kind == 'provider' and e.message == 'no route' and tostring(e) == 'no route')
+      assert(e:match('no (%w+)') == 'route' and ('<' .. e .. '>') == '<no route>')
+      local co = coroutine.create(function() error(e) end)
+      local _, again = coroutine.resume(co)
+      assert(rawequal(again, e))
+      error(again, 0)
+    """)
+    code, told, error = host.engine.resume(fiber, False, boom)
+    assert code == ERROR
+    assert error is boom
+    assert told["traceback"][0]["line"] == 8
+
+
+def test_two_caught_exceptions_do_not_get_mixed_up(host: Host) -> None:
+    first, second = ValueError("first"), KeyError("second")
+    fiber, _ = host.start("local _, a = pcall(call, 'x') local _, b = pcall(call, 'y') error(a)")
+    host.engine.resume(fiber, False, first)
+    assert host.engine.resume(fiber, False, second)[2] is first
+
+
+def test_an_error_value_of_the_script_s_own_comes_out_as_it_is(host: Host) -> None:
+    for text, kind, value in [
+        ("error({kind = 'limit', n = 1})", "table", {"kind": "limit", "n": 1}),
+        ("error()", "nil", None),
+    ]:
+        code, told, error = host.start(text)[1]
+        assert (code, told["type"], told.get("value"), error) == (ERROR, kind, value, None)
+
+
+def test_close_variables_run_when_the_main_fiber_fails(host: Host) -> None:
+    text = "local x <close> = setmetatable({}, {__close = function() ask('closed') end}) error('boom')"
+    assert host.start(text)[1][0] == ERROR
+    assert host.asked[-1][0] == "closed"
+
+
+def test_a_closed_fiber_closes_from_the_innermost_coroutine_out(host: Host) -> None:
+    fiber, _ = host.start("""
+      local function mark(name) return setmetatable({}, {__close = function() ask('closed', name) end}) end
+      local outer <close> = mark('outer')
+      local co = coroutine.wrap(function() local inner <close> = mark('inner') call('wait') end)
+      co()
+    """)
+    host.engine.close_fiber(fiber)
+    assert [args[0] for op, args in host.asked if op == "closed"] == ["inner", "outer"]
+
+
+def test_a_text_that_is_not_lua_says_where(host: Host) -> None:
+    with pytest.raises(LoadError, match=r"test\.lua:2: unexpected symbol near '='"):
+        host.engine.load(b"local x\nx = = 1", b"@test.lua")
+
+
+def test_bytecode_is_not_loaded(host: Host) -> None:
+    with pytest.raises(LoadError, match="binary chunk"):
+        host.engine.load(b"\x1bLua\x54", b"@test.lua")
+
+
+# ---- stopping
+
+ENDLESS = [
+    "while true do end",
+    "while true do pcall(function() end) end",
+    "while true do pcall(function() while true do end end) end",
+    "while true do xpcall(error, function() while true do end end) end",
+    "xpcall(function() while true do end end, function(e) while true do end end)",
+    "local function f() return f() end f()",
+    "::top:: goto top",
+    "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+    "pcall(coroutine.wrap(function() pcall(function() while true do end end) end)) while true do end",
+    "setmetatable(_G, {__index = function() while true do end end}) return x",
+    "local t <close> = setmetatable({}, {__close = function() while true do end end}) while true do end",
+    "table.sort({3, 2, 1}, function() while true do end end)",
+    "string.gsub('x', '.', function() while true do end end)",
+    "load(function() while true do end end)",
+    "error(setmetatable({}, {__tostring = function() while true do end end}))",
+]
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_the_deadline_stops(text: str) -> None:
+    host = Host()
+    host.engine.deadline = monotonic() + 0.05
+    assert host.start(text)[1] == (STOPPED, "deadline")
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_an_interrupt_from_another_thread_stops(text: str) -> None:
+    host = Host()
+    timer = Timer(0.02, host.engine.interrupt, ["enough"])
+    timer.start()
+    assert host.start(text)[1] == (STOPPED, "enough")
+    timer.join()
+
+
+def test_close_variables_have_their_grace_and_no_more(host: Host) -> None:
+    timer = Timer(0.02, host.engine.interrupt, ["enough", 0.05])
+    timer.start()
+    text = """
+      local a <close> = setmetatable({}, {__close = function() while true do end end})
+      local b <close> = setmetatable({}, {__close = function() pcall(type, 1) ask('closed') end})
+      while true do pcall(function() while true do end end) end
+    """
+    assert host.start(text)[1] == (STOPPED, "enough")
+    assert host.asked == [("closed", [])]
+    timer.join()
+
+
+def test_memory_has_a_limit_that_pcall_does_not_catch() -> None:
+    host = Host(max_memory=8_000_000)
+    text = "while true do pcall(function() local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end end) end"
+    assert host.start(text)[1] == (STOPPED, "memory")
+
+
+def test_lua_s_words_for_no_memory_are_the_script_s_own_when_it_says_them(host: Host) -> None:
+    assert host.run("return {pcall(error, 'not enough memory', 0)}") == [False, "not enough memory"]
+    assert host.run("return {pcall(assert, false, 'not enough memory')}") == [False, "not enough memory"]
+    assert host.start("error('not enough memory', 0)")[1][0] == ERROR
+
+
+def test_what_the_host_hands_over_may_end_the_run_but_not_the_process() -> None:
+    host = Host(max_memory=2_000_000)
+    host.answer = "x" * 10_000_000
+    assert host.start("local s = ask('x') local t = {} for i = 1, 1e6 do t[i] = {} end")[1] == (STOPPED, "memory")
+    host = Host(max_memory=2_000_000)
+    fiber, _ = host.start("local s = call('x') local t = {} for i = 1, 1e6 do t[i] = {} end")
+    assert host.engine.resume(fiber, True, "x" * 10_000_000) == (STOPPED, "memory")
+
+
+def test_a_callback_that_raises_a_signal_s_exception_stops_the_run(host: Host) -> None:
+    def interrupted(op: str, args: list[Any]) -> Any:
+        raise KeyboardInterrupt
+
+    host.engine._host_ask = interrupted
+    assert host.start("while true do pcall(ask, 'x') end")[1] == (STOPPED, "raised")
+    assert isinstance(host.engine.raised, KeyboardInterrupt)
