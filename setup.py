@@ -32,4 +32,10 @@ def extensions() -> list[Extension]:
     return cythonize(modules, compiler_directives={"language_level": 3, "annotation_typing": False})
 
 
-setup(ext_modules=extensions())
+# Windows needs an installer's .exe; elsewhere the command is a script of our own, which starts sooner.
+if os.name == "nt":
+    command = {"entry_points": {"console_scripts": ["llmspell = llmspell.cli.main:entry"]}}
+else:
+    command = {"scripts": ["scripts/llmspell"]}
+
+setup(ext_modules=extensions(), **command)

@@ -1,0 +1,5 @@
+"""`python -m llmspell` is `llmspell`."""
+
+from llmspell.cli.main import entry
+
+entry()

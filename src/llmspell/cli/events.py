@@ -1,0 +1,155 @@
+"""`--output json` and `jsonl`: what a program reads of a run.
+
+jsonl: one object a line, each with `event`, each flushed. `start` (version, script, args), `chunk` (call, label,
+chunk), `output` (stream, text), `error` (error), `result` (result, usage, calls, seconds, exit_code). The last line
+is a `result` or an `error`. json: one object at the end, `{result, output, usage, calls, seconds, exit_code}` on
+standard output, or `{error}` on standard error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from llmspell.bridge.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from llmspell.bridge.output import Sink
+    from llmspell.bridge.runtime import ScriptResult
+    from llmspell.errors import LLMSpellError
+    from llmspell.types.streaming import AgentChunk
+
+__all__ = ["VERSION", "Events", "error_json", "plain_json", "result_json"]
+
+VERSION = 1
+
+
+def _plain(value: Any) -> Any:
+    """What orjson asks of values it does not know: bytes that are no UTF-8, and the like."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def _plain_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_key(key): _plain_keys(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_keys(item) for item in value]
+    return value
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bytes):
+        return key.decode("utf-8", "replace")
+    if isinstance(key, bool):
+        return str(key).lower()
+    return str(key)
+
+
+def plain_json(value: Any, *, pretty: bool = False) -> bytes:
+    """JSON of anything that came out of a script; keys sorted, keys that are no strings written as strings."""
+    options = orjson.OPT_SORT_KEYS | (orjson.OPT_INDENT_2 if pretty else 0)
+    try:
+        return orjson.dumps(value, default=_plain, option=options)
+    except (TypeError, orjson.JSONEncodeError):
+        return orjson.dumps(_plain_keys(value), default=_plain, option=options)
+
+
+def _summary(done: ScriptResult) -> dict[str, Any]:
+    return {
+        "result": done.result,
+        "usage": done.usage,
+        "calls": done.calls,
+        "seconds": round(done.seconds, 6),
+        "exit_code": done.exit_code,
+    }
+
+
+def result_json(done: ScriptResult, output: bytes) -> bytes:
+    """The one object of `--output json`."""
+    return plain_json({**_summary(done), "output": output.decode("utf-8", "replace")})
+
+
+def error_json(error: LLMSpellError) -> bytes:
+    """`{"error": {kind, message, hint, …}}`."""
+    return plain_json({"error": error.to_dict()})
+
+
+class _Written:
+    """A sink that makes `output` events of what the script writes. A character cut between two writes stays whole."""
+
+    def __init__(self, events: Events, stream: str) -> None:
+        import codecs
+
+        self._events, self._stream = events, stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def write(self, data: bytes, /) -> None:
+        text = self._decoder.decode(data)
+        if text:
+            self._events.send("output", stream=self._stream, text=text)
+
+    def flush(self) -> None:
+        return None
+
+    def end(self) -> None:
+        rest = self._decoder.decode(b"", final=True)
+        if rest:
+            self._events.send("output", stream=self._stream, text=rest)
+
+
+class Events(Observer):
+    """Writes the lines of `--output jsonl` to a binary file. on_closed: called when its reader has gone."""
+
+    def __init__(self, out: Sink) -> None:
+        self._out = out
+        self.on_closed: Callable[[], None] = lambda: None
+        self._labels: dict[str, str] = {}
+        self._written: list[_Written] = []
+
+    def send(self, event: str, **fields: Any) -> None:
+        """One line. OSError where the reader has gone."""
+        self._out.write(plain_json({"event": event, **fields}) + b"\n")
+        self._out.flush()
+
+    def output(self, stream: str) -> _Written:
+        """The sink of one of the script's streams."""
+        written = _Written(self, stream)
+        self._written.append(written)
+        return written
+
+    def start(self, script: str, args: list[str]) -> None:
+        """The first line."""
+        self.send("start", version=VERSION, script=script, args=args)
+
+    def call_started(self, call: str, label: str) -> None:
+        self._labels[call] = label
+
+    def chunks(self, call: str, batch: Sequence[AgentChunk], owned: bool) -> None:
+        label = self._labels.get(call, "")
+        try:
+            for chunk in batch:
+                self.send("chunk", call=call, label=label, chunk=chunk.to_dict())
+        except OSError:
+            self.on_closed()
+
+    def call_ended(self, call: str, error: BaseException | None) -> None:
+        self._labels.pop(call, None)
+
+    def _end_output(self) -> None:
+        for written in self._written:
+            written.end()
+
+    def result(self, done: ScriptResult) -> None:
+        """The last line of a run that ended."""
+        self._end_output()
+        self.send("result", **_summary(done))
+
+    def error(self, error: LLMSpellError) -> None:
+        """The last line of a run that failed."""
+        self._end_output()
+        self.send("error", error=error.to_dict())

@@ -1,0 +1,85 @@
+"""The command line's options, as one table: the short parser and rich-click are both made from it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["COMMON", "RUN", "Option", "parse"]
+
+
+class Option:
+    """One option. kind: flag, text, number, or a tuple of the words it takes."""
+
+    __slots__ = ("help", "kind", "metavar", "name", "short")
+
+    def __init__(self, name: str, kind: str | tuple[str, ...], help: str, metavar: str = "", short: str = "") -> None:
+        self.name, self.kind, self.help, self.metavar, self.short = name, kind, help, metavar, short
+
+    @property
+    def key(self) -> str:
+        """The name of its value: `no_color` for `--no-color`."""
+        return self.name[2:].replace("-", "_")
+
+
+COMMON = (
+    Option("--config", "text", "Read this configuration file, in place of the project's.", "FILE"),
+    Option("--output", ("text", "json", "jsonl"), "How results, errors and events are written."),
+    Option("--no-color", "flag", "Write no colours."),
+    Option("--traceback", "flag", "Show Python's own traceback with an error."),
+)
+
+RUN = (
+    Option("--stream", "flag", "Show answers as they come, and flush what the script writes."),
+    Option("--model", "text", "The model for agents that name none: `provider/model`, or a provider's name.", "MODEL"),
+    Option("--provider", "text", "The provider for agents that name none.", "NAME"),
+    Option("--timeout", "number", "Seconds for the whole run; 0 is without limit.", "SECONDS"),
+)
+
+
+def _value(option: Option, text: str) -> Any:
+    """The value, or None where *text* is none."""
+    if option.kind == "number":
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return number if 0 <= number < float("inf") else None
+    if isinstance(option.kind, tuple):
+        return text if text in option.kind else None
+    return text
+
+
+def parse(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, Any], list[str], list[str]] | None:
+    """Values by key, the words that are no options, what stands after `--`; None where rich-click has to say more."""
+    by_name = {option.name: option for option in options}
+    values: dict[str, Any] = {}
+    plain: list[str] = []
+    index, count = 0, len(words)
+    while index < count:
+        word = words[index]
+        index += 1
+        if word == "--":
+            return values, plain, list(words[index:])
+        if not word.startswith("-") or word == "-":
+            plain.append(word)
+            continue
+        name, equals, text = word.partition("=")
+        option = by_name.get(name)
+        if option is None or (option.kind == "flag" and equals):
+            return None
+        if option.kind == "flag":
+            values[option.key] = True
+            continue
+        if not equals:
+            if index == count:
+                return None
+            text = words[index]
+            index += 1
+        value = _value(option, text)
+        if value is None:
+            return None
+        values[option.key] = value
+    return values, plain, []

@@ -1,0 +1,84 @@
+"""The progress of a fetch: a bar on a terminal, a line at its start and end elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from rich.progress import Progress
+
+__all__ = ["Fetching"]
+
+MB = 1_000_000
+
+
+class Fetching:
+    """Shows one fetch at a time. bar: standard error is a terminal. pause, resume: of whatever else draws there."""
+
+    def __init__(
+        self,
+        *,
+        bar: bool,
+        colour: bool = True,
+        out: TextIO | None = None,
+        pause: Callable[[], None] | None = None,
+        resume: Callable[[], None] | None = None,
+    ) -> None:
+        self._bar, self._colour = bar, colour
+        self._out = out or sys.stderr
+        self._pause, self._resume = pause, resume
+        self._progress: Progress | None = None
+        self._started = False
+
+    def progress(self, done: int, total: int) -> None:
+        """*done* of *total* bytes are here; equal once, at the end."""
+        if not self._started:
+            self._started = True
+            if self._pause is not None:
+                self._pause()
+            if self._bar:
+                self._progress = self._open(total)
+            else:
+                self._say(f"fetching the embedded model ({total / MB:.0f} MB)")
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=done, refresh=True)
+        if done >= total:
+            self.close()
+            self._say(f"fetched {total / MB:.0f} MB")
+
+    def _open(self, total: int) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        console = Console(file=self._out, no_color=not self._colour, highlight=False)
+        bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
+        bar.add_task("fetching the embedded model", total=total)
+        bar.start()
+        return bar
+
+    def notify(self, text: str) -> None:
+        """One line for a person."""
+        if self._pause is not None:
+            self._pause()
+        self._say(text)
+        if self._resume is not None:
+            self._resume()
+
+    def _say(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Takes the bar away. Safe to call twice."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        if self._started:
+            self._started = False
+            if self._resume is not None:
+                self._resume()

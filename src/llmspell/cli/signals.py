@@ -1,0 +1,81 @@
+"""Ctrl+C, SIGTERM and the deadline's backstop: a thread that waits for signals, whatever the main thread is stuck in.
+
+The signals are blocked and taken by `sigtimedwait`, so no exception ever comes up between two lines of Python, and a
+second Ctrl+C ends the process even while Lua's library loops in C.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # the module `signal` costs an import of `enum`, a tenth of the whole start
+import _thread
+import os
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Watch"]
+
+BACKSTOP = 1.0  # seconds after its deadline that a script has to stop
+
+
+class Watch:
+    """Watches a run: `on_signal(number)` at the first signal; at the second the process ends with 128 + its number.
+
+    deadline: of `time.monotonic`, or None; BACKSTOP seconds later `on_late()` is called and the process ends with 5.
+    before_exit: called before the process is ended from here, to give the terminal back.
+    Both run on the watching thread. Where the platform has no `sigtimedwait`, Python's own handlers serve.
+    """
+
+    def __init__(
+        self,
+        on_signal: Callable[[int], None],
+        on_late: Callable[[], None],
+        before_exit: Callable[[], None],
+        deadline: float | None,
+    ) -> None:
+        self._on_signal, self._on_late, self._before_exit = on_signal, on_late, before_exit
+        self._deadline = deadline
+        self.received: int | None = None
+        self._finished = False
+        self._signals = {signal.SIGINT, signal.SIGTERM}
+        if hasattr(signal, "sigtimedwait"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+            _thread.start_new_thread(self._watch, ())
+        else:
+            for number in self._signals:
+                signal.signal(number, lambda got, frame: self._take(got))
+
+    def _watch(self) -> None:
+        while not self._finished:
+            wait = 3600.0
+            if self._deadline is not None:
+                wait = self._deadline + BACKSTOP - monotonic()
+                if wait <= 0:
+                    self._late()
+                    return
+            got = signal.sigtimedwait(self._signals, min(wait, 3600.0))
+            if got is not None:
+                self._take(got.si_signo)
+
+    def _take(self, number: int) -> None:
+        if self.received is not None:
+            self._before_exit()
+            os._exit(128 + number)
+        self.received = number
+        self._on_signal(number)
+
+    def _late(self) -> None:
+        if not self._finished:
+            self._before_exit()
+            self._on_late()
+            os._exit(5)
+
+    def finish(self) -> None:
+        """The run is over: what is left to do is short, and a signal ends the process as usual."""
+        self._finished = True
+        if hasattr(signal, "sigtimedwait") and self.received is None:
+            for number in self._signals:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)

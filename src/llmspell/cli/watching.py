@@ -1,0 +1,147 @@
+"""What a person sees of a run with `--stream` on a terminal: the live view, fed by the run's model calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from llmspell.bridge.observer import Observer
+from llmspell.cli.render import terminal
+from llmspell.types.streaming import Reasoning, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmspell.bridge.runtime import ScriptResult
+    from llmspell.cli.render.live import LiveView
+    from llmspell.types.streaming import AgentChunk
+
+__all__ = ["TerminalObserver"]
+
+TICK = 0.1  # seconds between two looks of the spinner
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class TerminalObserver(Observer):
+    """Shows calls in flight on standard error. rich is imported when the first call is sent."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._look = terminal.look(sys.stderr, no_color=not colour)
+        self._dumb = os.environ.get("TERM", "") in ("dumb", "")
+        self._shared = terminal.is_terminal(sys.stdout)  # the script writes to the same screen
+        self._view: LiveView | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._in_flight: dict[str, float] = {}
+        self._taken: set[str] = set()
+        self._first_call: float | None = None
+        self._first_token: float | None = None
+        self._writing = 0.0  # seconds between first token and end, all calls together
+        self._token_at: dict[str, float] = {}
+
+    # ---- model calls
+
+    def _open(self) -> LiveView | None:
+        if self._view is None and not self._dumb:
+            from rich.console import Console
+
+            from llmspell.cli.render.live import LiveView
+
+            console = Console(stderr=True, no_color=not self._look.colour, highlight=False)
+            self._view = LiveView(console, monotonic)
+        return self._view
+
+    def call_started(self, call: str, label: str) -> None:
+        now = monotonic()
+        self._first_call = self._first_call or now
+        self._in_flight[call] = now
+        view = self._open()
+        if view is not None:
+            view.call_started(call, label)
+            if self._ticker is None:
+                self._tick()
+
+    def _tick(self) -> None:
+        if self._view is None or not self._in_flight:
+            self._ticker = None
+            return
+        self._view.tick()
+        self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def chunks(self, call: str, batch: Sequence[AgentChunk], owned: bool) -> None:
+        for chunk in batch:
+            content = chunk.content
+            if isinstance(content, Text | Reasoning):
+                self._note_token(call)
+                if owned:
+                    self._take(call)
+                elif self._view is not None:
+                    show = self._view.text if isinstance(content, Text) else self._view.reasoning
+                    show(call, content.text)
+
+    def _note_token(self, call: str) -> None:
+        if call not in self._token_at:
+            now = self._token_at[call] = monotonic()
+            if self._first_token is None and self._first_call is not None:
+                self._first_token = now - self._first_call
+
+    def _take(self, call: str) -> None:
+        """The script reads this stream itself: what it shows of it is its own affair."""
+        if call not in self._taken:
+            self._taken.add(call)
+            if self._view is not None:
+                self._view.take_screen(call)
+
+    def call_ended(self, call: str, error: BaseException | None) -> None:
+        self._in_flight.pop(call, None)
+        self._taken.discard(call)
+        first = self._token_at.pop(call, None)
+        if first is not None:
+            self._writing += monotonic() - first
+        if self._view is not None:
+            self._view.call_ended(call)
+
+    # ---- the script's own writes
+
+    def before_write(self, fd: int) -> None:
+        if self._view is not None and (fd == 2 or self._shared):
+            self._view.pause()
+
+    def after_write(self, fd: int, data: bytes) -> None:
+        if self._view is not None and (fd == 2 or self._shared):
+            self._view.resume(at_line_start=data.endswith(b"\n"))
+
+    # ---- the end
+
+    def summary(self, done: ScriptResult) -> None:
+        """One dim line: tokens, rate, time to the first token, time in all. Nothing for a run without a model call."""
+        self.close()
+        if not done.calls:
+            return
+        from llmspell.cli.render.live import summary
+        from llmspell.types.usage import Usage
+
+        line = summary(
+            Usage(**done.usage),
+            done.seconds,
+            first_token=self._first_token,
+            writing=self._writing or None,
+            colour=self._look.colour,
+            unicode=self._look.unicode,
+        )
+        sys.stderr.write(line + "\n")
+
+    def close(self) -> None:
+        """Clears the view and gives the terminal back."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        if self._view is not None:
+            self._view.close()
+
+    def give_back(self) -> None:
+        """The same, as far as it can be done from another thread while the view is being drawn."""
+        if self._view is not None:
+            os.write(2, SHOW_CURSOR + b"\n")
