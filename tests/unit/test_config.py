@@ -77,7 +77,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
     assert config.get("runtime.timeout") == 300.0
     assert config.get("runtime.max_memory") == 256 * 1024 * 1024
     assert config.get("runtime.max_output") == 64 * 1024 * 1024
-    assert config.get("runtime.max_concurrency") == 64
+    assert config.get("runtime.max_concurrency") == 1024
     assert config.get("providers.default") == "auto"
     assert config.get("providers.openai.timeout.idle") == 30.0
     assert config.origin("runtime.timeout") == "default"
@@ -473,7 +473,7 @@ def test_a_project_may_lower_limits(place: Place) -> None:
         "max_memory = 0",
         'max_output = "1GB"',
         "max_output = 0",
-        "max_concurrency = 65",
+        "max_concurrency = 1025",
     ],
 )
 def test_a_project_may_not_raise_limits(place: Place, setting: str) -> None:

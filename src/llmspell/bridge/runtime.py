@@ -232,6 +232,9 @@ class ScriptRuntime:
     def _run_loop(self, run: Run, main: int, outcome: tuple[Any, ...]) -> tuple[Any, ...]:
         import asyncio
 
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("`run` was called inside a running event loop: use `await runtime.execute_script(…)`")
+
         async def work() -> tuple[Any, ...]:
             try:
                 return await self._drive(run, main, outcome)

@@ -238,7 +238,7 @@ KEYS = (
     Key("runtime.timeout", "seconds", 300.0, "seconds for the whole run; 0 = none"),
     Key("runtime.max_memory", "size", 256 << 20, 'of the Lua heap, such as "256MB"; 0 = none'),
     Key("runtime.max_output", "size", 64 << 20, 'of what the script writes, such as "64MB"; 0 = none'),
-    Key("runtime.max_concurrency", "count", 64, "fibers that wait at once", bounds=(1, 100_000)),
+    Key("runtime.max_concurrency", "count", 1024, "model calls at once", bounds=(1, 100_000)),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
     Key(_N + "type", "word", None, "the dialect it speaks", choices=PROVIDER_TYPES),
     Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),

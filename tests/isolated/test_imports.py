@@ -1,0 +1,169 @@
+"""Who may import whom, what is loaded when, and that every module can be imported by itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llmspell
+
+PACKAGE = Path(llmspell.__file__).parent
+MODULES = sorted(
+    ".".join(("llmspell", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__main__.py"
+)
+#: From the ground up; a module may import from lower floors, and from its own package. Source: DESIGN.md, "The house".
+FLOORS = [
+    {"errors", "_speedups", "_version"},
+    {"types", "utils"},
+    {"config", "tools"},
+    {"providers"},
+    {"agents"},
+    {"workflows"},
+    {"bridge"},
+    {"cli"},
+]
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+#: What speaks one wire format each: these may not import one another.
+DIALECTS = {"llmspell.providers.openai_chat", "llmspell.providers.local"}
+
+
+def imports_of(module: str) -> set[str]:
+    """The llmspell modules that *module*'s import statements name, wherever they stand."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in found if name.startswith("llmspell.")}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.count(".") and name != "llmspell._version"])
+def test_imports_point_downwards(module: str) -> None:
+    home = module.split(".")[1]
+    for name in imports_of(module):
+        target = name.split(".")[1]
+        if target in FLOOR and target != home:
+            assert FLOOR[target] < FLOOR[home], f"{module} imports {name}"
+
+
+def test_dialects_do_not_import_each_other() -> None:
+    assert set(MODULES) >= DIALECTS
+    for dialect in DIALECTS:
+        assert not imports_of(dialect) & (DIALECTS - {dialect})
+
+
+def in_python(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(code: str) -> set[str]:
+    return set(
+        json.loads(in_python(code + "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))").splitlines()[-1])
+    )
+
+
+RUN = "from llmspell.cli.main import main\nassert main(['run', {script!r}]) == 0"
+#: All of llmspell, and all beyond Python's own start, that a script which calls no model may load.
+HELLO = {
+    "llmspell",
+    "llmspell._speedups",
+    "llmspell._speedups._lua_py",
+    "llmspell._version",
+    "llmspell.bridge",
+    "llmspell.bridge.arguments",
+    "llmspell.bridge.engine",
+    "llmspell.bridge.limits",
+    "llmspell.bridge.output",
+    "llmspell.bridge.run",
+    "llmspell.bridge.runtime",
+    "llmspell.cli",
+    "llmspell.cli.commands",
+    "llmspell.cli.commands.run",
+    "llmspell.cli.main",
+    "llmspell.cli.options",
+    "llmspell.cli.signals",
+    "llmspell.config",
+    "llmspell.config.discovery",
+    "llmspell.config.loader",
+    "llmspell.config.schema",
+    "llmspell.errors",
+}
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    script = tmp_path_factory.mktemp("hello") / "hello.lua"
+    script.write_text("print('hello')\n")
+    before = loaded_by("")
+    return loaded_by(RUN.format(script=str(script))) - before
+
+
+def test_a_script_that_calls_no_model_loads_no_more_than_it_needs(hello: set[str]) -> None:
+    assert {name for name in hello if name.startswith("llmspell")} == HELLO
+
+
+def test_what_lupa_brings_is_the_only_other_weight_of_a_small_script(hello: set[str]) -> None:
+    lupa = loaded_by("import lupa.lua54") - loaded_by("")
+    own = {name for name in hello if name.split(".")[0] in ("llmspell", "importlib", "json", "__future__", "_signal")}
+    assert hello - lupa - own == set()
+
+
+@pytest.mark.parametrize(
+    "heavy", ["asyncio", "httpx", "rich", "click", "rich_click", "orjson", "re", "typing", "tomllib", "inspect"]
+)
+def test_nothing_heavy_is_loaded_for_a_small_script(hello: set[str], heavy: str) -> None:
+    assert heavy not in hello
+
+
+def test_importing_llmspell_alone_costs_nothing() -> None:
+    new = loaded_by("import llmspell") - loaded_by("")
+    assert new == {"llmspell", "llmspell._version", "__future__"}
+
+
+def test_a_script_that_only_waits_loads_no_http(tmp_path: Path) -> None:
+    script = tmp_path / "sleep.lua"
+    script.write_text("Async.sleep(0.001)\n")
+    loaded = loaded_by(RUN.format(script=str(script)))
+    assert "asyncio" in loaded
+    assert not loaded & {"httpx", "orjson", "rich", "llmspell.providers", "llmspell.types"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_can_be_imported_alone(module: str) -> None:
+    in_python(f"import {module}")
+
+
+def test_the_public_names_are_these() -> None:
+    assert llmspell.__all__ == [
+        "Agent",
+        "AgentChunk",
+        "AgentOutput",
+        "AgentStream",
+        "LLMSpellError",
+        "Message",
+        "ScriptResult",
+        "ScriptRuntime",
+        "Usage",
+        "__version__",
+    ]
+    for name in llmspell.__all__:
+        assert getattr(llmspell, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
+        llmspell.Agnet  # noqa: B018
