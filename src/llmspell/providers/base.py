@@ -71,6 +71,11 @@ class ProviderInstance(ABC):
     name: str
     type: str
 
+    @property
+    def default_model(self) -> str:
+        """The model where a call names none; empty where there is none."""
+        return ""
+
     @abstractmethod
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. Nothing is sent before the first read."""
