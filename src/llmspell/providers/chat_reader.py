@@ -1,0 +1,374 @@
+"""Reads `chat.completion` objects and their stream chunks, as every vendor of that dialect writes them.
+
+Values in, chunk contents out; no bytes and no I/O, so that a service over HTTP and a model in this process share it.
+The rules cover the whole table of vendors without knowing their names. Source: WIRE.md §2, §4, §9, §12.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from llmspell.errors import LLMSpellError, StreamTruncatedError, one_line
+from llmspell.types.streaming import Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
+from llmspell.types.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from llmspell.types.streaming import ChunkContent
+
+__all__ = ["ChatReader", "usage_of"]
+
+#: What vendors say for what llmspell says; a word that is not here is kept.
+FINISH = {"eos": "stop", "function_call": "tool_calls"}
+#: Of an answer's own members, what the metadata keep.
+TOLD = ("id", "created", "system_fingerprint", "service_tier")
+# A named tuple's own constructor is a Python function; the tuple's costs half.
+_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
+LISTS = 256  # citations and annotations kept of one answer
+
+
+class ChatReader:
+    """One answer's reader: `event` for each chunk or `reply` for a whole one, then `end`.
+
+    metadata: model, id, created … as far as they came. An error inside the answer is raised as the LLMSpellError of
+    its kind, once what came before it has been given out. provider, model, key_env, secrets: for the words of errors.
+    """
+
+    __slots__ = (
+        "_calls", "_done", "_ended", "_error", "_finish", "_keys", "_known", "_refused", "_usage",
+        "key_env", "metadata", "model", "provider", "secrets",
+    )  # fmt: skip
+
+    def __init__(
+        self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.key_env = key_env
+        self.secrets = secrets
+        self.metadata: dict[str, Any] = {}
+        self._calls: list[_Call] = []
+        self._keys: dict[int | str, _Call] = {}  # a fragment's index, or its place, to the call it belongs to
+        self._usage = Usage()
+        self._finish = ""
+        self._refused = False
+        self._known = False  # the model was named: later chunks repeat what is known
+        self._done = False  # the protocol's own end mark was seen
+        self._ended = False
+        self._error: LLMSpellError | None = None
+
+    def event(self, data: dict[str, Any]) -> list[ChunkContent]:
+        """What one chunk adds; often nothing. Raises LLMSpellError for an error in it, or in the one before."""
+        out: list[ChunkContent] = []
+        try:
+            self.read(data, out)
+        except LLMSpellError:
+            if not out:
+                raise
+        return out
+
+    def read(self, data: dict[str, Any], out: list[ChunkContent]) -> None:
+        """As `event`, appended to *out*; an error is raised at once, what came before it stands in *out*."""
+        self.read_all((data,), out)
+
+    def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
+        """As `read`, of many in one go; a list stands for its members, and what is no object is nothing."""
+        if self._error is not None:
+            raise self._error
+        for data in values:
+            # Nearly every chunk is one choice whose delta is one piece of text; all others go the long way. Values of
+            # JSON are dicts, lists or plain, so what a string can subscript is a dict, and all else raises.
+            try:
+                (choice,) = data["choices"]
+                delta = choice["delta"]
+                text = delta["content"]
+                if (
+                    self._known
+                    and type(text) is str
+                    and len(delta) == 1
+                    and data.get("usage") is None
+                    and choice.get("finish_reason") is None
+                    and not choice.get("index")
+                    and "error" not in data
+                ):
+                    if text:
+                        out.append(_text((text,)))
+                    continue
+            except (KeyError, TypeError, ValueError):
+                pass
+            for one in data if type(data) is list else (data,):
+                if type(one) is dict:
+                    self._whole(one, out)
+
+    def reply(self, data: dict[str, Any]) -> list[ChunkContent]:
+        """What a whole `chat.completion` holds; it is complete as it stands."""
+        self._done = True
+        return self.event(data)
+
+    def done(self) -> None:
+        """The stream's end mark was seen."""
+        self._done = True
+
+    def failed(self, body: Any) -> LLMSpellError:
+        """The error that *body* (an error member, or what an event named "error" holds) means."""
+        from llmspell.providers.wire_errors import from_error
+
+        return from_error(
+            body,
+            status=None,
+            headers={},
+            provider=self.provider,
+            model=self.model,
+            key_env=self.key_env,
+            secrets=self.secrets,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether the protocol's end was seen: its mark, or a finish reason."""
+        return self._done or bool(self._finish)
+
+    def end(self) -> list[ChunkContent]:
+        """The transport has ended: each tool call whole, then "stream_end"; nothing when called again.
+
+        Raises StreamTruncatedError where the protocol's end was not seen, or the error that is still to be told.
+        """
+        if self._ended:
+            return []
+        if self._error is not None:
+            raise self._error
+        if not self.complete:
+            raise StreamTruncatedError(
+                f"the answer of {self.provider or 'the model'} stopped before its end",
+                hint="try again; what came is in the error's `partial`",
+                provider=self.provider or None,
+                model=self.model or None,
+            )
+        self._ended = True
+        out: list[ChunkContent] = [call.whole() for call in self._calls]
+        usage = self._usage.with_total()
+        out.append(Control("stream_end", self._finish_reason(), usage if usage != Usage() else None))
+        return out
+
+    def _finish_reason(self) -> str:
+        finish = FINISH.get(self._finish, self._finish) or "stop"
+        if finish == "stop":
+            # What the model wants is known from what it wrote, not from the word. Source: WIRE.md §2.1.
+            if self._calls:
+                return "tool_calls"
+            if self._refused:
+                return "content_filter"
+        return finish
+
+    def _whole(self, data: dict[str, Any], out: list[ChunkContent]) -> None:
+        choices = data.get("choices")
+        self._tell(data, bool(choices))
+        if isinstance(choices, list):
+            for place, choice in enumerate(choices):
+                if isinstance(choice, dict) and choice.get("index", place) in (0, None):
+                    self._choice(choice, out)
+        if data.get("object") == "chat.completion":
+            self._done = True
+        if data.get("error") or data.get("object") == "error" or data.get("type") == "error":
+            self._error = self.failed(data)
+            raise self._error
+
+    def _tell(self, data: dict[str, Any], named: bool) -> None:
+        """Usage and what the answer says of itself. A first chunk without choices may have an empty model (Azure)."""
+        usage = data.get("usage")
+        if not isinstance(usage, dict) and isinstance(groq := data.get("x_groq"), dict):
+            usage = groq.get("usage")
+        if isinstance(usage, dict):
+            self._usage = self._usage.merged(usage_of(usage))
+        facts = self.metadata
+        model = data.get("model")
+        if named and "model" not in facts and isinstance(model, str) and model:
+            facts["model"] = one_line(model, 200)
+        for name in TOLD:
+            value = data.get(name)
+            if name in facts or not value:
+                continue
+            if isinstance(value, str):
+                facts[name] = one_line(value, 200)
+            elif name == "created" and isinstance(value, (int, float)):
+                facts[name] = value
+        if isinstance(citations := data.get("citations"), list) and citations:
+            facts["citations"] = [one_line(c, 2000) for c in citations[:LISTS] if isinstance(c, str)]
+        self._known = "model" in facts
+
+    def _choice(self, choice: dict[str, Any], out: list[ChunkContent]) -> None:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = choice.get("message")
+        if isinstance(delta, dict):
+            self._delta(delta, out)
+        finish = choice.get("finish_reason")
+        if isinstance(finish, str) and finish:
+            self._finish = one_line(finish, 64)
+
+    def _delta(self, delta: dict[str, Any], out: list[ChunkContent]) -> None:
+        if reasoning := _reasoning(delta):
+            out.append(Reasoning(reasoning))
+        content = delta.get("content")
+        if isinstance(content, str):
+            if content:
+                out.append(Text(content))
+        elif isinstance(content, list):
+            _parts(content, out)
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused = True
+            out.append(Text(refusal))
+        fragments = delta.get("tool_calls")
+        if isinstance(fragments, list):
+            for place, fragment in enumerate(fragments):
+                if isinstance(fragment, dict) and isinstance(fragment.get("function"), dict):
+                    self._fragment(fragment, fragment["function"], place, out)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict) and not fragments and (legacy.get("name") or legacy.get("arguments")):
+            self._fragment({"index": -1}, legacy, 0, out)
+        notes = delta.get("annotations")
+        if isinstance(notes, list) and notes:
+            kept = self.metadata.setdefault("annotations", [])
+            kept += [note for note in notes if isinstance(note, dict)][: LISTS - len(kept)]
+
+    def _fragment(
+        self, fragment: dict[str, Any], function: dict[str, Any], place: int, out: list[ChunkContent]
+    ) -> None:
+        """A piece of a tool call: finds its call, or begins one."""
+        id_, name = _string(fragment.get("id")), _string(function.get("name"))
+        index = fragment.get("index")
+        key: int | str = index if type(index) is int else f"place {place}"
+        call = self._keys.get(key)
+        if type(index) is not int and id_:
+            call = next((known for known in self._calls if known.told_id == id_), None)
+        elif call is not None and name and call.is_another(id_, indexed=type(index) is int):
+            call = None
+        first = call is None
+        if call is None:
+            taken = {known.id for known in self._calls}
+            number = len(self._calls) + 1
+            while (invented := f"call_{number}") in taken:
+                number += 1
+            call = _Call(id_ if id_ and id_ not in taken else invented, id_)
+            self._calls.append(call)
+        self._keys[key] = call
+        if name and not call.name:
+            call.name = name
+        piece = call.add(function.get("arguments"))
+        if piece or first:
+            out.append(ToolCallProgress(call.id, call.name, piece))
+
+
+class _Call:
+    """A tool call that is being read."""
+
+    __slots__ = ("id", "name", "pieces", "told_id")
+
+    def __init__(self, id_: str, told_id: str) -> None:
+        self.id = id_
+        self.told_id = told_id  # as the service said; empty where it said none
+        self.name = ""
+        self.pieces: list[str] = []
+
+    def is_another(self, id_: str, *, indexed: bool) -> bool:
+        """Whether a fragment that names a function begins a call of its own, though its key is this call's.
+
+        Some servers number every call 0 and tell them apart by id; a server that makes a new id for every fragment
+        gives the name only once. Without index and id, a whole call is followed by the next one.
+        """
+        if indexed:
+            return bool(id_ and self.told_id and id_ != self.told_id)
+        return bool(self.pieces) and self.parsed() is not None
+
+    def add(self, arguments: Any) -> str:
+        """Takes in a piece of the arguments; gives the text that it adds."""
+        if isinstance(arguments, dict):
+            text = orjson.dumps(arguments).decode()
+            if "".join(self.pieces).strip():  # an object is the whole: nothing of it adds to what was told
+                self.pieces = [text]
+                return ""
+            self.pieces = [text]
+            return text
+        if isinstance(arguments, str) and arguments:
+            self.pieces.append(arguments)
+            return arguments
+        return ""
+
+    def parsed(self) -> dict[str, Any] | None:
+        text = "".join(self.pieces).strip()
+        if text in ("", "null"):
+            return {}
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def whole(self) -> ToolCallComplete:
+        return ToolCallComplete(self.id, self.name, self.parsed(), None, "".join(self.pieces))
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _reasoning(delta: dict[str, Any]) -> str:
+    """The piece of reasoning, which vendors name in three ways and sometimes give twice."""
+    for name in ("reasoning_content", "reasoning"):
+        text = delta.get(name)
+        if isinstance(text, str) and text:
+            return text
+    details = delta.get("reasoning_details")
+    if not isinstance(details, list):
+        return ""
+    pieces = [detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, dict)]
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def _parts(parts: list[Any], out: list[ChunkContent]) -> None:
+    """Content as a list: texts, and Mistral's thinking."""
+    for part in parts:
+        if isinstance(part, str):
+            if part:
+                out.append(Text(part))
+        elif isinstance(part, dict):
+            thinking = part.get("thinking")
+            if isinstance(thinking, list):
+                thinking = "".join(
+                    p["text"] for p in thinking if isinstance(p, dict) and isinstance(p.get("text"), str)
+                )
+            text = part.get("text")
+            if isinstance(thinking, str) and thinking:
+                out.append(Reasoning(thinking))
+            elif isinstance(text, str) and text:
+                out.append(Text(text))
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None
+
+
+def usage_of(usage: dict[str, Any]) -> Usage:
+    """The tokens that a `usage` member tells; what it leaves out is unknown.
+
+    Where the total shows that the output was counted without its reasoning (xAI), the reasoning is added.
+    """
+    read, written, total = (_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    if cached is None:
+        cached = _count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+    details = usage.get("completion_tokens_details")
+    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    if reasoning is None:
+        reasoning = _count(usage.get("reasoning_tokens"))
+    if reasoning and None not in (read, written, total) and total == read + written + reasoning:  # type: ignore[operator]
+        written += reasoning  # type: ignore[operator]
+    return Usage(read, written, cached, reasoning, total)

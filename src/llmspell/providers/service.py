@@ -1,0 +1,163 @@
+"""A service over HTTP that speaks OpenAI's chat dialect: the dialect and the door to the network, joined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell.errors import AuthError, ConfigError, LLMSpellError
+from llmspell.providers import openai_chat
+from llmspell.providers.base import ProviderInstance, Timeouts
+from llmspell.providers.headers import request_id
+from llmspell.providers.http import ERROR_MAX, Door, Origin
+from llmspell.providers.turn import Turn
+from llmspell.types.streaming import AgentStream, Collector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from llmspell.providers.base import ModelCall
+    from llmspell.providers.http import Answer
+    from llmspell.types.agent import AgentOutput
+    from llmspell.types.streaming import AgentChunk
+
+__all__ = ["ChatService"]
+
+#: Configured headers whose values are secrets, by a part of their name.
+SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
+
+
+class ChatService(ProviderInstance):
+    """One configured service.
+
+    settings: base_url, api_key (the secret itself), api_key_env (its variable, for hints), model, headers, timeout.
+    Without a key, a service at OpenAI's own address raises AuthError when it is first used; others are asked without.
+    Raises ConfigError for a base_url, header or timeout that cannot be used.
+    """
+
+    type = "openai"
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        base_url = settings.get("base_url") or openai_chat.BASE_URL
+        origin = Origin.of(str(base_url), f"providers.{name}.base_url")
+        self._quirks = openai_chat.Quirks.of(origin.host)
+        self._key_env: str | None = settings.get("api_key_env")
+        key = str(settings.get("api_key") or "").strip()  # keys out of files have a line end
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        own: Mapping[str, str] = settings.get("headers") or {}
+        headers |= {header.lower(): value for header, value in own.items()}
+        self._lacks_key = self._quirks.own and "authorization" not in headers
+        secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
+        self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
+        self._model = str(settings.get("model") or (openai_chat.MODEL if self._quirks.own else ""))
+        self._door = Door(name, origin, timeouts=_timeouts(name, settings.get("timeout") or {}), headers=headers)
+
+    def __repr__(self) -> str:
+        return f"ChatService({self.name!r}, {self._door.origin.host!r})"
+
+    @property
+    def default_model(self) -> str:
+        """The model of the settings; at OpenAI's own address a small one where they name none."""
+        return self._model
+
+    def stream(self, call: ModelCall) -> AgentStream:
+        """The answer as it comes. Nothing is sent before the first read.
+
+        Raises on reading: AuthError, NetworkError, CallTimeoutError, StreamTruncatedError, and what the service's own
+        error means. Closing it, or cancelling who reads, closes the connection at once.
+        """
+        turn = Turn(self.name, call.model)
+        return AgentStream(turn.stream_id, self._batches(call, turn))
+
+    async def execute(self, call: ModelCall) -> AgentOutput:
+        """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
+        turn = Turn(self.name, call.model)
+        reading = self._reading(call)
+        answer = await self._send(call, turn, stream=False)
+        try:
+            reply = await answer.whole(openai_chat.MAX_REPLY)
+            contents = [*reading.feed(reply.body), *reading.end()]
+            self._check(reading, answer)
+        except BaseException:
+            await answer.aclose()
+            raise
+        await answer.aclose(finished=True)
+        turn.told(reading.metadata)
+        collector = Collector()
+        for chunk in turn.chunks(contents):
+            collector.add(chunk)
+        return collector.output()
+
+    async def aclose(self) -> None:
+        """Closes all connections; calls in flight end with an error."""
+        await self._door.aclose()
+
+    async def _batches(self, call: ModelCall, turn: Turn) -> AsyncGenerator[list[AgentChunk], None]:
+        turn.start()
+        reading = self._reading(call)
+        answer = await self._send(call, turn, stream=True)
+        finished = False
+        try:
+            read, feed = answer.read, reading.feed
+            told = over = False
+            while not over:
+                data = await read()
+                contents = feed(data) if data else reading.end()
+                over = reading.finished
+                if over:
+                    # Before the last chunks are given out: their reader may never ask again.
+                    finished = reading.error is None
+                    await answer.aclose(finished=finished)
+                if contents:
+                    if over or not told:  # services say what they say in the first chunk and the last
+                        told = True
+                        turn.told(reading.metadata)
+                    yield turn.chunks(contents)
+            self._check(reading, answer)
+        finally:
+            await answer.aclose(finished=finished)
+
+    def _reading(self, call: ModelCall) -> openai_chat.Reading:
+        return openai_chat.Reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)
+
+    async def _send(self, call: ModelCall, turn: Turn, *, stream: bool) -> Answer:
+        """Sends the request; an answer that is an error is read and raised."""
+        if self._lacks_key:
+            raise AuthError(
+                f"there is no key for {self.name}",
+                hint=f"set `{self._key_env or openai_chat.KEY_ENV}`, or run without one: `--model local`",
+                provider=self.name,
+                model=call.model,
+            )
+        request = openai_chat.request(call, stream=stream, quirks=self._quirks)
+        answer = await self._door.send(request, model=call.model, total=call.timeout, first_token=stream)
+        if 200 <= answer.status < 300:
+            turn.told({"request_id": request_id(answer.headers)})
+            return answer
+        whole = False
+        try:
+            reply = await answer.whole(ERROR_MAX, cut=True)
+            whole = len(reply.body) < ERROR_MAX
+        finally:
+            await answer.aclose(finished=whole)
+        from llmspell.providers.wire_errors import from_reply
+
+        raise from_reply(reply, provider=self.name, model=call.model, key_env=self._key_env, secrets=self._secrets)
+
+    def _check(self, reading: openai_chat.Reading, answer: Answer) -> None:
+        error: LLMSpellError | None = reading.error
+        if error is not None:
+            if (told := request_id(answer.headers)) is not None:
+                error.context.setdefault("request_id", told)
+            raise error
+
+
+def _timeouts(name: str, settings: Mapping[str, Any]) -> Timeouts:
+    for field, value in settings.items():
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+        if field not in Timeouts._fields or not (good or value is None):
+            raise ConfigError(
+                f"`providers.{name}.timeout.{field}` is not a timeout",
+                hint=f"seconds, 0 is none; there are {', '.join(Timeouts._fields)}",
+            )
+    return Timeouts(**settings)

@@ -1,0 +1,209 @@
+"""Which provider answers, with which model and which key."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from llmspell.errors import AuthError, ConfigError
+from llmspell.providers.base import ModelCall, ProviderInstance
+from llmspell.providers.manager import TYPES, ProviderManager
+from llmspell.providers.service import ChatService
+from llmspell.types.messages import Message
+
+OFFICIAL = "https://api.openai.com/v1"
+PROVIDERS: dict[str, dict[str, Any]] = {
+    "openai": {"type": "openai", "base_url": OFFICIAL, "api_key_env": "OPENAI_API_KEY", "model": "gpt-x"},
+    "hub": {"type": "openai", "base_url": "http://127.0.0.1:9/v1"},
+    "local": {"type": "local", "model": "tiny"},
+}
+CALL = ModelCall("m", (Message("user", "hi"),))
+KEY = "sk-test-abcdefghijkl"
+
+
+def manager(default: str = "auto", env: dict[str, str] | None = None, **more: dict[str, Any]) -> ProviderManager:
+    return ProviderManager(PROVIDERS | more, default, env or {})
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name", "there"),
+    [
+        ("openai/gpt-4o-mini", None, "openai", "gpt-4o-mini"),
+        ("hub/meta-llama/Llama-3", None, "hub", "meta-llama/Llama-3"),
+        ("openai", None, "openai", "gpt-x"),
+        ("openai/", None, "openai", "gpt-x"),
+        ("local", None, "local", "tiny"),
+        ("local/other", None, "local", "other"),
+        ("gpt-4o", "openai", "openai", "gpt-4o"),
+        ("openai/gpt-4o", "openai", "openai", "gpt-4o"),
+        ("openai/gpt-oss-120b", "hub", "hub", "openai/gpt-oss-120b"),
+        ("local", "hub", "hub", "local"),
+        (None, "openai", "openai", "gpt-x"),
+        ("", "openai", "openai", "gpt-x"),
+        (None, None, "local", "tiny"),
+        ("some-model", None, "local", "some-model"),
+    ],
+)
+def test_models_are_resolved(model: str | None, provider: str | None, name: str, there: str) -> None:
+    instance, resolved = manager("local").resolve(model, provider)
+    assert (instance.name, resolved) == (name, there)
+
+
+def test_an_instance_is_made_once() -> None:
+    made = manager()
+    assert made.resolve("hub/a")[0] is made.resolve("hub/b")[0]
+
+
+@pytest.mark.parametrize(
+    ("env", "default"),
+    [({}, "hub"), ({"OPENAI_API_KEY": KEY}, "openai"), ({"OPENAI_API_KEY": ""}, "hub")],
+)
+def test_auto_takes_the_first_that_can_be_asked(env: dict[str, str], default: str) -> None:
+    assert manager(env=env).default() == default
+
+
+def test_auto_takes_local_last() -> None:
+    order = {"mine": {"type": "local"}, "openai": PROVIDERS["openai"]}
+    assert ProviderManager(order, env={"OPENAI_API_KEY": KEY}).default() == "openai"
+    assert ProviderManager(order, env={}).default() == "mine"
+    assert ProviderManager({}, env={}).default() == "local"
+
+
+def test_an_address_of_its_own_makes_a_provider_usable() -> None:
+    changed = PROVIDERS["openai"] | {"base_url": "http://127.0.0.1:9/v1"}
+    made = manager(openai=changed)
+    assert made.usable("openai")
+    assert made.default() == "openai"
+
+
+def test_names_are_in_order() -> None:
+    assert manager().names() == ["openai", "hub", "local"]
+
+
+@pytest.mark.parametrize("model", ["opnai/gpt-4o", "nobody/m"])
+def test_an_unknown_provider_is_told_with_the_nearest(model: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no provider `{model.partition('/')[0]}`") as caught:
+        manager().resolve(model)
+    hint = caught.value.hint or ""
+    assert "configured: openai, hub, local" in hint
+    assert ("did you mean `openai`?" in hint) == model.startswith("opnai")
+    with pytest.raises(ConfigError):
+        manager().resolve("m", "nobody")
+    with pytest.raises(ConfigError):
+        manager("nobody").resolve(None)
+
+
+def test_a_provider_without_a_model_says_how_to_name_one() -> None:
+    with pytest.raises(ConfigError, match="provider `hub` has no default model") as caught:
+        manager().resolve("hub")
+    assert "`hub/MODEL`" in (caught.value.hint or "")
+
+
+def test_an_unknown_type_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not a type of provider: `gopher`"):
+        manager(x={"type": "gopher"}).resolve("x/m")
+
+
+async def test_without_a_key_the_first_use_says_what_to_set() -> None:
+    provider, model = manager().resolve("openai")
+    for ask in (provider.execute, lambda call: provider.stream(call).collect()):
+        with pytest.raises(AuthError, match="there is no key for openai") as caught:
+            await ask(CALL._replace(model=model))
+        assert caught.value.hint == "set `OPENAI_API_KEY`, or run without one: `--model local`"
+        assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "env", "header"),
+    [
+        ({"api_key": KEY}, {}, f"Bearer {KEY}"),
+        ({"api_key": KEY + "\n"}, {}, f"Bearer {KEY}"),
+        ({"api_key_env": "MINE"}, {"MINE": KEY}, f"Bearer {KEY}"),
+        ({}, {"MY_HUB_API_KEY": KEY}, f"Bearer {KEY}"),
+        ({}, {"OPENAI_API_KEY": KEY}, None),  # another service's key stays at home
+        ({"headers": {"Authorization": "Basic x"}, "api_key": KEY}, {}, "Basic x"),
+    ],
+)
+def test_which_key_goes_where(settings: dict[str, Any], env: dict[str, str], header: str | None) -> None:
+    made = ProviderManager({"my-hub": {"type": "openai", "base_url": "http://127.0.0.1:9"} | settings}, env=env)
+    provider = made.get("my-hub")
+    assert isinstance(provider, ChatService)
+    assert provider._door._headers.get("authorization") == header
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    secret = {"type": "openai", "base_url": "http://127.0.0.1:9", "api_key": KEY, "headers": {"api-key": "hush-hush"}}
+    made = ProviderManager({"hub": secret}, env={})
+    provider = made.get("hub")
+    shown = f"{made!r} {made} {provider!r} {getattr(provider, '_door')!r}"  # noqa: B009 (not of every provider)
+    assert KEY not in shown
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize("field", ["headers", "api_key"])
+def test_a_key_that_no_header_can_carry_is_refused_unseen(field: str) -> None:
+    value: Any = {"x-key": "a\nb"} if field == "headers" else "a\nb"
+    with pytest.raises(ConfigError, match="has a character that no header can carry") as caught:
+        ProviderManager({"hub": {"type": "openai", "base_url": "http://127.0.0.1:9", field: value}}, env={}).get("hub")
+    assert "a\nb" not in str(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["api.example.com/v1", "ftp://x", "http://", "http://:80", "http://h:0", "http://h:99999", "http://h:x",
+     "http://user:hush@h/v1", "http://h/a b", "http://h/\r\nx", "http://[::1", "http://[::1]x", "https://h/é"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_unseen(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"`providers\.hub\.base_url`") as caught:
+        ProviderManager({"hub": {"type": "openai", "base_url": url}}, env={}).get("hub")
+    assert "hush" not in str(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "target"),
+    [
+        ("https://api.openai.com/v1", "api.openai.com", "/v1/x"),
+        ("https://h:443/", "h", "/x"),
+        ("http://h:8080/v1/", "h:8080", "/v1/x"),
+        ("http://[::1]:8/v1", "[::1]:8", "/v1/x"),
+        ("https://[2001:db8::1]/v1", "[2001:db8::1]", "/v1/x"),
+        ("https://h/openai/deployments/d?api-version=2", "h", "/openai/deployments/d/x?api-version=2"),
+        ("https://bücher.example/v1#f", "xn--bcher-kva.example", "/v1/x"),
+    ],
+)
+def test_addresses_are_taken_apart(url: str, authority: str, target: str) -> None:
+    from llmspell.providers.http import Origin
+
+    origin = Origin.of(url, "s")
+    assert (origin.authority, origin.target("/x")) == (authority, target)
+
+
+@pytest.mark.parametrize("timeout", [{"idle": "1"}, {"idle": -1}, {"idle": True}, {"nap": 1}])
+def test_a_timeout_that_is_none_is_refused(timeout: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"`providers\.hub\.timeout\.\w+` is not a timeout"):
+        ProviderManager({"hub": {"type": "openai", "base_url": "http://h", "timeout": timeout}}, env={}).get("hub")
+
+
+async def test_closing_closes_each_though_one_fails() -> None:
+    closed: list[str] = []
+
+    class Fake(ChatService):
+        async def aclose(self) -> None:
+            closed.append(self.name)
+            if self.name == "a":
+                raise OSError("no")
+
+    made = manager()
+    made._made = {name: Fake(name, {"base_url": "http://127.0.0.1:9"}) for name in "ab"}
+    with pytest.raises(OSError, match="no"):
+        await made.aclose()
+    assert closed == ["a", "b"]
+    await made.aclose()
+    assert closed == ["a", "b"]
+
+
+def test_each_type_is_a_class_of_its_module() -> None:
+    for module, name in TYPES.values():
+        assert issubclass(getattr(import_module(module), name), ProviderInstance)
