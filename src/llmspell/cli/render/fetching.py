@@ -47,8 +47,7 @@ class Fetching:
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=done, refresh=True)
         if done >= total:
-            self.close()
-            self._say(f"fetched {total / MB:.0f} MB")
+            self.close(f"fetched {total / MB:.0f} MB")
 
     def _open(self, total: int) -> Progress:
         from rich.console import Console
@@ -73,11 +72,13 @@ class Fetching:
         self._out.write(text + "\n")
         self._out.flush()
 
-    def close(self) -> None:
-        """Takes the bar away. Safe to call twice."""
+    def close(self, last: str | None = None) -> None:
+        """Takes the bar away; *last* is a line to leave in its place. Safe to call twice."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+        if last is not None:
+            self._say(last)
         if self._started:
             self._started = False
             if self._resume is not None:
