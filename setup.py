@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 SPEEDUPS = "src/llmspell/_speedups"
@@ -32,10 +33,27 @@ def extensions() -> list[Extension]:
     return cythonize(modules, compiler_directives={"language_level": 3, "annotation_typing": False})
 
 
+class OptionalBuild(build_ext):
+    """Builds what can be built. setuptools' own `optional` lets a missing compiler fail the install."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            self.warn(f"{ext.name} was not built, its pure twin serves in its place: {error}")
+
+    def copy_extensions_to_source(self) -> None:
+        """For an editable install, which would fail at the first extension that is not there."""
+        everything, library = self.extensions, Path(self.build_lib)
+        self.extensions = [ext for ext in everything if (library / self.get_ext_filename(ext.name)).exists()]
+        super().copy_extensions_to_source()
+        self.extensions = everything
+
+
 # Windows needs an installer's .exe; elsewhere the command is a script of our own, which starts sooner.
 if os.name == "nt":
     command = {"entry_points": {"console_scripts": ["llmspell = llmspell.cli.main:entry"]}}
 else:
     command = {"scripts": ["scripts/llmspell"]}
 
-setup(ext_modules=extensions(), **command)
+setup(ext_modules=extensions(), cmdclass={"build_ext": OptionalBuild}, **command)
