@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from llmspell.errors import InternalError, LLMSpellError, ScriptError, error_class, one_line
 
 TYPE_CHECKING = False
@@ -36,12 +34,16 @@ ELSEWHERE = (
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of *words* that *word* was probably meant to be."""
+    """The one of *words* that *word* was probably meant to be. A word of no sensible length is like none."""
+    if len(word) > 100:
+        return None
+    from difflib import get_close_matches  # 1 ms: only for those who have mistyped
+
     choices = list(words)
     lower = {choice.lower(): choice for choice in choices}
     if word.lower() in lower:
         return lower[word.lower()]
-    close = difflib.get_close_matches(word, choices, 1, 0.6)
+    close = get_close_matches(word, choices, 1, 0.6)
     return close[0] if close else None
 
 
@@ -105,7 +107,8 @@ def _rebuilt(told: dict[str, Any], frames: list[Any]) -> LLMSpellError:
     cls = error_class(str(told.pop("kind")))
     message, hint = str(told.pop("message", "")), told.pop("hint", None)
     retryable = bool(told.pop("retryable", False))
-    known = {key: value for key, value in told.items() if key not in ("cause", "message")}
+    reserved = ("self", "cause", "message")  # a script may have written anything into the error's table
+    known = {key: value for key, value in told.items() if isinstance(key, str) and key not in reserved}
     error = cls(message, hint=hint, retryable=retryable, **known)
     _locate(error, told, frames)
     return error

@@ -72,11 +72,8 @@ class Connection(asyncio.Protocol):
         self.answered = True
         self._held.append(data)
         self._size += len(data)
-        waiter = self._waiter
-        if waiter is not None:
-            if not waiter.done():
-                waiter.set_result(None)
-        elif self._size > HELD_MAX and not self._paused and self._transport is not None:
+        self._wake()
+        if self._size > HELD_MAX and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 

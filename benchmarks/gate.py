@@ -1,0 +1,184 @@
+"""The gate: every measure with few rounds; exit code 1 if one is well beyond its budget.
+
+    python benchmarks/gate.py [--only NAME]… [--rounds N] [--push NAME=FACTOR]…
+
+What is compared is never a time but a ratio to something that runs beside it in the same rounds, or a peak of memory.
+A line fails above its limit: its budget and a margin, since cores are shared and noisy. Where llmspell is known to
+miss a budget today, the limit stands on what was measured instead, and the line says so: it must not get worse.
+A line that fails is measured once more, with twice the rounds: noise seldom comes back.
+
+--push multiplies a subject's work, for real, so that one can see a line fail: processes run so many times, chunks are
+read so many times over, the hand takes so much longer, the script holds so much more memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness import Push, Server, of_medians, ratios, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["LINES", "Line", "failures", "main", "verdict"]
+
+
+class Line(NamedTuple):
+    """What is held to a budget. known: today's value where it is known to be above; margin: times, and why so much."""
+
+    name: str
+    what: str
+    budget: float
+    margin: float
+    why: str
+    unit: str = "×"
+    known: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """Above it, the gate fails."""
+        return max(self.budget, self.known or 0.0) * self.margin
+
+
+LINES = (
+    Line("hello-wall", "run hello.lua : python -c pass", 2.2, 1.25, "starts of processes vary by a tenth"),
+    Line("hello-memory", "its peak", 16, 1.1, "builds of Python differ in size", "MB"),
+    Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, "starts of processes vary by a tenth"),
+    Line("stream-memory", "its peak", 32, 1.1, "builds of Python differ in size", "MB"),
+    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "the pure bridge misses it", known=3.2),
+    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "the pure bridge misses it", known=5.5),
+    Line("latency", "send to script, median : floor", 1.2, 1.4, "the pure bridge misses it", known=2.5),
+)
+
+
+def _some(usual: int, rounds: float) -> int:
+    return max(1, round(usual * rounds))
+
+
+def _hello(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import processes
+
+    extra = (push.get("hello-memory", 1.0) - 1) * 11  # MB; about what it has without
+    told = processes.hello(server.url, _some(31, rounds), times=push.get("hello-wall", 1.0), weight=extra)
+    wall = ratios(told.wall, "llmspell", "pass").median
+    return {"hello-wall": wall, "hello-memory": of_medians(told.peak, "llmspell")}
+
+
+def _stream(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import processes
+
+    extra = (push.get("stream-memory", 1.0) - 1) * 27
+    told = processes.stream(server.url, _some(15, rounds), times=push.get("stream-wall", 1.0), weight=extra)
+    wall = ratios(told.wall, "llmspell", "httpx").median
+    return {"stream-wall": wall, "stream-memory": of_medians(told.peak, "llmspell")}
+
+
+def _ready(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import chunks
+
+    times = push.get("chunk-ready", 1.0)
+    told = chunks.measure(server, *chunks.READY, _some(11, rounds), times=times, subjects=("floor", "script"))
+    return {"chunk-ready": ratios(told, "script", "floor").median}
+
+
+def _each(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import chunks
+
+    times = push.get("chunk-each", 1.0)
+    told = chunks.measure(server, *chunks.EACH, _some(11, rounds), times=times, subjects=("floor", "script"))
+    return {"chunk-each": ratios(told, "script", "floor").median}
+
+
+def _latency(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import latency
+
+    times = push.get("latency", 1.0)
+    told = latency.measure(server, _some(9, rounds), chunks=500, times=times, subjects=("floor", "script"))
+    return {"latency": latency.ratio(told, "script").median}
+
+
+#: Which measure gives which lines.
+MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...]] = {
+    _hello: ("hello-wall", "hello-memory"),
+    _stream: ("stream-wall", "stream-memory"),
+    _ready: ("chunk-ready",),
+    _each: ("chunk-each",),
+    _latency: ("latency",),
+}
+
+
+def verdict(line: Line, measured: float) -> str:
+    """`ok`, `misses its budget` (below the limit all the same), or `FAILS`."""
+    if not measured <= line.limit:  # so written, what is no number fails
+        return "FAILS"
+    return "ok" if measured <= line.budget else "misses its budget"
+
+
+def failures(measured: dict[str, float]) -> list[str]:
+    """The names of lines whose measured value is above its limit."""
+    return [line.name for line in LINES if line.name in measured and verdict(line, measured[line.name]) == "FAILS"]
+
+
+def _measure(server: Server, names: Sequence[str], rounds: float, push: Push) -> dict[str, float]:
+    told: dict[str, float] = {}
+    for measure, gives in MEASURES.items():
+        if any(name in names for name in gives):
+            told |= measure(server, rounds, push)
+    return {name: value for name, value in told.items() if name in names}
+
+
+def _push(words: Sequence[str], parser: argparse.ArgumentParser) -> Push:
+    push: Push = {}
+    known = {line.name for line in LINES}
+    for word in words:
+        name, _, factor = word.partition("=")
+        try:
+            push[name] = float(factor)
+        except ValueError:
+            parser.error(f"--push takes NAME=FACTOR, not {word}")
+        if name not in known or not 1 <= push[name] <= 100:
+            parser.error(f"--push {word}: a line's name, and a factor from 1 to 100")
+    return push
+
+
+def shown(measured: dict[str, float]) -> str:
+    """The table."""
+    rows = [["line", "measured", "budget", "limit", "verdict", "what, and why that limit"]]
+    for line in LINES:
+        if line.name in measured:
+            value = measured[line.name]
+            stands_on = f"{line.known:g} {line.unit} measured before" if line.known else "the budget"
+            why = f"{line.what}; {stands_on} × {line.margin:g}: {line.why}"
+            numbers = [f"{number:.2f} {line.unit}" for number in (value, line.budget, line.limit)]
+            rows.append([line.name, *numbers, verdict(line, value), why])
+    return table(rows)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures, prints, gives the exit code."""
+    names = [line.name for line in LINES]
+    parser = argparse.ArgumentParser(description="fails where a ratio is well beyond its budget")
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rounds", type=float, default=1.0, help="so many times as many rounds as usual, from 0.1")
+    parser.add_argument("--push", action="append", default=[], metavar="NAME=FACTOR")
+    options = parser.parse_args(argv)
+    push = _push(options.push, parser)
+    if not 0.1 <= options.rounds <= 100:
+        parser.error("--rounds takes a factor from 0.1 to 100")
+    began = time.monotonic()
+    with Server() as server:
+        measured = _measure(server, options.only or names, options.rounds, push)
+        again = failures(measured)
+        if again:
+            measured |= _measure(server, again, options.rounds * 2, push)
+    print(shown(measured))
+    failed = failures(measured)
+    print(f"{'fails: ' + ', '.join(failed) if failed else 'holds'} ({time.monotonic() - began:.0f} s)")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
