@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.engine import CALL, DONE, ERROR, GONE, STOPPED, UNFIT
 from llmspell.bridge.limits import CLOSE_GRACE
-from llmspell.errors import RunCancelledError, ScriptError
+from llmspell.errors import LimitError, RunCancelledError, ScriptError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +23,23 @@ __all__ = ["Driver", "Fiber"]
 
 _NO_LOOP: Any = None
 AT_ONCE = 100  # resumes of ready fibers before other work of the loop has its turn
+MOST_FIBERS = 100_000  # at once: what is kept of each here is not counted as memory of the script's
+MOST_UNAWAITED = 1000  # failed tasks that are reported at the end
 LEAVE = 2.0  # seconds that cancelled calls have to close their connections
 
 
 class Fiber:
-    """A fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by itself."""
+    """A fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by itself.
 
-    __slots__ = ("cancel", "external", "group", "joiners")
+    `doomed`: it was cancelled while it ran, and ends where it next waits.
+    """
+
+    __slots__ = ("cancel", "doomed", "external", "group", "joiners")
 
     def __init__(self, group: int) -> None:
         self.group = group
         self.cancel: Callable[[], object] | None = None
+        self.doomed = False
         self.external = False
         self.joiners: list[int] = []
 
@@ -87,6 +93,7 @@ class Driver:
         try:
             self._handle(main, outcome)
             self._after()
+            self.check_stop()  # told to before there was a loop to wake
             return await self.ended
         finally:
             if timer is not None:
@@ -166,8 +173,8 @@ class Driver:
             if not self.ended.done():
                 self.ended.set_result(outcome)
         elif code in (DONE, ERROR, UNFIT):
-            if code == ERROR and self.fibers[number].group == 0:
-                self.unawaited[number] = str(outcome[1].get("message"))
+            if code == ERROR and self.fibers[number].group == 0 and len(self.unawaited) < MOST_UNAWAITED:
+                self.unawaited[number] = one_line(str(outcome[1].get("message")))
             self._finished(number)
         elif code == GONE:
             self.fibers.pop(number, None)
@@ -194,6 +201,10 @@ class Driver:
 
     def _wait(self, number: int, op: str, args: list[Any]) -> None:
         fiber = self.fibers[number]
+        if fiber.doomed:
+            self.detach(number)
+            self.run.engine.close_fiber(number)
+            return
         wait = self._waits.get(op)
         if wait is None and op == "stream:next":
             wait = self._waits[op] = self.run.stream_wait(self)
@@ -256,7 +267,12 @@ class Driver:
     # ---- what the script asks of fibers, without waiting
 
     def start(self, number: int, group: int) -> None:
-        """A new fiber, made in Lua: its first resume comes with the next turn."""
+        """A new fiber, made in Lua: its first resume comes with the next turn. Raises LimitError."""
+        if len(self.fibers) >= MOST_FIBERS:
+            raise LimitError(
+                f"the script has more than {MOST_FIBERS} tasks at once",
+                hint="give `Async.map` a `concurrency`, or await tasks before starting more",
+            )
         self.fibers[number] = Fiber(group)
         if group:
             self.groups[group].members.add(number)
@@ -276,10 +292,13 @@ class Driver:
     def detach(self, number: int) -> bool:
         """Cancels what a fiber waits for and forgets it; its coroutine is still to be closed. False: it has ended.
 
-        A fiber that runs right now stays: it cannot be closed from inside itself.
+        A fiber that runs right now stays, until it next waits: it cannot be closed from inside itself.
         """
         fiber = self.fibers.get(number)
-        if fiber is None or number == self.run.engine.running:
+        if fiber is None:
+            return False
+        if number == self.run.engine.running:
+            fiber.doomed = True
             return False
         if fiber.cancel is not None:
             cancel, fiber.cancel = fiber.cancel, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
         def flush(self) -> object: ...
 
 
-__all__ = ["Captured", "Output"]
+__all__ = ["Captured", "Output", "unwritten"]
+
+
+def unwritten(error: OSError) -> LLMSpellError:
+    """What *error*, met while output was written, means for the run; of `signal` 13 where its reader has gone."""
+    if isinstance(error, BrokenPipeError | ConnectionResetError):
+        return RunCancelledError("the reader of the output has gone", signal=13, cause=error)
+    why = (error.strerror or type(error).__name__).lower()
+    return ScriptError(f"the output cannot be written: {why}", hint="free some space, or write elsewhere", cause=error)
 
 
 class Captured:

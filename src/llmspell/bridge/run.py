@@ -7,7 +7,7 @@ from time import monotonic
 
 from llmspell.bridge import limits
 from llmspell.bridge.engine import CALL, CORE, DONE, ERROR, STOPPED, Engine, LoadError, prelude
-from llmspell.bridge.output import Output
+from llmspell.bridge.output import Output, unwritten
 from llmspell.errors import (
     InternalError,
     LLMSpellError,
@@ -135,7 +135,11 @@ class Run:
 
     def load(self, text: bytes) -> int:
         """The main fiber. Raises ScriptError with line and column where the text is not Lua."""
-        if text.startswith(b"\x1bLua") or b"\0" in text[:4096]:
+        if text.startswith(b"\x1bLua"):
+            raise ScriptError(
+                f"`{self.name}` is Lua bytecode", hint="scripts are loaded as text only", script=self.name
+            )
+        if b"\0" in text[:4096]:
             raise ScriptError(
                 f"`{self.name}` is a binary file, not a Lua script", hint="scripts are text", script=self.name
             )
@@ -182,7 +186,7 @@ class Run:
                 return True
             self.stop(limits.output_reached(self.output.limit))
         except OSError as error:
-            self.stop(RunCancelledError("the reader of the output has gone", signal=13, cause=error))
+            self.stop(unwritten(error))
         finally:
             if observer is not None:
                 observer.after_write(fd, data)
@@ -285,7 +289,11 @@ class Run:
             raise error
         if code == STOPPED:
             raise self._stopped(outcome[1])
-        raise ValidationError(f"the script's result: {outcome[1]} cannot be passed on", script=self.name)
+        raise ValidationError(
+            f"the script's result: {outcome[1]} cannot be passed on",
+            hint="return strings, numbers, booleans, or tables of them",
+            script=self.name,
+        )
 
     def _stopped(self, reason: str) -> BaseException:
         if reason == "memory":

@@ -2,8 +2,9 @@
 
 jsonl: one object a line, each with `event`, each flushed. `start` (version, script, args), `chunk` (call, label,
 chunk), `output` (stream, text), `error` (error), `result` (result, usage, calls, seconds, exit_code). The last line
-is a `result` or an `error`. json: one object at the end, `{result, output, usage, calls, seconds, exit_code}` on
-standard output, or `{error}` on standard error.
+is a `result` or an `error`; a command line that is wrong gives an `error` alone. json: one object at the end,
+`{result, output, usage, calls, seconds, exit_code}` on standard output, or
+`{error, output}` on standard error.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _plain_keys(value: Any) -> Any:
+def _plain_all(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_key(key): _plain_keys(item) for key, item in value.items()}
+        return {_key(key): _plain_all(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain_keys(item) for item in value]
-    return value
+        return [_plain_all(item) for item in value]
+    return _whole(value) if isinstance(value, str) else value
 
 
 def _key(key: Any) -> str:
@@ -47,7 +48,12 @@ def _key(key: Any) -> str:
         return key.decode("utf-8", "replace")
     if isinstance(key, bool):
         return str(key).lower()
-    return str(key)
+    return _whole(str(key))
+
+
+def _whole(text: str) -> str:
+    """*text* without surrogates, which stand for the bytes of arguments and paths that are no UTF-8."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def plain_json(value: Any, *, pretty: bool = False) -> bytes:
@@ -56,7 +62,7 @@ def plain_json(value: Any, *, pretty: bool = False) -> bytes:
     try:
         return orjson.dumps(value, default=_plain, option=options)
     except (TypeError, orjson.JSONEncodeError):
-        return orjson.dumps(_plain_keys(value), default=_plain, option=options)
+        return orjson.dumps(_plain_all(value), default=_plain, option=options)
 
 
 def _summary(done: ScriptResult) -> dict[str, Any]:
@@ -74,9 +80,20 @@ def result_json(done: ScriptResult, output: bytes) -> bytes:
     return plain_json({**_summary(done), "output": output.decode("utf-8", "replace")})
 
 
-def error_json(error: LLMSpellError) -> bytes:
-    """`{"error": {kind, message, hint, …}}`."""
-    return plain_json({"error": error.to_dict()})
+def _told(error: LLMSpellError, python: str | None) -> dict[str, Any]:
+    told = error.to_dict()
+    return told if python is None else {**told, "python": python}
+
+
+def error_json(error: LLMSpellError, python: str | None = None, output: bytes = b"") -> bytes:
+    """The one object of `--output json` where there is an error.
+
+    python: Python's own traceback, under that name in `error`. output: what the script wrote before, if anything.
+    """
+    told: dict[str, Any] = {"error": _told(error, python)}
+    if output:
+        told["output"] = output.decode("utf-8", "replace")
+    return plain_json(told)
 
 
 class _Written:
@@ -103,16 +120,16 @@ class _Written:
 
 
 class Events(Observer):
-    """Writes the lines of `--output jsonl` to a binary file. on_closed: called when its reader has gone."""
+    """Writes the lines of `--output jsonl` to a binary file. on_failed: called where a chunk cannot be written."""
 
     def __init__(self, out: Sink) -> None:
         self._out = out
-        self.on_closed: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[OSError], None] = lambda error: None
         self._labels: dict[str, str] = {}
         self._written: list[_Written] = []
 
     def send(self, event: str, **fields: Any) -> None:
-        """One line. OSError where the reader has gone."""
+        """One line. OSError where it cannot be written."""
         self._out.write(plain_json({"event": event, **fields}) + b"\n")
         self._out.flush()
 
@@ -134,8 +151,8 @@ class Events(Observer):
         try:
             for chunk in batch:
                 self.send("chunk", call=call, label=label, chunk=chunk.to_dict())
-        except OSError:
-            self.on_closed()
+        except OSError as error:
+            self.on_failed(error)
 
     def call_ended(self, call: str, error: BaseException | None) -> None:
         self._labels.pop(call, None)
@@ -149,7 +166,7 @@ class Events(Observer):
         self._end_output()
         self.send("result", **_summary(done))
 
-    def error(self, error: LLMSpellError) -> None:
-        """The last line of a run that failed."""
+    def error(self, error: LLMSpellError, python: str | None = None) -> None:
+        """The last line of a run that failed; *python*: Python's own traceback."""
         self._end_output()
-        self.send("error", error=error.to_dict())
+        self.send("error", error=_told(error, python))

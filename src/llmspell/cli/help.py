@@ -1,4 +1,4 @@
-"""Help, and what is wrong with a command line: rich-click in full, made from the options' table."""
+"""Help, and the command line in full: rich-click, made from the options' table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from llmspell._version import __version__
-from llmspell.cli.options import COMMON, RUN, Option
+from llmspell.cli.mistakes import NoCommand, NotTaken, mistake
+from llmspell.cli.options import COMMON, RUN, Option, seconds
+from llmspell.cli.telling import form_of, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,13 +27,25 @@ class _Seconds(click.ParamType[float]):
     name = "seconds"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number < float("inf"):
-            self.fail(f"`{value}` is not a number of seconds", param, ctx)
+        number = seconds(str(value))
+        if number is None:
+            raise NotTaken("a number of seconds, at most a year", str(value), ctx, param, f"as in `{param.opts[0]} 30`")
         return number
+
+
+class _Word(click.Choice[str]):
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if value not in self.choices:
+            *most, last = self.choices
+            raise NotTaken(f"{', '.join(most)} or {last}", str(value), ctx, param)
+        return str(value)
+
+
+class _Group(click.RichGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise NoCommand(args[0], self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
 
 
 def _with(options: Sequence[Option]) -> Callable[[Any], Any]:
@@ -43,7 +57,7 @@ def _with(options: Sequence[Option]) -> Callable[[Any], Any]:
             elif option.kind == "number":
                 extra["type"] = _Seconds()
             elif isinstance(option.kind, tuple):
-                extra["type"] = click.Choice(option.kind)
+                extra["type"] = _Word(option.kind)
             if option.metavar:
                 extra["metavar"] = option.metavar
             function = click.option(option.name, option.key, default=None, help=option.help, **extra)(function)
@@ -60,7 +74,7 @@ def _given(values: dict[str, Any], context: click.Context) -> dict[str, Any]:
     return told | {key: value for key, value in values.items() if value or (value == 0.0 and value is not False)}
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @_with(COMMON)
 @click.version_option(__version__, message="llmspell %(version)s")
 def cli(**values: Any) -> None:
@@ -87,7 +101,7 @@ def run_command(context: click.RichContext, /, script: str, args: tuple[str, ...
     context.exit(run(script, list(context.obj), _given(values, context)))
 
 
-@cli.group("models")
+@cli.group("models", cls=_Group)
 def models() -> None:
     """The embedded model's weights."""
 
@@ -106,11 +120,16 @@ def pull_command(context: click.RichContext, /, file: str | None, **values: Any)
 def full(words: list[str]) -> int:
     """Parses *words* in full: shows help, says what is wrong (2), or runs the command."""
     at = words.index("--") if "--" in words else len(words)
-    if os.environ.get("NO_COLOR") or "--no-color" in words[:at]:
+    no_color = bool(os.environ.get("NO_COLOR")) or "--no-color" in words[:at]
+    if no_color:
         click.rich_click.COLOR_SYSTEM = None
-    code: Any = 0
     try:
-        cli.main(words[:at], prog_name="llmspell", obj=words[at + 1 :])
-    except SystemExit as done:
-        code = done.code
-    return code if isinstance(code, int) else 1
+        code: Any = cli.main(words[:at], prog_name="llmspell", obj=words[at + 1 :], standalone_mode=False)
+    except click.UsageError as error:
+        tell(mistake(error), form_of(words[:at]), no_color=no_color)
+        return 2
+    except click.Abort:
+        return 130
+    except SystemExit as done:  # rich-click's: 2 where it has shown a group's help, 1 where its reader has gone
+        code = 141 if done.code == 1 else done.code
+    return code if isinstance(code, int) else 0

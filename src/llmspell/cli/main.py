@@ -34,18 +34,42 @@ def main(argv: Sequence[str]) -> int:
     return full(words)
 
 
+def _open_missing() -> None:
+    """A standard stream that was closed by whoever started us is opened on nothing, so that no other file gets its
+    number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
 def entry() -> None:
     """The console script."""
+    _open_missing()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:  # before a run took over the signals, or after it gave them back
         code = 130
-    except BrokenPipeError:
-        code = 141
+    except OSError as error:
+        code = _unwritten(error)
     try:
         sys.stderr.flush()
     except OSError:
         code = code or 141
     # The interpreter's own end costs as much as the start, and everything is closed by now.
     os._exit(code)
+
+
+def _unwritten(error: OSError) -> int:
+    """Standard output took no more of what is none of a script's: help, a version. Gives the exit code."""
+    from llmspell.bridge.output import unwritten
+    from llmspell.cli.telling import tell
+
+    told = unwritten(error)
+    if told.signal == 13:
+        return 141
+    try:
+        tell(told, "text")
+    except OSError:
+        pass
+    return told.exit_code

@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["COMMON", "RUN", "Option", "parse"]
+__all__ = ["COMMON", "RUN", "YEAR", "Option", "parse", "seconds"]
+
+YEAR = 365 * 24 * 3600.0  # seconds
 
 
 class Option:
@@ -39,14 +41,19 @@ RUN = (
 )
 
 
+def seconds(text: str) -> float | None:
+    """A number of seconds from 0 to a year, as the configuration takes it; None where *text* is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number <= YEAR else None
+
+
 def _value(option: Option, text: str) -> Any:
     """The value, or None where *text* is none."""
     if option.kind == "number":
-        try:
-            number = float(text)
-        except ValueError:
-            return None
-        return number if 0 <= number < float("inf") else None
+        return seconds(text)
     if isinstance(option.kind, tuple):
         return text if text in option.kind else None
     return text

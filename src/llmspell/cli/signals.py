@@ -9,7 +9,7 @@ from __future__ import annotations
 import _signal as signal  # the module `signal` costs an import of `enum`, a tenth of the whole start
 import _thread
 import os
-from time import monotonic
+from time import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Watch"]
 
 BACKSTOP = 1.0  # seconds after its deadline that a script has to stop
+STOPPING = 5.0  # seconds after a signal that everything has to close
+LAST_WORDS = 0.5  # seconds that telling of it may take
+
+
+def _end(code: int) -> None:
+    sleep(LAST_WORDS)
+    os._exit(code)
 
 
 class Watch:
     """Watches a run: `on_signal(number)` at the first signal; at the second the process ends with 128 + its number.
 
+    One that has not ended STOPPING seconds after the first is stuck in C, and ended likewise.
     deadline: of `time.monotonic`, or None; BACKSTOP seconds later `on_late()` is called and the process ends with 5.
     before_exit: called before the process is ended from here, to give the terminal back.
     Both run on the watching thread. Where the platform has no `sigtimedwait`, Python's own handlers serve.
@@ -36,10 +44,11 @@ class Watch:
         deadline: float | None,
     ) -> None:
         self._on_signal, self._on_late, self._before_exit = on_signal, on_late, before_exit
-        self._deadline = deadline
+        self._end_at = float("inf") if deadline is None else deadline + BACKSTOP
         self.received: int | None = None
         self._finished = False
-        self._signals = {signal.SIGINT, signal.SIGTERM}
+        # One that is ignored (a job in a script's background) stays so.
+        self._signals = {n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN}
         if hasattr(signal, "sigtimedwait"):
             signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
             _thread.start_new_thread(self._watch, ())
@@ -49,12 +58,10 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._finished:
-            wait = 3600.0
-            if self._deadline is not None:
-                wait = self._deadline + BACKSTOP - monotonic()
-                if wait <= 0:
-                    self._late()
-                    return
+            wait = self._end_at - monotonic()
+            if wait <= 0:
+                self._late()
+                return
             got = signal.sigtimedwait(self._signals, min(wait, 3600.0))
             if got is not None:
                 self._take(got.si_signo)
@@ -64,13 +71,20 @@ class Watch:
             self._before_exit()
             os._exit(128 + number)
         self.received = number
+        self._end_at = monotonic() + STOPPING
         self._on_signal(number)
 
     def _late(self) -> None:
-        if not self._finished:
+        if self._finished:
+            return
+        code = 5 if self.received is None else 128 + self.received
+        _thread.start_new_thread(_end, (code,))  # whoever reads what is told may have stopped to
+        try:
             self._before_exit()
-            self._on_late()
-            os._exit(5)
+            if self.received is None:
+                self._on_late()
+        finally:
+            os._exit(code)
 
     def finish(self) -> None:
         """The run is over: what is left to do is short, and a signal ends the process as usual."""

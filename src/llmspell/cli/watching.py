@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class TerminalObserver(Observer):
         self._ticker: asyncio.TimerHandle | None = None
         self._in_flight: dict[str, float] = {}
         self._taken: set[str] = set()
+        self._cut_off: deque[BaseException] = deque(maxlen=100)  # what ended calls whose text the view has shown
         self._first_call: float | None = None
         self._first_token: float | None = None
         self._writing = 0.0  # seconds between first token and end, all calls together
@@ -49,9 +51,15 @@ class TerminalObserver(Observer):
 
             from llmspell.cli.render.live import LiveView
 
-            console = Console(stderr=True, no_color=not self._look.colour, highlight=False)
+            # Without colour, none of the sequences that set a look: `no_color` would leave bold and dim.
+            console = Console(stderr=True, color_system="auto" if self._look.colour else None, highlight=False)
             self._view = LiveView(console, monotonic)
         return self._view
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the view is on the screen now. From any thread."""
+        return self._view is not None and self._view.drawn
 
     def call_started(self, call: str, label: str) -> None:
         now = monotonic()
@@ -96,12 +104,18 @@ class TerminalObserver(Observer):
 
     def call_ended(self, call: str, error: BaseException | None) -> None:
         self._in_flight.pop(call, None)
+        if error is not None and call not in self._taken:
+            self._cut_off.append(error)
         self._taken.discard(call)
         first = self._token_at.pop(call, None)
         if first is not None:
             self._writing += monotonic() - first
         if self._view is not None:
             self._view.call_ended(call)
+
+    def has_shown(self, error: BaseException) -> bool:
+        """Whether what came before *error* was shown here, and by nobody else."""
+        return any(one is error for one in self._cut_off)
 
     # ---- the script's own writes
 

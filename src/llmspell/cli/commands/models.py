@@ -6,9 +6,10 @@ import sys
 import threading
 from typing import Any
 
-from llmspell.cli.render import errors, terminal
+from llmspell.cli.render import terminal
 from llmspell.cli.render.fetching import Fetching
 from llmspell.cli.signals import Watch
+from llmspell.cli.telling import tell
 from llmspell.errors import LLMSpellError, RunCancelledError
 
 __all__ = ["pull"]
@@ -36,7 +37,10 @@ def pull(source: str | None, options: dict[str, Any]) -> int:
         watch.finish()
     if watch.received is not None:
         failed = RunCancelledError("stopped", signal=watch.received)
-    sys.stderr.write(
-        errors.render(failed, source=lambda name: None, colour=look.colour, width=look.width, unicode=look.unicode)
+    tell(
+        failed,
+        options.get("output") or "text",
+        no_color=bool(options.get("no_color")),
+        python=bool(options.get("traceback")),
     )
     return failed.exit_code

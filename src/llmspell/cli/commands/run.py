@@ -6,11 +6,11 @@ import os
 import sys
 from time import monotonic
 
-from llmspell.bridge.output import Captured
-from llmspell.bridge.runtime import ScriptResult, ScriptRuntime, read_script
+from llmspell.bridge.output import Captured, unwritten
+from llmspell.bridge.runtime import LARGEST_SCRIPT, ScriptResult, ScriptRuntime, read_script
 from llmspell.cli.signals import Watch
 from llmspell.config.loader import load
-from llmspell.errors import LLMSpellError, RunCancelledError
+from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ __all__ = ["run"]
 SETTINGS = {"timeout": "runtime.timeout", "provider": "providers.default"}
 
 
+class _Shown:
+    """A sink whose text stands on the terminal. `line_start` of *screen*: whether its last line was ended."""
+
+    def __init__(self, screen: Command, out: Sink) -> None:
+        self._screen, self._out = screen, out
+
+    def write(self, data: bytes, /) -> None:
+        self._out.write(data)
+        if data:
+            self._screen.line_start = data.endswith(b"\n")
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
 class Command:
     """One `llmspell run`."""
 
@@ -42,7 +57,9 @@ class Command:
         self.view: TerminalObserver | None = None
         self.captured = Captured()
         self.fetching: Fetching | None = None
+        self.running: ScriptRuntime | None = None
         self.unread = False  # while the script's file is being read: what goes wrong then is a mistake of usage
+        self.line_start = True  # of the terminal's cursor, where standard error is a terminal
 
     # ---- from the command line to a result
 
@@ -58,10 +75,7 @@ class Command:
 
     def observer(self) -> Observer | None:
         """Who watches model calls: nobody, a terminal, or the lines of `--output jsonl`."""
-        if self.form == "jsonl":
-            from llmspell.cli.events import Events
-
-            self.events = Events(sys.stdout.buffer)
+        if self.events is not None:
             return self.events
         if not self.stream:
             return None
@@ -78,9 +92,13 @@ class Command:
         """Where standard output and error of the script go."""
         if self.events is not None:
             return self.events.output("stdout"), self.events.output("stderr")
-        if self.form == "json":
-            return self.captured, sys.stderr.buffer
-        return sys.stdout.buffer, sys.stderr.buffer
+        stdout: Sink = self.captured if self.form == "json" else sys.stdout.buffer
+        stderr: Sink = sys.stderr.buffer
+        if _is_terminal(sys.stderr):
+            stderr = _Shown(self, stderr)
+            if self.form == "text" and _is_terminal(sys.stdout):
+                stdout = _Shown(self, stdout)
+        return stdout, stderr
 
     def runtime(self, config: Config) -> ScriptRuntime:
         """The runtime of this run."""
@@ -92,6 +110,7 @@ class Command:
             stderr=stderr,
             live=self.stream or self.form == "jsonl" or _is_terminal(sys.stdout),
             model=self.options.get("model"),
+            provider=self.options.get("provider"),
             observer=observer,
             log=self.log,
             before_models=self.tell_of_models,
@@ -109,10 +128,31 @@ class Command:
         told = "".join(f" {name}={value}" for name, value in (fields or {}).items())
         if self.view is not None:
             self.view.before_write(2)
-        sys.stderr.write(f"{level}: {harmless(message + told)}\n")
-        sys.stderr.flush()
+        try:
+            self.end_line()
+            sys.stderr.write(f"{level}: {harmless(message + told)}\n")
+            sys.stderr.flush()
+        except OSError as error:
+            self.stop(unwritten(error))
         if self.view is not None:
             self.view.after_write(2, b"\n")
+
+    def end_line(self) -> None:
+        """What comes next on a terminal begins a line of its own, whatever the script has left there."""
+        if not self.line_start:
+            self.line_start = True
+            sys.stderr.write("\n")
+
+    def stop(self, error: LLMSpellError) -> None:
+        """Ends the run with *error*."""
+        if self.running is not None:
+            self.running.interrupt(error)
+
+    def signalled(self, number: int) -> None:
+        """Ctrl+C or SIGTERM, on the watching thread."""
+        if number == 2 and _is_terminal(sys.stderr) and not (self.view is not None and self.view.drawn):
+            self.line_start = False  # the terminal has echoed `^C`; a live view takes it away with itself
+        self.stop(_stopped_by(number))
 
     def tell_of_models(self) -> None:
         """Says on standard error what a model needs before it answers: a fetch, or a word about how small it is."""
@@ -132,21 +172,24 @@ class Command:
 
     def execute(self) -> ScriptResult:
         """Runs the script. Raises LLMSpellError."""
+        if self.form == "jsonl":
+            from llmspell.cli.events import Events
+
+            self.events = Events(sys.stdout.buffer)
+            self.events.on_failed = lambda error: self.stop(unwritten(error))
+            self.events.start(self.name, self.args)
         config = self.configuration()
         self.unread = True
-        self.source = sys.stdin.buffer.read() if self.script == "-" else read_script(self.script)
+        self.source = _piped_script() if self.script == "-" else read_script(self.script)
         self.unread = False
-        runtime = self.runtime(config)
+        runtime = self.running = self.runtime(config)
         timeout = config.get("runtime.timeout")
         watch = Watch(
-            lambda number: runtime.interrupt(_stopped_by(number)),
+            self.signalled,
             lambda: self.late(timeout),
             self.give_back,
             monotonic() + timeout if timeout else None,
         )
-        if self.events is not None:
-            self.events.on_closed = lambda: runtime.interrupt(_stopped_by(13))
-            self.events.start(self.name, self.args)
         try:
             path = None if self.script == "-" else self.script
             return runtime.run(self.source, args=self.args, path=path, name=self.name)
@@ -157,12 +200,16 @@ class Command:
         """The script did not stop in time: says so, from the watching thread, right before the process ends."""
         from llmspell.bridge.limits import timeout_reached
 
-        self.fail(timeout_reached(timeout))
+        self.tell(timeout_reached(timeout))
+        sys.stdout.flush()
 
     def give_back(self) -> None:
         """The process is about to end in the middle of things: the terminal must be as it was."""
         if self.view is not None:
             self.view.give_back()
+        if not self.line_start:
+            self.line_start = True
+            os.write(2, b"\n")
 
     def close(self) -> None:
         """Takes away what is drawn."""
@@ -186,60 +233,99 @@ class Command:
             out.write(_shown(done.result))
         out.flush()
         if self.view is not None:
+            self.view.close()
+            self.end_line()
             self.view.summary(done)
 
     def fail(self, error: BaseException) -> int:
         """Shows an error; gives the exit code."""
-        if not isinstance(error, LLMSpellError):
-            from llmspell.errors import InternalError, one_line
+        from llmspell.cli.telling import closed_pipe, drop_output
 
-            error = InternalError(
-                one_line(f"{type(error).__name__}: {error}"),
-                hint="this is a fault of llmspell's; `--traceback` shows where it came up",
-                cause=error,
-            )
-        if error.signal == 13:
-            return _closed_pipe()
-        if self.options.get("traceback"):
-            import traceback
-
-            traceback.print_exception(error)
+        ours = _ours(error)
+        if ours.signal == 13:
+            return closed_pipe()
         try:
             sys.stdout.flush()
-            if self.events is not None:
-                self.events.error(error)
-            elif self.form == "json":
-                from llmspell.cli.events import error_json
-
-                sys.stderr.write(error_json(error).decode() + "\n")
-            else:
-                self._draw(error)
-            sys.stderr.flush()
         except BrokenPipeError:
-            return _closed_pipe()
-        return 2 if self.unread else error.exit_code
+            return closed_pipe()
+        except OSError as failed:  # it cannot be written: which is the error now, if there was none
+            drop_output()
+            ours = unwritten(failed) if isinstance(error, OSError) else ours
+        try:
+            self.tell(ours)
+        except BrokenPipeError:
+            return closed_pipe()
+        except OSError:  # nobody can be told there
+            drop_output()
+            if self.form == "jsonl":
+                self.form = "text"
+                return self.fail(ours)
+        return 2 if self.unread else ours.exit_code
 
-    def _draw(self, error: LLMSpellError) -> None:
+    def tell(self, error: LLMSpellError) -> None:
+        """Writes the error where the form of output wants it. OSError where that cannot be."""
+        from llmspell.cli import telling
+
         self.close()
-        from llmspell.cli.render import errors, terminal
-
-        look = terminal.look(sys.stderr, no_color=bool(self.options.get("no_color")))
-        if error.kind == "cancelled" and error.partial:
-            sys.stderr.write(terminal.harmless(error.partial, unicode=look.unicode) + "\n")
-        sources = error.sources or {}
-
-        def text_of(name: str) -> str | None:
-            # Only what the run has loaded: a script can give a chunk any name, and may not have files shown by it.
-            if name == self.name:
-                return self.source.decode("utf-8", "replace")
-            try:
-                return read_script(sources[name]).decode("utf-8", "replace") if name in sources else None
-            except LLMSpellError:
-                return None
-
-        sys.stderr.write(
-            errors.render(error, source=text_of, colour=look.colour, width=look.width, unicode=look.unicode)
+        if self.form != "jsonl":
+            self.end_line()
+        if self.form == "text":
+            self.show_rest(error)
+        telling.tell(
+            error,
+            self.form,
+            no_color=bool(self.options.get("no_color")),
+            python=bool(self.options.get("traceback")),
+            events=self.events,
+            output=self.captured.getvalue(),
+            source=lambda name: self.text_of(error, name),
         )
+
+    def show_rest(self, error: LLMSpellError) -> None:
+        """What was received of an answer that was cut off, where it would go with the view, or nobody has seen it."""
+        seen = self.view is not None and self.view.has_shown(error)
+        if error.partial and (seen or error.kind == "cancelled"):
+            from llmspell.cli.render import terminal
+
+            look = terminal.look(sys.stderr)
+            partial = error.context.pop("partial")
+            sys.stderr.write(terminal.harmless(partial, unicode=look.unicode).removesuffix("\n") + "\n")
+
+    def text_of(self, error: LLMSpellError, name: str) -> str | None:
+        """The text of a script that the run has loaded: a chunk may have any name, and no other file is shown by it."""
+        if name == self.name:
+            return self.source.decode("utf-8-sig", "replace")
+        path = (error.sources or {}).get(name)
+        try:
+            return None if path is None else read_script(path).decode("utf-8", "replace")
+        except LLMSpellError:
+            return None
+
+
+def _ours(error: BaseException) -> LLMSpellError:
+    if isinstance(error, LLMSpellError):
+        return error
+    if isinstance(error, OSError):
+        import errno
+
+        # What a pipe, a disk or a terminal says that takes no more.
+        says = {errno.EPIPE, errno.ECONNRESET, errno.ENOSPC, errno.EFBIG, errno.EIO}
+        if error.errno in {*says, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+            return unwritten(error)
+    from llmspell.errors import InternalError, one_line
+
+    return InternalError(
+        one_line(f"{type(error).__name__}: {error}"),
+        hint="this is a fault of llmspell's; `--traceback` shows where it came up",
+        cause=error,
+    )
+
+
+def _piped_script() -> bytes:
+    text = sys.stdin.buffer.read(LARGEST_SCRIPT + 1)
+    if len(text) > LARGEST_SCRIPT:
+        raise ScriptError("what comes from standard input is larger than 8 MiB", hint="it is read as a script")
+    return text
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -250,18 +336,8 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def _stopped_by(number: int) -> RunCancelledError:
-    word = {2: "Ctrl+C", 13: "a closed pipe"}.get(number, "SIGTERM")
+    word = "Ctrl+C" if number == 2 else "SIGTERM"
     return RunCancelledError(f"stopped by {word}", signal=int(number))
-
-
-def _closed_pipe() -> int:
-    """The reader of standard output has gone: nothing more to say, and nothing to flush at the end."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-    except OSError:
-        pass
-    return 141
 
 
 def _shown(value: Any) -> bytes:
@@ -282,8 +358,6 @@ def run(script: str, args: list[str], options: dict[str, Any]) -> int:
         done = command.execute()
         command.show(done)
         return done.exit_code
-    except BrokenPipeError:
-        return _closed_pipe()
     except Exception as error:
         return command.fail(error)
     finally:

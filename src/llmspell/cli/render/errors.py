@@ -182,7 +182,7 @@ class _Window:
                 if width:
                     cells += [shown, ""][:width]
                 elif cells:
-                    cells[-1] += shown
+                    cells[-1 if cells[-1] or len(cells) == 1 else -2] += shown
                 else:
                     cells.append(" " + shown)
         return cells
@@ -224,8 +224,12 @@ class _Window:
 
 def _traceback(pen: _Pen, error: LLMSpellError) -> list[str]:
     frames = error.traceback
-    if not isinstance(frames, list) or len(frames) < 2:
+    if not isinstance(frames, list):
         return []
+    if len(frames) == 1 and isinstance(frames[0], dict):
+        stands = error.script, error.line
+        if None in stands or stands == (frames[0].get("source"), frames[0].get("line")):
+            return []  # it says no more than the place does
     lines = []
     for frame in frames[:_MOST_FRAMES]:
         if isinstance(frame, dict):

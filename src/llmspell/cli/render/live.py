@@ -200,6 +200,11 @@ class LiveView:
 
     # The screen
 
+    @property
+    def drawn(self) -> bool:
+        """Whether anything of it is on the screen. May be asked from any thread."""
+        return self._live is not None
+
     def pause(self) -> None:
         """Clears the view, before something else is written to the terminal."""
         self._paused = True

@@ -1,0 +1,1 @@
+print(ARGS.name, ARGS.size, ARGS.flag, ARGS.last, ARGS.none)

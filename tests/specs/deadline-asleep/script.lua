@@ -1,0 +1,2 @@
+print("asleep")
+Async.sleep(60)

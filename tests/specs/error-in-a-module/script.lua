@@ -1,0 +1,7 @@
+local shelf = require("lib.shelf")
+
+local function fill()
+  shelf.put(nil)
+end
+
+fill()

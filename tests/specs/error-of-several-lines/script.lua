@@ -1,0 +1,1 @@
+error("first line\nsecond \27[31mline")

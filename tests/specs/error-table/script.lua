@@ -1,0 +1,1 @@
+error({ kind = "limit", message = "the shelf is full", code = 7 })

@@ -1,0 +1,5 @@
+error(setmetatable({}, {
+  __tostring = function()
+    return "as its own text says"
+  end,
+}))

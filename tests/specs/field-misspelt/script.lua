@@ -1,0 +1,4 @@
+local agent = Agent.create {
+  model = "openai/gpt-4o-mini",
+  temprature = 1,
+}

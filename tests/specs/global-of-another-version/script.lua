@@ -1,0 +1,4 @@
+if not RAG then
+  print("no RAG here")
+end
+Memory.store("x")

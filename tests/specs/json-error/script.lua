@@ -1,0 +1,3 @@
+print("written")
+local t = nil
+print(t.field)

@@ -1,0 +1,2 @@
+print("written")
+return { 1, "zwei" }

@@ -1,0 +1,2 @@
+print("written")
+error("lost")

@@ -1,0 +1,3 @@
+io.write("one\n")
+io.stderr:write("two\n")
+return { x = 1 }

@@ -1,0 +1,5 @@
+local ok, e = pcall(function()
+  return Agent.create{}:execute("hi")
+end)
+print(ok, e.kind, e.provider, e.retryable)
+print(e.hint)

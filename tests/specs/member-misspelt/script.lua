@@ -1,0 +1,1 @@
+local agent = Agent.craete { model = "openai/gpt-4o-mini" }

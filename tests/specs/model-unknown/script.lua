@@ -1,0 +1,1 @@
+print(Agent.create{}:execute("hi").text)

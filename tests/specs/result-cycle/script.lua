@@ -1,0 +1,3 @@
+local t = {}
+t.inner = { t }
+return t

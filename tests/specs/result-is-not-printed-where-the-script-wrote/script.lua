@@ -1,0 +1,2 @@
+print("printed")
+return "returned"

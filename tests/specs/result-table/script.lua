@@ -1,0 +1,1 @@
+return { b = { 1, 2.5, "three" }, a = true, empty = {} }

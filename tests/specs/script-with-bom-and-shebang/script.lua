@@ -1,0 +1,3 @@
+﻿#!/usr/bin/env llmspell
+print('second line')
+error('third')

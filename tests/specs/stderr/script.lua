@@ -1,0 +1,2 @@
+io.stderr:write("to err", "\n")
+io.stdout:write("to out", "\n")

@@ -1,0 +1,1 @@
+local bad = require("lib.bad")
