@@ -12,8 +12,10 @@
 -- (`cb_feed`), or are fetched afterwards (`cb_take`, where the shape begins with `+`).
 --
 -- The callbacks are the only Python objects in this Lua state, held here for its whole life and reachable from here
--- only. They take and return scalars, and never raise. While Lua runs its heap is limited; a callback that returns a
--- string lifts the limit first and says so, and the limit is put back here, where a failure is an ordinary Lua error.
+-- only. They take and return scalars. What they raise all the same (a signal's exception, on the way in) would be a
+-- Python object in the script's hands: so they are called through pcall, and such an object ends the run. While Lua
+-- runs its heap is limited; a callback that returns a string lifts the limit first and says so, and the limit is put
+-- back here, where a failure is an ordinary Lua error.
 
 local cb_tick, cb_arm, cb_lift, cb_ask, cb_feed, cb_take = ...
 
@@ -21,32 +23,39 @@ local raw_pcall, raw_xpcall, raw_error = pcall, xpcall, error
 local raw_resume, raw_yield, raw_create = coroutine.resume, coroutine.yield, coroutine.create
 local raw_close, raw_status, raw_running = coroutine.close, coroutine.status, coroutine.running
 local raw_yieldable = coroutine.isyieldable
-local raw_load, raw_setmetatable, raw_getmetatable = load, setmetatable, getmetatable
-local sethook, getinfo, set_type_metatable = debug.sethook, debug.getinfo, debug.setmetatable
+local raw_load, raw_setmetatable, raw_collect = load, setmetatable, collectgarbage
+local sethook, gethook, getinfo, traceback = debug.sethook, debug.gethook, debug.getinfo, debug.traceback
+local set_metatable, real_metatable = debug.setmetatable, debug.getmetatable -- whatever `__metatable` says
 local select, type, next, rawget, rawset, rawlen, rawequal, tostring =
   select, type, next, rawget, rawset, rawlen, rawequal, tostring
 local string_library = string
 local pack, unpack, concat = table.pack, table.unpack, table.concat
-local byte, sub = string.byte, string.sub
+local byte, sub, find, gsub, utf8_len = string.byte, string.sub, string.find, string.gsub, utf8.len
 local math_type, huge = math.type, math.huge
 
 local TAG = {} -- first value of a yield that is meant for the driver
-local KILL = {} -- the error that unwinds a stopped run
+local KILL = "the run was stopped" -- the error that unwinds a stopped run: plain, since `__close` is handed it
 local REFUSED = {} -- the answer to a host call that could not be passed up
 local NO_MEMORY = "not enough memory" -- Lua's own words
 local OWN = "=[llmspell]" -- chunk name of everything that is not the script's
 local INLINE = 100 -- scalars that cross with a call; more go ahead in pieces
 local MAX_DEPTH, MAX_NODES = 64, 1000000
+local MAX_BYTES = 64 * 1024 * 1024 -- of all strings of one crossing: a string that Lua holds once is copied each time
+local LONG = 1024 * 1024 -- bytes of a string that is counted even where a call's values are scalars
+local CREDIT = 16 -- errors caught, or coroutines made, between two looks at the clock
 
 local killed = false -- why the run is being stopped, once it is
-local forged_no_memory = false -- the script itself raised Lua's words
 local hooked = false
+local crowded, pause = math.huge, 200 -- KB of the heap from which on it is collected without a pause, in percent
+local credit = CREDIT
 local count = 1000 -- instructions between ticks of a coroutine that is made now
 
-local fibers, results, failures = {}, {}, {} -- by fiber id
+local fibers = {} -- by fiber id
+local keepers = raw_setmetatable({}, { __mode = "v" }) -- fiber id → the table that its outcome is put into, if kept
 local fiber_of = raw_setmetatable({}, { __mode = "k" }) -- the fiber whose body a coroutine is
 local waiting = raw_setmetatable({}, { __mode = "k" }) -- coroutine that waits in a host call → who resumed it
-local last_fiber, main_fiber = 0, nil
+local inside = raw_setmetatable({}, { __mode = "k" }) -- the other way round
+local last_fiber, main_fiber, current_fiber = 0, nil, nil
 
 local null = raw_setmetatable({}, {
   __tostring = function()
@@ -58,7 +67,7 @@ local null = raw_setmetatable({}, {
     raw_error("JSON.null cannot be changed", 2)
   end,
 })
-local array_mark = { __name = "array" }
+local array_mark = { __name = "array", __metatable = false } -- closed: a `__gc` in it would be every list's
 
 local host, public = {}, {}
 
@@ -71,28 +80,94 @@ local function kill(why)
   raw_error(KILL, 0)
 end
 
-local function hook()
-  -- A tick that raises (a signal's exception, before the callback could catch it) counts as a stop.
-  local ok, again = raw_pcall(cb_tick)
-  if not ok then
-    again = -1
+-- Calls the tick, with a word for it if there is one. Instructions until the next; 0 or -1 to stop.
+local function tick(word)
+  local ok, again = raw_pcall(cb_tick, word)
+  if ok then
+    return again
+  elseif type(again) ~= "userdata" then
+    return cb_tick(word) -- no room for one more C call, or no memory: if there is still none, an ordinary error
   end
+  raw_pcall(cb_tick, again) -- a signal's exception, raised before the callback could catch it
+  killed = killed or "raised"
+  return -1
+end
+
+-- What Python raised on the way into a callback stops the run; what Lua raised there is an ordinary error.
+local function guarded(ok, ...)
+  if ok then
+    return ...
+  end
+  local e = ...
+  if type(e) == "userdata" then
+    raw_pcall(cb_tick, e)
+    kill("raised")
+  end
+  raw_error(e, 0)
+end
+
+local watch = raw_setmetatable({}, { __mode = "v" })
+local sentinel_mt = {}
+
+-- Instructions are a poor measure of time where each makes a string of megabytes, but those make the collector run:
+-- each of its cycles is a tick, too. The only finaliser there is. It calls no Python, since one may run while the
+-- state is closed, and makes nothing, since it may run without memory.
+function sentinel_mt.__gc(sentinel)
+  raw_setmetatable(sentinel, sentinel_mt)
+  watch[1] = sentinel
+  if hooked then
+    sethook(sentinel_mt.hook, "", 1)
+  end
+end
+
+-- Where little memory is left, Lua would collect in need again and again, and never call the sentinel: it is made to
+-- collect as it goes.
+local function choose_pause()
+  local wanted = raw_collect("count") > crowded and 120 or 200 -- at 100, Lua is at it without end
+  if wanted ~= pause then
+    pause = wanted
+    raw_collect("setpause", wanted)
+  end
+end
+
+local function hook()
+  local again = tick(killed == "memory" or nil)
   if again > 0 then
-    if again ~= count then
-      count = again
-      sethook(hook, "", again)
+    count = again
+    choose_pause()
+    local _, _, mine = gethook()
+    if mine ~= again then
+      sethook(sentinel_mt.hook, "", again) -- takes time in proportion to the stack's depth, which is nobody's fault
+      tick(false)
+    end
+    if not watch[1] then
+      watch[1] = raw_setmetatable({}, sentinel_mt)
     end
     return
   end
   killed = killed or "interrupt"
   if again < 0 then -- no time left even for `<close>` variables
     count = 1
-    sethook(hook, "", 1)
+    sethook(sentinel_mt.hook, "", 1)
   end
   raw_error(KILL, 0)
 end
+sentinel_mt.hook = hook
+watch[1] = raw_setmetatable({}, sentinel_mt)
+
+-- A tick out of turn. Each coroutine counts its own instructions, and so deep inside C calls that there is no room for
+-- a hook, its error comes instead: without this a script could run on between ticks for ever, by making short
+-- coroutines or by catching such errors.
+local function spend()
+  credit = credit - 1
+  if credit <= 0 and hooked then
+    hook()
+    credit = CREDIT
+  end
+end
 
 local function new_coroutine(f)
+  spend()
   local co = raw_create(f)
   if hooked then
     sethook(co, hook, "", count)
@@ -100,15 +175,17 @@ local function new_coroutine(f)
   return co
 end
 
--- After something was caught: a stop goes on, and so does the end of memory, whatever caught it.
+-- After something was caught: a stop goes on, and so does the end of memory, whatever caught it. A script that raises
+-- Lua's very words for that, without a place before them, is taken at its word, as Lua's own `error` takes it.
 local function caught(e)
   if killed then
     raw_error(KILL, 0)
-  end
-  if e == NO_MEMORY and not forged_no_memory then
+  elseif type(e) == "userdata" then
+    guarded(false, e)
+  elseif e == NO_MEMORY then
     kill("memory")
   end
-  forged_no_memory = false
+  spend()
 end
 
 local function settled(ok, ...)
@@ -128,37 +205,15 @@ end
 function public.xpcall(f, handler, ...)
   if type(handler) ~= "function" then
     raw_error("bad argument #2 to 'xpcall' (function expected, got " .. host.typename(handler) .. ")", 2)
+  elseif handler == traceback then
+    return settled(raw_xpcall(f, handler, ...)) -- as it is: a function between would stand in its text
   end
   return settled(raw_xpcall(f, function(e)
-    if killed or rawequal(e, KILL) then
+    if killed or type(e) == "userdata" then
       return e
     end
     return handler(e)
   end, ...))
-end
-
-function public.error(...)
-  local e, level = ...
-  forged_no_memory = e == NO_MEMORY
-  if level == nil then
-    level = 1
-  elseif math_type(level) ~= "integer" then
-    return raw_error(e, level) -- Lua's own complaint about the level
-  end
-  return raw_error(e, level == 0 and 0 or level + 1)
-end
-
-function public.assert(...)
-  local n, ok, e = select("#", ...), ...
-  if ok then
-    return ...
-  elseif n == 0 then
-    raw_error("bad argument #1 to 'assert' (value expected)", 2)
-  elseif n == 1 then
-    e = "assertion failed!"
-  end
-  forged_no_memory = e == NO_MEMORY
-  raw_error(e, type(e) == "string" and 2 or 0)
 end
 
 -- ------------------------------------------------------------------------------------------------ coroutines
@@ -172,12 +227,12 @@ end
 
 local function is_coroutine(co, name)
   if type(co) ~= "thread" then
-    raw_error("bad argument #1 to '" .. name .. "' (coroutine expected)", 3)
+    raw_error("bad argument #1 to '" .. name .. "' (thread expected, got " .. host.typename(co) .. ")", 3)
   end
 end
 
-local function resume_again(co, ...)
-  waiting[co] = nil
+local function resume_again(co, outer, ...)
+  waiting[co], inside[outer] = nil, nil
   return raw_resume(co, ...)
 end
 
@@ -186,8 +241,9 @@ local function pass_up(co, ...)
   if not raw_yieldable() then
     return raw_resume(co, REFUSED)
   end
-  waiting[co] = (raw_running())
-  return resume_again(co, raw_yield(TAG, ...))
+  local outer = raw_running()
+  waiting[co], inside[outer] = outer, co
+  return resume_again(co, outer, raw_yield(TAG, ...))
 end
 
 local resumed
@@ -236,10 +292,10 @@ local function unwrap(co, ...)
   end
   if raw_status(co) == "dead" then
     local closed, e = raw_close(co)
-    if not closed then
+    if not closed and not rawequal(e, first) then -- a `<close>` variable of its own raised
       first = e
+      caught(first)
     end
-    caught(first)
   end
   if type(first) == "string" then
     raw_error(first, 2) -- as Lua's own wrap: where it was called stands before the message
@@ -255,41 +311,45 @@ local function call_coroutine(co, ...)
   return unwrap(co, resumed(co, raw_resume(co, ...)))
 end
 
-function public.create(f)
+local function is_body(f, name)
   if type(f) ~= "function" then
-    raw_error("bad argument #1 to 'create' (function expected)", 2)
+    raw_error("bad argument #1 to '" .. name .. "' (function expected, got " .. host.typename(f) .. ")", 3)
   end
+end
+
+function public.create(f)
+  is_body(f, "create")
   return new_coroutine(f)
 end
 
 function public.wrap(f)
-  if type(f) ~= "function" then
-    raw_error("bad argument #1 to 'wrap' (function expected)", 2)
-  end
+  is_body(f, "wrap")
   local co = new_coroutine(f)
   return function(...)
     return call_coroutine(co, ...)
   end
 end
 
-function public.status(co)
-  is_coroutine(co, "status")
-  if waiting[co] then
-    return "normal"
-  end
+local function status_of(co)
   local status = raw_status(co)
-  if status == "suspended" and fiber_of[co] then
+  if status == "suspended" and (waiting[co] or fiber_of[co]) then
     return "normal"
   end
   return status
 end
 
+function public.status(co)
+  is_coroutine(co, "status")
+  return status_of(co)
+end
+
 function public.close(co)
   is_coroutine(co, "close")
-  if waiting[co] or (fiber_of[co] and raw_status(co) == "suspended") then
-    raw_error("cannot close a normal coroutine", 2)
+  local status = status_of(co)
+  if status ~= "suspended" and status ~= "dead" then
+    raw_error("cannot close a " .. status .. " coroutine", 2)
   end
-  if killed and raw_status(co) ~= "suspended" then
+  if killed and status == "dead" then
     raw_error(KILL, 0) -- it died in its hook, where Lua has turned hooks off: nothing could stop its `<close>` variables
   end
   return settled(raw_close(co))
@@ -303,20 +363,23 @@ function public.yield(...)
 end
 
 function public.running()
-  local co = raw_running()
-  return co, fiber_of[co] ~= nil
+  local co, main = raw_running()
+  return co, main or fiber_of[co] ~= nil
 end
 
 function public.isyieldable(...)
-  if select("#", ...) > 0 then
-    return raw_yieldable(...) and not fiber_of[...]
+  local co = ...
+  if select("#", ...) == 0 then
+    co = raw_running()
+  else
+    is_coroutine(co, "isyieldable")
   end
-  return raw_yieldable() and not fiber_of[raw_running()]
+  return raw_yieldable(co) and not fiber_of[co]
 end
 
 -- Coroutines may be called, and have methods: a property of the type, so streams are plain coroutines.
 function host.thread_methods(methods)
-  set_type_metatable(raw_create(function() end), {
+  set_metatable(raw_create(function() end), {
     __index = methods,
     __call = function(co, ...)
       if raw_status(co) == "dead" then
@@ -343,9 +406,15 @@ local function refuse(w, what)
   local where = {}
   for i = 1, w.depth do
     local key = w.path[i]
+    local kind = type(key)
     if math_type(key) == "integer" then
       where[#where + 1] = "[" .. key .. "]"
     else
+      if kind == "string" then
+        key = sub(key, 1, 80)
+      elseif kind == "table" then
+        key = "a table" -- not by tostring, which would run the script's `__tostring`
+      end
       where[#where + 1] = (#where > 0 and "." or "") .. tostring(key)
     end
   end
@@ -366,10 +435,16 @@ local function list_length(t)
   return seen == n and n or nil
 end
 
-local function put(w, v)
+local function put(w, v, kind)
   local n = w.n + 1
   w.n = n
   w[n] = v
+  if kind == "string" then
+    w.bytes = w.bytes + #v
+    if w.bytes > MAX_BYTES then
+      refuse(w, "more than " .. MAX_BYTES // (1024 * 1024) .. " MB of text")
+    end
+  end
 end
 
 local function code(w, letter)
@@ -392,7 +467,7 @@ local function walk_table(w, t)
   w.on_path[t] = true
   local n = list_length(t)
   if n == 0 then
-    code(w, raw_getmetatable(t) == array_mark and "e" or "{")
+    code(w, real_metatable(t) == array_mark and "e" or "{")
     if w.shape[w.nodes] == "{" then
       code(w, "}")
     end
@@ -414,7 +489,7 @@ local function walk_table(w, t)
         refuse(w, kind == "number" and "a table with mixed keys" or "a key that is a " .. kind)
       end
       code(w, "v")
-      put(w, k)
+      put(w, k, kind)
       walk(w, v)
     end
     code(w, "}")
@@ -440,12 +515,13 @@ function walk(w, v)
     refuse(w, "a " .. kind)
   end
   code(w, "v")
-  put(w, v)
+  put(w, v, kind)
 end
 
 local function walk_all(w, ...)
-  for i = 1, select("#", ...) do
-    walk(w, (select(i, ...)))
+  local values, n = { ... }, select("#", ...)
+  for i = 1, n do
+    walk(w, values[i])
   end
 end
 
@@ -457,7 +533,11 @@ local function is_flat(...)
   for i = 1, n do
     local v = select(i, ...)
     local kind = math_type(v) or type(v)
-    if kind ~= "string" and kind ~= "integer" and kind ~= "boolean" then
+    if kind == "string" then
+      if #v > LONG then
+        return false
+      end
+    elseif kind ~= "integer" and kind ~= "boolean" then
       return false
     end
   end
@@ -469,12 +549,12 @@ local function flatten(strict, ...)
   if is_flat(...) then
     return false, ...
   end
-  local w = { n = 0, nodes = 0, depth = 0, shape = {}, path = {}, on_path = {}, strict = strict }
+  local w = { n = 0, nodes = 0, bytes = 0, depth = 0, shape = {}, path = {}, on_path = {}, strict = strict }
   walk_all(w, ...)
   local shape = concat(w.shape)
   local first = 1
   while w.n - first >= INLINE do
-    cb_feed(unpack(w, first, first + INLINE - 1))
+    guarded(raw_pcall(cb_feed, unpack(w, first, first + INLINE - 1)))
     first = first + INLINE
   end
   return shape, unpack(w, first, w.n)
@@ -484,8 +564,8 @@ end
 
 local function fetch_rest(values)
   while true do
-    local more = pack(cb_take())
-    cb_arm()
+    local more = pack(guarded(raw_pcall(cb_take)))
+    guarded(raw_pcall(cb_arm))
     if more.n == 0 then
       return
     end
@@ -678,7 +758,7 @@ end
 
 local function asked(lifted, ...)
   if lifted then
-    cb_arm()
+    guarded(raw_pcall(cb_arm))
   end
   local ok = ...
   if ok == nil then -- the run is over: os.exit, a closed pipe, an output limit
@@ -692,18 +772,23 @@ local function ask_flat(op, ok, ...)
     caught((...))
     bad_value(op, (...))
   end
-  return asked(cb_ask(op, ...))
+  return asked(guarded(raw_pcall(cb_ask, op, ...)))
 end
 
 -- Asks the host for something that needs no waiting; possible wherever Lua runs.
 function host.ask(op, ...)
   if is_flat(...) then
-    return asked(cb_ask(op, false, ...))
+    return asked(guarded(raw_pcall(cb_ask, op, false, ...)))
   end
   return ask_flat(op, raw_pcall(flatten, false, ...))
 end
 
--- The same for values that must be JSON.
+-- Writes to standard output (1) or error (2), text of any length.
+function host.write(fd, text)
+  return asked(guarded(raw_pcall(cb_ask, "write", false, fd, text)))
+end
+
+-- `ask` for values that must be JSON.
 function host.ask_json(op, ...)
   return ask_flat(op, raw_pcall(flatten, true, ...))
 end
@@ -766,9 +851,12 @@ end
 
 local noted = raw_setmetatable({}, { __mode = "k" }) -- coroutine of a fiber → the frames at its error
 
+local deepest = nil -- the frames at an error that one of Lua's own functions handed on, and that error
+
 local function note(e)
   if not killed then
-    noted[raw_running()] = frames_of(nil, 3)
+    local known = deepest and rawequal(deepest.e, e) and deepest.frames
+    noted[raw_running()] = known or frames_of(nil, 3)
   end
   return e
 end
@@ -789,44 +877,75 @@ local function new_fiber(f, ...)
   return last_fiber
 end
 
--- A new fiber of the script's, in `group` (an id of the host's). It starts when the host next turns to it.
-function host.spawn(group, f, ...)
+-- A new fiber of the script's, in `group` (an id of the host's). It starts when the host next turns to it. What it
+-- comes to is put into `keeper` under its id, if somebody still holds that table then.
+function host.spawn(keeper, group, f, ...)
   local id = new_fiber(f, ...)
-  host.ask("fiber.start", id, group)
+  keepers[id] = keeper
+  local ok, e = raw_pcall(host.ask, "fiber.start", id, group)
+  if not ok then
+    fibers[id], keepers[id] = nil, nil
+    raw_error(e, 0)
+  end
   return id
 end
 
 -- How a finished fiber ended: true and its values, or false and its error. Once only.
-function host.outcome_of(id)
-  local r, e = results[id], failures[id]
-  results[id], failures[id] = nil, nil
-  if r then
-    return true, unpack(r, 1, r.n)
-  elseif e then
-    return false, e.value
+function host.outcome_of(keeper, id)
+  local got = keeper[id]
+  keeper[id] = nil
+  if got then
+    return unpack(got, 1, got.n)
   end
   return false, host.make_error({ kind = "cancelled", message = "the task was cancelled", retryable = false })
 end
 
-local function describe(co, e)
-  local frames = noted[co] or frames_of(co, 0)
-  local id = type(e) == "table" and origin[e] or nil
-  local told = { traceback = frames, id = id, type = type(e) }
-  if type(e) == "string" then
-    told.message = e
-  elseif type(e) == "table" then
-    local mt = raw_getmetatable(e)
-    if id then
-      for k, v in next, e do
-        if type(k) == "string" then
-          told[k] = v
-        end
-      end
-    elseif mt and mt.__tostring then
-      local ok, text = raw_pcall(tostring, e)
-      told.message = ok and text or nil
+-- The fiber that runs now.
+function host.this_fiber()
+  return current_fiber
+end
+
+local function keep(id, ...)
+  local keeper = keepers[id]
+  keepers[id] = nil
+  if keeper then
+    keeper[id] = pack(...)
+  end
+end
+
+-- What of an error table of llmspell's the host may take at its word: the script may have written into it.
+local FIELDS = { kind = "string", message = "string", hint = "string", script = "string", retryable = "boolean" }
+local OURS = { self = true, id = true, type = true, traceback = true, value = true, cause = true }
+
+local function copy_fields(told, e)
+  for k, v in next, e do
+    if k == "line" or k == "column" then
+      told[k] = math_type(v) == "integer" and v or nil
+    elseif FIELDS[k] then
+      told[k] = type(v) == FIELDS[k] and v or nil
+    elseif type(k) == "string" and utf8_len(k) and not OURS[k] then
+      told[k] = v
     end
-    told.value = not id and e or nil
+  end
+  told.kind = told.kind or "script"
+  told.message = told.message or "an error without a message"
+end
+
+local function describe(co, e)
+  local kind = type(e)
+  local id = kind == "table" and origin[e] or nil
+  local told = { traceback = noted[co] or frames_of(co, 0), id = id, type = kind }
+  if kind == "string" then
+    told.message = sub(e, 1, LONG)
+  elseif id then
+    copy_fields(told, e)
+  elseif kind == "table" then
+    told.value = e
+    local mt = real_metatable(e)
+    if type(mt) == "table" and rawget(mt, "__tostring") ~= nil then
+      local ok, text = raw_pcall(tostring, e)
+      told.message = ok and sub(text, 1, LONG) or nil
+    end
   else
     told.message = tostring(e)
   end
@@ -837,16 +956,14 @@ local function described(co, e)
   local told = describe(co, e)
   local out = pack(raw_pcall(flatten, false, told))
   if not out[1] then -- a value that cannot cross: its text has to do
-    told = { traceback = told.traceback, id = told.id, type = told.type, message = told.message }
+    told = { traceback = told.traceback, id = told.id, type = told.type, message = told.message, kind = told.kind }
     out = pack(raw_pcall(flatten, false, told))
   end
   return unpack(out, 2, out.n)
 end
 
 local function failed(id, co, e)
-  if id ~= main_fiber then
-    failures[id] = { value = e }
-  end
+  keep(id, false, e)
   local told = pack(described(co, e))
   if killed then
     return 3, killed
@@ -856,14 +973,15 @@ end
 
 local function succeeded(id, ...)
   if id ~= main_fiber then
-    results[id] = pack(...)
+    keep(id, true, ...)
     return 0, false
   end
   local flat = pack(raw_pcall(flatten, false, ...))
   if killed then
     return 3, killed
   elseif not flat[1] then
-    return 4, type(flat[2]) == "table" and flat[2].fault or tostring(flat[2])
+    local w = flat[2]
+    return 4, type(w) == "table" and rawget(w, "fault") or "a value"
   end
   return 0, unpack(flat, 2, flat.n)
 end
@@ -882,8 +1000,11 @@ local function outcome(id, co, ok, well, ...)
   elseif well ~= true then
     e = (...)
   end
-  if not killed and e == NO_MEMORY and not forged_no_memory then
+  if not killed and e == NO_MEMORY then
     killed = "memory"
+  elseif not killed and type(e) == "userdata" then
+    raw_pcall(cb_tick, e)
+    killed = "raised"
   end
   if killed then
     return 3, killed
@@ -905,35 +1026,47 @@ local function step(id, ...)
     return 5
   end
   cb_arm()
+  current_fiber = id
   return lifted(outcome(id, co, raw_resume(co, ...)))
 end
 
--- Ends a fiber that waits: first the coroutines it waits inside of, from the innermost out, then itself.
+local function closed(co)
+  local ok, well, e = raw_pcall(raw_close, co)
+  if not ok then
+    e = well
+  end
+  if e == NO_MEMORY and not killed then
+    killed = "memory"
+  end
+end
+
+-- Ends a fiber that waits: first the coroutines it waits inside of, from the innermost out, then itself. What their
+-- `<close>` variables raise is lost, but for a stop.
 function host.close_fiber(id)
   local co = fibers[id]
   if not co then
     return
   end
-  fibers[id] = nil
-  local inside, child = {}, {}
-  for inner, outer in next, waiting do
-    child[outer] = inner
-  end
-  local at = child[co]
+  fibers[id], keepers[id] = nil, nil
+  local within, at = {}, inside[co]
   while at do
-    inside[#inside + 1] = at
-    at = child[at]
+    within[#within + 1] = at
+    at = inside[at]
   end
-  for i = #inside, 1, -1 do
-    waiting[inside[i]] = nil
-    raw_pcall(raw_close, inside[i])
+  for i = #within, 1, -1 do
+    local inner = within[i]
+    inside[waiting[inner]], waiting[inner] = nil, nil
+    closed(inner)
   end
-  raw_pcall(raw_close, co)
+  closed(co)
+  if killed then
+    raw_error(KILL, 0)
+  end
 end
 
 local function close_fiber(id)
   cb_arm()
-  host.close_fiber(id)
+  raw_pcall(host.close_fiber, id)
   cb_lift()
 end
 
@@ -952,6 +1085,57 @@ end
 host.public, host.null, host.array_mark, host.origin = public, null, array_mark, origin
 host.raw_load, host.load_name, host.frames_of, host.call_coroutine = raw_load, OWN, frames_of, call_coroutine
 host.new_coroutine, host.raw_yield, host.kill = new_coroutine, raw_yield, kill
+host.real_metatable, host.caught = real_metatable, caught
+
+-- Whether a function is written in C: while one runs, nothing can stop it.
+function host.is_c(f)
+  return getinfo(f, "S").what == "C"
+end
+
+-- Marks a table as a list. Raises in the words of Lua's setmetatable where its metatable is closed.
+function host.mark_array(t)
+  local mt = real_metatable(t)
+  if type(mt) == "table" and mt ~= array_mark and rawget(mt, "__metatable") ~= nil then
+    raw_error("cannot change a protected metatable", 3)
+  end
+  return set_metatable(t, array_mark)
+end
+
+-- A list from the host is as free to be given a metatable as any table of the script's.
+function host.unmark_array(t)
+  if real_metatable(t) == array_mark then
+    set_metatable(t, nil)
+  end
+end
+
+-- Calls one of Lua's own functions for a replacement of it, so that what it complains of is worded as ever and put at
+-- the script's line; `f` stands in the replacement itself. An error of the script's own passes as it is, and its
+-- frames are kept for when nobody catches it.
+local function remember(e)
+  deepest = not killed and { e = e, frames = frames_of(nil, 3) } or nil
+  return e
+end
+
+local function worded(name, ok, ...)
+  if ok then
+    return ...
+  end
+  local e = ...
+  if killed or type(e) ~= "string" then
+    raw_error(e, 0)
+  end
+  if find(e, "^bad argument #%d+ to '[^']*' ") then
+    raw_error(gsub(e, "to '[^']*' ", "to '" .. name .. "' ", 1), 3)
+  elseif find(e, "^invalid ") or find(e, "^wrong number of arguments") or find(e, "^object length is not")
+    or find(e, "^resulting string too large") or e == "cannot change a protected metatable" then
+    raw_error(e, 3)
+  end
+  raw_error(gsub(e, "^%[llmspell%]:%d+: (attempt to compare )", "%1"), 0) -- a comparison that stands in for Lua's own
+end
+
+function host.lua(name, f, ...)
+  return worded(name, raw_xpcall(f, remember, ...))
+end
 
 -- For Python.
 local function start(text, name)
@@ -962,8 +1146,9 @@ local function start(text, name)
   return f(host)
 end
 
-local function set_hook()
+local function set_hook(limit)
   hooked = true
+  crowded = limit > 0 and limit / 4096 or huge
   sethook(hook, "", count) -- this state's own thread runs error values' __tostring
 end
 

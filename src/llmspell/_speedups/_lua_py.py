@@ -13,8 +13,17 @@ Outcomes: (DONE, value) (CALL, op, args) (ERROR, told, exception | None) (STOPPE
 No Python object enters Lua: strings, integers, floats, booleans and tables of them cross by copy, flattened (the Lua
 half, `_lua_py.lua`, says how). Strings go in as UTF-8 and come out as str where they are UTF-8, else as bytes.
 
-What this twin cannot do: stop inside one long call of a C function of Lua's library (a pattern match, `table.move`
-over a huge range), and interrupt a script to let other fibers run.
+What this twin cannot do, and a compiled one can:
+
+- interrupt a script to let other fibers run;
+- stop inside one call of a C function of Lua's: `string.find`, `match`, `gmatch` and `gsub` (a pattern that tries
+  without end, a plain search for megabytes in megabytes), `string.format`, `load` of up to 8 MiB, a full collection
+  of a heap that is one long chain of weak keys. `string.rep` and the functions of `table` have replacements, in the
+  prelude, that can be stopped;
+- see that thousands of calls which each go through megabytes and make nothing (comparisons, `utf8.len`, a search that
+  fails) take long, before the tick after 2,000 instructions; those that make long strings are seen, by the collector;
+- know that memory ended, where a `<close>` variable at once raised something else in its place: the script goes on,
+  within its limit.
 """
 
 from __future__ import annotations
@@ -38,7 +47,9 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 64
 KEPT_ERRORS = 1000
 FAST, SLOW = 0.0005, 0.004  # seconds between ticks: below, tick less often; above, more often
-FEWEST, MOST = 50, 20_000  # instructions a tick
+FEWEST, MOST = 50, 2000  # instructions a tick: 2,000 cost 5 % of a loop, 500 cost 25 %, 20,000 would cost none
+QUICK = 8  # fast ticks before they come less often: a change of pace costs as much as the stack is deep
+MEMORY_GRACE = 0.5  # seconds for `<close>` variables after memory ended
 
 
 class LoadError(Exception):
@@ -210,6 +221,7 @@ class Engine:
         self._grace = 0.0
         self._limit = max_memory
         self._count = 1000
+        self._quick = 0  # fast ticks in a row; below 0, slow ones
         self._last_tick = 0.0
         self._fed: list[Any] = []
         self._rest: list[Any] = []
@@ -235,14 +247,20 @@ class Engine:
         )
         self._start, self._load, self._step, self._close_fiber, set_hook = halves
         if interrupts:
-            set_hook()
+            set_hook(self._limit)
 
-    # ---- callbacks: called by Lua, on the engine's thread; none raises
+    # ---- callbacks: called by Lua, on the engine's thread; what they raise stops the run
 
-    def _tick(self) -> int:
-        """Instructions until the next tick; 0 to stop but let `<close>` variables run, -1 to stop at once."""
+    def _tick(self, word: bool | BaseException | None = None) -> int:
+        """Instructions until the next tick; 0 to stop but let `<close>` variables run, -1 to stop at once.
+
+        word: True where Lua is ending the run for want of memory; False to start counting time anew; what a callback
+        raised.
+        """
         try:
             now = monotonic()
+            if word is not None:
+                return self._told(word, now)
             if self.stop_reason is None and now < self.deadline:
                 return self._pace(now)
             if self.stop_reason is None:
@@ -254,13 +272,33 @@ class Engine:
         except BaseException as error:
             return self._interrupted(error)
 
+    def _told(self, word: bool | BaseException, now: float) -> int:
+        if isinstance(word, BaseException):
+            return self._interrupted(word)
+        if not word:
+            self._last_tick = now
+            return 0
+        if self.stop_reason is None:
+            self.stop_reason = "memory"
+            self._grace_until = now + MEMORY_GRACE
+        return self._count if self._in_grace(now) else -1
+
+    def _in_grace(self, now: float) -> bool:
+        """Whether `<close>` variables of a stopped run may still work."""
+        return self._grace_until is not None and now < self._grace_until
+
     def _pace(self, now: float) -> int:
         passed = now - self._last_tick
         self._last_tick = now
-        if passed < FAST:
-            self._count = min(self._count * 2, MOST)
-        elif passed > SLOW:
-            self._count = max(self._count // 4, FEWEST)
+        if passed > SLOW:
+            self._quick = min(self._quick - 1, -1)
+            if self._quick < -1:  # twice: once may be the collector
+                self._count = max(self._count // 4, FEWEST)
+        elif passed < FAST and self._count < MOST:
+            self._quick += 1
+            if self._quick >= QUICK:
+                self._quick = 0
+                self._count = min(self._count * 2, MOST)
         return self._count
 
     def _interrupted(self, error: BaseException) -> int:
@@ -286,21 +324,27 @@ class Engine:
     def _ask(self, op: bytes, shape: bytes | bool, *values: Any) -> tuple[Any, ...]:
         try:
             if op == b"write":
-                return (False, True, False) if self._write(values[0], values[1]) else (False, None)
+                return (False, True, False) if self._write(values[0], values[1]) else self._stopping()
             args = self._arrived(shape, values)
             result = self._host_ask(op.decode(), args)
-            if self.stop_reason is not None and self._grace_until is None:
-                return False, None
+            if self.stop_reason is not None and not self._in_grace(monotonic()):
+                return self._stopping()
             if result is None:
                 return False, True, False
-            if type(result) in (bool, int, float):
+            if type(result) is bool or type(result) is float:
                 return False, True, False, result
             return True, True, *self._packed(result)
         except Exception as error:
-            return True, False, *self._packed([self._keep(error), self._fields(error)], spread=True)
+            return True, False, *self._fault(error)
         except BaseException as error:
             self._interrupted(error)
             return False, None
+
+    def _stopping(self) -> tuple[Any, ...]:
+        """The answer that unwinds the script. From here on `<close>` variables have their grace."""
+        if self._grace_until is None and self._grace > 0:
+            self._grace_until = monotonic() + self._grace
+        return False, None
 
     # ---- values
 
@@ -322,6 +366,8 @@ class Engine:
                 return False, value.encode()
             if kind is bytes or kind is bool or kind is float:
                 return False, value
+            if kind is int and -(2**63) <= value < 2**63:
+                return False, value
         flat = _Flat(self._chunk_type, self._chunk_words)
         for item in value if spread else [value]:
             flat.add(item)
@@ -330,6 +376,15 @@ class Engine:
             return bytes(flat.shape), *values
         self._rest = values[SLICE:]
         return b"+" + bytes(flat.shape), *values[:SLICE]
+
+    def _fault(self, error: BaseException) -> tuple[Any, ...]:
+        """An exception on its way into Lua: its number and its fields, or its kind alone where those cannot go."""
+        number = self._keep(error)
+        try:
+            return self._packed([number, self._fields(error)], spread=True)
+        except Exception:
+            text = ascii(str(error))[1:-1][:500]
+            return self._packed([number, {"kind": "internal", "message": text, "retryable": False}], spread=True)
 
     def _keep(self, error: BaseException) -> int:
         self._last_error += 1
@@ -385,7 +440,7 @@ class Engine:
                 return True, *self._packed(value)
             except (TypeError, ValueError) as error:
                 value = error
-        return False, *self._packed([self._keep(value), self._fields(value)], spread=True)
+        return False, *self._fault(value)
 
     def _broken(self, error: Exception) -> tuple[Any, ...]:
         if self.stop_reason is None:
@@ -410,7 +465,8 @@ class Engine:
             return STOPPED, self.stop_reason
         if code == ERROR:
             told = self._arrived(got[1], got[2:])[0]
-            return ERROR, told, self._errors.get(told.pop("id", None) or -1)
+            number = told.pop("id", None)
+            return ERROR, told, self._errors.get(number) if number else None
         return code, got[1].decode("utf-8", "replace")
 
     def close_fiber(self, fiber: int) -> None:

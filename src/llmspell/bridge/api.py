@@ -6,7 +6,7 @@ On this road: the fields of `Agent.create` and of an agent's input. A field is i
 from __future__ import annotations
 
 from llmspell.bridge.failures import nearest
-from llmspell.errors import ValidationError
+from llmspell.errors import ValidationError, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["AGENT", "INPUT", "MESSAGE", "PARAMETERS", "check"]
+
+
+LONGEST_NAME = 60  # characters of a field's name that are looked at: a script may give any
 
 
 def _is_number(value: Any) -> bool:
@@ -100,10 +103,11 @@ def check(function: str, fields: Mapping[str, tuple[str, str]], given: Any, wher
     if not isinstance(given, dict):
         raise ValidationError(f"`{function}`: {where or 'the argument'} must be a table, not {_came(given)}")
     for name, value in given.items():
-        shown = f"{where}.{name}" if where else str(name)
+        key = one_line(name if isinstance(name, str) else str(name), LONGEST_NAME)
+        shown = f"{where}.{key}" if where else key
         kind = fields.get(name)
         if kind is None:
-            near = nearest(str(name), fields)
+            near = nearest(key, fields)
             raise ValidationError(
                 f"`{function}` has no field `{shown}`",
                 hint=f"did you mean `{near}`?" if near else f"it takes {', '.join(fields)}",

@@ -9,7 +9,7 @@ from llmspell._speedups._lua_py import CALL, DONE, ERROR, GONE, STOPPED, UNFIT, 
 __all__ = ["CALL", "CORE", "DONE", "ERROR", "GONE", "STOPPED", "UNFIT", "Engine", "LoadError", "prelude"]
 
 #: Prelude files that every run has, in order; each of the others is loaded when its global is first used.
-CORE = ("sandbox", "io", "module", "coroutine", "api")
+CORE = ("sandbox", "table", "io", "module", "coroutine", "api")
 
 _texts: dict[str, bytes] = {}
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from llmspell.bridge.run import Run
 
 
+MOST_VALUES = 1_000_000
+
+
 def _place(text: str | bytes, at: int) -> str:
     before = text[:at]
     newline, end = ("\n", 1) if isinstance(before, str) else (b"\n", 1)
@@ -22,7 +25,20 @@ def _place(text: str | bytes, at: int) -> str:
     return f"line {line}, column {column}"
 
 
+def _too_many(text: str | bytes) -> bool:
+    """Whether a JSON text holds more values than may go into Lua: each would be a Python object first."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if data.count(b",") + data.count(b"[") + data.count(b"{") < MOST_VALUES:
+        return False
+    outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    return sum(part.count(b",") + part.count(b"[") + part.count(b"{") for part in outside) > MOST_VALUES
+
+
 def _parse(run: Run, text: str | bytes) -> Any:
+    if len(text) > MOST_VALUES and _too_many(text):
+        raise ValidationError(
+            f"`JSON.parse`: the text holds more than {MOST_VALUES} values", hint="take it apart before it is parsed"
+        )
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -2,17 +2,24 @@
 
 local host = ...
 local ask, raw_load = host.ask, host.raw_load
-local setmetatable, next, rawset, rawget, type, tostring = setmetatable, next, rawset, rawget, type, tostring
+local next, rawset, rawget, type, tostring, sub = next, rawset, rawget, type, tostring, string.sub
+local globals, setmetatable = host.globals, host.globals.setmetatable
+
+local MOST_NAMES, LONGEST_NAME = 200, 60 -- that are compared: the search takes time, and cannot be stopped
 
 -- Raises for a member that is not there, naming the nearest that is.
 local function missing(name, members, key)
-  local names = {}
+  local names, n = {}, 0
   for k in next, members do
-    if type(k) == "string" then
-      names[#names + 1] = k
+    if type(k) == "string" and #k <= LONGEST_NAME then
+      n = n + 1
+      names[n] = k
+      if n == MOST_NAMES then
+        break
+      end
     end
   end
-  ask("api.missing", name, tostring(key), names)
+  ask("api.missing", name, sub(tostring(key), 1, LONGEST_NAME), names)
 end
 host.missing = missing
 
@@ -36,7 +43,7 @@ local function lazy(name, file)
   local function load_members()
     if not loaded then
       loaded = true
-      local members = raw_load(ask("prelude", file), host.load_name, "t")(host)
+      local members = raw_load(ask("prelude", file), host.load_name, "t", globals)(host)
       for k, v in next, members do
         if rawget(api, k) == nil then
           rawset(api, k, v)

@@ -2,8 +2,8 @@
 
 local host = ...
 local ask, call, spawn, outcome_of = host.ask, host.call, host.spawn, host.outcome_of
-local type, setmetatable, getmetatable, tostring, error = type, setmetatable, getmetatable, tostring, host.public.error
-local pack, unpack, math_type, next = table.pack, table.unpack, math.type, next
+local type, setmetatable, tostring, error, rawget = type, setmetatable, tostring, error, rawget
+local pack, unpack, math_type, next, real_metatable = table.pack, table.unpack, math.type, next, host.real_metatable
 local raise, typename = host.raise, host.typename
 
 local Async = {}
@@ -12,8 +12,8 @@ local function callable(v)
   if type(v) == "function" then
     return true
   end
-  local mt = type(v) == "table" and getmetatable(v)
-  return type(mt) == "table" and mt.__call ~= nil
+  local mt = (type(v) == "table" or type(v) == "thread") and real_metatable(v)
+  return mt and rawget(mt, "__call") ~= nil or false
 end
 
 local function seconds(v, name)
@@ -49,18 +49,21 @@ local function new_group()
   return setmetatable({ id = ask("group.new") }, group_class)
 end
 
--- Runs f(1) … f(n), at most `width` at once, and hands each outcome to `done(i, ok, …)` as it comes.
+-- Starts up to `n` fibers by `start(kept, group, i)`, at most `width` at once, and hands each outcome to
+-- `done(i, ok, …)` as it comes.
 local function run_all(n, width, start, done)
   local group <close> = new_group()
-  local index, started, ended = {}, 0, 0
+  local index, kept, started, ended = {}, {}, 0, 0
   while ended < n do
     while started < n and started - ended < width do
       started = started + 1
-      index[start(group.id, started)] = started
+      index[start(kept, group.id, started)] = started
     end
     local id = call("group.next", group.id)
     ended = ended + 1
-    done(index[id], outcome_of(id))
+    local i = index[id]
+    index[id] = nil
+    done(i, outcome_of(kept, id))
   end
 end
 
@@ -84,8 +87,8 @@ end
 ---@return any[]
 function Async.all(list)
   local results, n = {}, #functions(list, "Async.all")
-  run_all(n, n, function(group, i)
-    return spawn(group, list[i])
+  run_all(n, n, function(kept, group, i)
+    return spawn(kept, group, list[i])
   end, raise_first(results))
   return results
 end
@@ -107,8 +110,8 @@ function Async.map(list, f, options)
     raise("validation", "`Async.map`: `concurrency` must be a whole number above 0, not " .. tostring(width))
   end
   local results = {}
-  run_all(n, width, function(group, i)
-    return spawn(group, f, list[i], i)
+  run_all(n, width, function(kept, group, i)
+    return spawn(kept, group, f, list[i], i)
   end, raise_first(results))
   return results
 end
@@ -117,20 +120,20 @@ end
 ---@param list function[]
 function Async.settle(list)
   local results, n = {}, #functions(list, "Async.settle")
-  run_all(n, n, function(group, i)
-    return spawn(group, list[i])
+  run_all(n, n, function(kept, group, i)
+    return spawn(kept, group, list[i])
   end, function(i, ok, ...)
     results[i] = ok and { ok = true, value = (...) } or { ok = false, error = (...) }
   end)
   return results
 end
 
-local function first_of(group, timeout)
+local function first_of(kept, group, timeout)
   local id = call("group.next", group.id, timeout or 0.0)
   if id == nil then
     return nil
   end
-  return true, outcome_of(id)
+  return true, outcome_of(kept, id)
 end
 
 local function passed_on(came, ok, ...)
@@ -147,10 +150,11 @@ function Async.race(list)
     raise("validation", "`Async.race` takes at least one function")
   end
   local group <close> = new_group()
+  local kept = {}
   for i = 1, #list do
-    spawn(group.id, list[i])
+    spawn(kept, group.id, list[i])
   end
-  return passed_on(first_of(group))
+  return passed_on(first_of(kept, group))
 end
 
 --- What f gives, if it ends in time; else it is cancelled and an error of kind "timeout" is raised.
@@ -165,15 +169,17 @@ function Async.timeout(s, f)
     raise("validation", "`Async.timeout` takes a function second, not " .. typename(f))
   end
   local group <close> = new_group()
-  spawn(group.id, f)
-  local got = pack(first_of(group, s > 0 and s + 0.0 or 1e-9))
+  local kept = {}
+  spawn(kept, group.id, f)
+  local got = pack(first_of(kept, group, s > 0 and s + 0.0 or 1e-9))
   if not got[1] then
     raise("timeout", "the function did not end within " .. s .. " s", "raise the seconds of `Async.timeout`")
   end
   return passed_on(unpack(got, 1, got.n))
 end
 
-local fiber_of, outcome = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local fiber_of, kept_of = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local outcome = setmetatable({}, { __mode = "k" })
 local task_methods = {}
 
 local function need(task, method)
@@ -188,8 +194,11 @@ end
 function task_methods.await(task)
   local id = need(task, "await")
   if not outcome[task] then
+    if id == host.this_fiber() then
+      raise("validation", "a task cannot await itself: it would wait for ever")
+    end
     call("task:await", id)
-    outcome[task] = outcome[task] or pack(outcome_of(id))
+    outcome[task] = outcome[task] or pack(outcome_of(kept_of[task], id))
   end
   local got = outcome[task]
   if not got[1] then
@@ -198,7 +207,8 @@ function task_methods.await(task)
   return unpack(got, 2, got.n)
 end
 
---- Ends the task where it waits; its `<close>` variables are closed.
+--- Ends the task where it waits; its `<close>` variables are closed. One that has ended stays as it ended; one that
+--- cancels itself goes on to where it next waits.
 function task_methods.cancel(task)
   local id = need(task, "cancel")
   if ask("task:cancel", id) then
@@ -227,8 +237,9 @@ function Async.spawn(f, ...)
   if not callable(f) then
     raise("validation", "`Async.spawn` takes a function, not " .. typename(f))
   end
-  local task = setmetatable({}, task_class)
-  fiber_of[task] = spawn(0, f, ...)
+  local task, kept = setmetatable({}, task_class), {}
+  kept_of[task] = kept
+  fiber_of[task] = spawn(kept, 0, f, ...)
   return task
 end
 

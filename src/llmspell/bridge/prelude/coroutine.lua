@@ -2,7 +2,7 @@
 
 local host = ...
 local public = host.public
-local type, setmetatable, concat, status = type, setmetatable, table.concat, public.status
+local type, concat, status, setmetatable = type, host.globals.table.concat, public.status, host.globals.setmetatable
 local call_coroutine = host.call_coroutine
 
 -- What `Agent` knows of a stream: coroutine → { collect = function() … end, cancel = function() … end }

@@ -3,57 +3,70 @@
 local host = ...
 local ask, denied, raise = host.ask, host.denied, host.raise
 local type, select, tostring, error, setmetatable = type, select, tostring, error, setmetatable
-local concat, unpack, math_type, gsub, sub = table.concat, table.unpack, math.type, string.gsub, string.sub
+local concat, unpack, math_type, tointeger = table.concat, table.unpack, math.type, math.tointeger
+local gsub, sub, rawequal, rawget = string.gsub, string.sub, rawequal, rawget
+local put, real_metatable = host.write, host.real_metatable
 local os_time, os_clock, os_date, os_difftime = os.time, os.clock, os.date, os.difftime
 
 local function write(fd, file, ...)
-  local n = select("#", ...)
-  local parts = {}
+  local parts, n = { ... }, select("#", ...)
   for i = 1, n do
-    local v = select(i, ...)
-    local kind = type(v)
-    if kind == "number" then
-      v = tostring(v)
-    elseif kind ~= "string" then
-      local got = v == nil and "nil" or kind
-      error("bad argument #" .. i .. " to 'write' (string expected, got " .. got .. ")", 3)
+    local kind = type(parts[i])
+    if kind ~= "string" and kind ~= "number" then
+      error("bad argument #" .. i .. " to 'write' (string expected, got " .. kind .. ")", 2)
     end
-    parts[i] = v
   end
-  ask("write", fd, concat(parts))
+  put(fd, concat(parts))
   return file
 end
 
-function print(...)
-  local n = select("#", ...)
-  local parts = {}
-  for i = 1, n do
-    parts[i] = tostring((select(i, ...)))
+-- As `tostring`, but that its complaint of `__tostring` is put at the script's line.
+local function shown(v)
+  local mt = type(v) == "table" and real_metatable(v)
+  local f = mt and rawget(mt, "__tostring")
+  if not f then
+    return tostring(v)
   end
-  ask("write", 1, concat(parts, "\t") .. "\n")
+  local text = f(v)
+  if type(text) ~= "string" and type(text) ~= "number" then
+    error("'__tostring' must return a string", 3)
+  end
+  return text
+end
+
+function print(...)
+  local parts, n = { ... }, select("#", ...)
+  for i = 1, n do
+    local v = parts[i]
+    parts[i] = type(v) == "string" and v or shown(v)
+  end
+  put(1, concat(parts, "\t", 1, n) .. "\n")
 end
 
 -- One item of standard input, by a format of Lua's: n, l, L, a, or a number of bytes.
-local function read_one(format)
+local function read_one(format, index)
   if type(format) == "string" then
     local letter = sub(gsub(format, "^%*", ""), 1, 1)
     if letter == "l" or letter == "L" or letter == "a" or letter == "n" then
       return ask("io.read", letter, 0)
     end
-  elseif math_type(format) == "integer" and format >= 0 then
-    return ask("io.read", "b", format)
+  elseif type(format) == "number" then
+    local count = tointeger(format)
+    if count and count >= 0 then
+      return ask("io.read", "b", count)
+    end
   end
-  error("bad argument #1 to 'read' (invalid format)", 4)
+  error("bad argument #" .. index .. " to 'read' (invalid format)", 3)
 end
 
 local function read(...)
   local n = select("#", ...)
   if n == 0 then
-    return read_one("l")
+    return (read_one("l", 1))
   end
-  local got = {}
+  local got, formats = {}, { ... }
   for i = 1, n do
-    got[i] = read_one((select(i, ...)))
+    got[i] = read_one(formats[i], i)
     if got[i] == nil then
       break
     end
@@ -64,9 +77,6 @@ end
 local function lines(...)
   local formats, n = { ... }, select("#", ...)
   return function()
-    if n == 0 then
-      return read_one("l")
-    end
     return read(unpack(formats, 1, n))
   end
 end
@@ -139,10 +149,15 @@ io = {
     ask("io.flush", 1)
     return stdout
   end,
-  type = function(v)
-    if v == stdout or v == stderr or v == stdin then
+  type = function(...)
+    if select("#", ...) == 0 then
+      error("bad argument #1 to 'type' (value expected)", 2)
+    end
+    local v = ...
+    if rawequal(v, stdout) or rawequal(v, stderr) or rawequal(v, stdin) then
       return "file"
     end
+    return nil
   end,
   open = denied("io.open", files),
   popen = denied("io.popen", "scripts start no programs"),
@@ -164,7 +179,11 @@ os = {
     elseif code == false then
       code = 1
     elseif math_type(code) ~= "integer" then
-      error("bad argument #1 to 'exit' (integer expected, got " .. type(code) .. ")", 2)
+      local whole = tointeger(code)
+      if not whole then
+        error("bad argument #1 to 'exit' (number expected, got " .. type(code) .. ")", 2)
+      end
+      code = whole
     end
     ask("os.exit", code)
     host.kill("host")

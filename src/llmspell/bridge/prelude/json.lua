@@ -2,8 +2,7 @@
 
 local host = ...
 local ask, ask_json = host.ask, host.ask_json
-local type, setmetatable = type, setmetatable
-local array_mark = host.array_mark
+local type = type
 
 local JSON = { null = host.null }
 
@@ -33,7 +32,7 @@ function JSON.array(t)
   elseif type(t) ~= "table" then
     host.raise("validation", "`JSON.array` takes a table, not " .. host.typename(t))
   end
-  return setmetatable(t, array_mark)
+  return (host.mark_array(t))
 end
 
 JSON.decode, JSON.encode = JSON.parse, JSON.stringify

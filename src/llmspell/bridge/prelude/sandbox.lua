@@ -2,13 +2,15 @@
 -- Source: LUA.md §1.3 and §9, SCRIPT_API.md "Plain Lua 5.4".
 
 local host = ...
-local public = host.public
+local public, lua = host.public, host.lua
 
-local type, select, rawget, setmetatable, getmetatable = type, select, rawget, setmetatable, getmetatable
-local error, pairs, math_type = error, pairs, math.type
-local raw_load, raw_rep, raw_collect, raw_traceback = host.raw_load, string.rep, collectgarbage, debug.traceback
+local type, select, rawget, tostring, error, math_type = type, select, rawget, tostring, error, math.type
+local tointeger, tonumber, find, gsub = math.tointeger, tonumber, string.find, string.gsub
+local raw_load, raw_setmetatable, raw_rep, raw_collect = host.raw_load, setmetatable, string.rep, collectgarbage
+local real_metatable, unmark_array = host.real_metatable, host.unmark_array
 
 local LARGEST_SOURCE = 8 * 1024 * 1024 -- the parser cannot be interrupted
+local SHORT = 1 << 20 -- bytes that string.rep makes in any case
 
 -- A function that is not there for scripts: it says so, and what to use instead.
 local function denied(name, hint)
@@ -19,7 +21,7 @@ end
 host.denied = denied
 
 local function closed_table(name, members, hint)
-  return setmetatable(members, {
+  return raw_setmetatable(members, {
     __index = function(_, key)
       if type(key) == "string" then
         return denied(name .. "." .. key, hint)
@@ -28,49 +30,80 @@ local function closed_table(name, members, hint)
   })
 end
 
-pcall, xpcall, error, assert = public.pcall, public.xpcall, public.error, public.assert
-for _, name in pairs({ "create", "wrap", "resume", "yield", "status", "close", "running", "isyieldable" }) do
+-- What the parts of the prelude that are loaded later see as globals: the script may have replaced its own by then.
+host.globals = {
+  type = type, select = select, next = next, rawget = rawget, rawset = rawset, tostring = tostring, error = error,
+  setmetatable = setmetatable, getmetatable = getmetatable,
+  math = { type = math_type }, table = { pack = table.pack, unpack = table.unpack, concat = table.concat },
+}
+
+pcall, xpcall = public.pcall, public.xpcall
+for _, name in next, { "create", "wrap", "resume", "yield", "status", "close", "running", "isyieldable" } do
   coroutine[name] = public[name]
 end
 
 python = nil
 loadfile = denied("loadfile", "use `require` for modules beside the script")
 string.dump = denied("string.dump", "functions cannot be written out as bytecode")
-package = closed_table("package", { loaded = {} }, "use `require` for modules beside the script")
+package = closed_table("package", {
+  loaded = {},
+  preload = {},
+  path = "?.lua;?/init.lua", -- for scripts that add to it; modules are found beside the script all the same
+  cpath = "",
+  config = package.config,
+}, "use `require` for modules beside the script")
+debug = closed_table("debug", { traceback = debug.traceback }, "only `debug.traceback` is there")
 
-debug = closed_table("debug", {
-  traceback = function(...)
-    return raw_traceback(...)
-  end,
-}, "only `debug.traceback` is there")
+local COLLECT = { collect = true, count = true }
+local IGNORED = { stop = true, restart = true, step = true, isrunning = true, setpause = true, setstepmul = true }
+IGNORED.generational, IGNORED.incremental = true, true
 
 function collectgarbage(option)
-  if option == nil or option == "collect" or option == "count" then
+  if option == nil or COLLECT[option] then
     return raw_collect(option)
+  elseif IGNORED[option] then
+    return 0
+  elseif type(option) ~= "string" then
+    error("bad argument #1 to 'collectgarbage' (string expected, got " .. type(option) .. ")", 2)
   end
-  return 0
+  error("bad argument #1 to 'collectgarbage' (invalid option '" .. option .. "')", 2)
 end
 
 -- A finaliser runs where nothing can stop it.
-function _G.setmetatable(...)
-  local t, mt = ...
-  if type(mt) == "table" and rawget(mt, "__gc") ~= nil then
-    host.raise(
-      "permission",
-      "`setmetatable` with `__gc` is not open to scripts",
-      "use a `<close>` variable: it is closed at the end of its block, even by an error"
-    )
+function _G.setmetatable(t, mt)
+  if type(mt) == "table" then
+    if rawget(mt, "__gc") ~= nil then
+      host.raise(
+        "permission",
+        "`setmetatable` with `__gc` is not open to scripts",
+        "use a `<close>` variable: it is closed at the end of its block, even by an error"
+      )
+    end
+    if type(t) == "table" then
+      local own = real_metatable(t)
+      if own == nil then
+        return raw_setmetatable(t, mt)
+      end
+      unmark_array(t)
+    end
+  elseif mt == nil and type(t) == "table" then
+    unmark_array(t)
   end
-  return setmetatable(...)
+  return (lua("setmetatable", raw_setmetatable, t, mt))
 end
 
 -- Lua's own spins for ever on an empty string, and cannot be interrupted.
-function string.rep(...)
-  local s, n, sep = ...
-  if s == "" and (sep == nil or sep == "") and math_type(n) == "integer" then
-    return ""
+function string.rep(s, n, sep)
+  local times = math_type(n) == "integer" and n or tointeger(tonumber(n) or n)
+  if type(s) == "string" and times and (sep == nil or type(sep) == "string") then
+    local size = sep and #s + #sep or #s
+    if size == 0 then
+      return ""
+    elseif times <= 0 or size <= SHORT // times then
+      return raw_rep(s, times, sep)
+    end
   end
-  return raw_rep(...)
+  return (lua("rep", raw_rep, s, n, sep))
 end
 
 local function checked_reader(reader)
@@ -87,9 +120,24 @@ local function checked_reader(reader)
   end
 end
 
+-- What `load` came to. It catches what its reader raises, and the end of memory.
+local function loaded(mode, ...)
+  local f, message = ...
+  if f then
+    return ...
+  end
+  host.caught(message)
+  if mode and type(message) == "string" then -- one without "t": Lua's own words for a text that is not wanted
+    local words, wanted = gsub(message, "%(mode is ''%)$", "")
+    message = wanted == 1 and words .. "(mode is '" .. mode .. "')" or message
+  end
+  return nil, message
+end
+
 -- Text only: bytecode can crash the machine that runs it.
 function load(...)
-  local chunk, name, mode = ...
+  local chunk, name, given = ...
+  local mode, other = "t", nil
   if type(chunk) == "string" then
     if #chunk > LARGEST_SOURCE then
       return nil, "the text to load is larger than 8 MiB"
@@ -97,15 +145,35 @@ function load(...)
   elseif type(chunk) == "function" then
     chunk = checked_reader(chunk)
   end
-  if mode == "b" then
-    mode = "" -- Lua's own words for a text that is not wanted
-  else
-    mode = "t"
+  if given ~= nil and (type(given) ~= "string" or not find(given, "t", 1, true)) then
+    mode = given
+    if type(given) == "string" then
+      mode, other = "", given
+    end
   end
   if select("#", ...) >= 4 then
-    return raw_load(chunk, name, mode, (select(4, ...)))
+    return loaded(other, lua("load", raw_load, chunk, name, mode, (select(4, ...))))
   end
-  return raw_load(chunk, name, mode)
+  return loaded(other, lua("load", raw_load, chunk, name, mode))
+end
+
+-- `warn` as in plain Lua: off until `warn("@on")`, and a line on standard error.
+local warns = false
+
+function warn(...)
+  local parts, n = { ... }, select("#", ...)
+  for i = 1, n > 0 and n or 1 do
+    local kind = type(parts[i])
+    if kind ~= "string" and kind ~= "number" then
+      local got = i > n and "no value" or kind
+      error("bad argument #" .. i .. " to 'warn' (string expected, got " .. got .. ")", 2)
+    end
+  end
+  if n == 1 and find(parts[1], "^@") then
+    warns = parts[1] == "@on" or (warns and parts[1] ~= "@off")
+  elseif warns then
+    host.write(2, "Lua warning: " .. host.globals.table.concat(parts) .. "\n")
+  end
 end
 
 getmetatable("").__metatable = false

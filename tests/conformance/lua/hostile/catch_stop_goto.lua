@@ -1,0 +1,4 @@
+-- Tries to run on without a call.
+-- Ends: timeout
+::top::
+goto top
