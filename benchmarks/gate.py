@@ -48,9 +48,9 @@ LINES = (
     Line("hello-memory", "its peak", 16, 1.1, "builds of Python differ in size", "MB"),
     Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, "starts of processes vary by a tenth"),
     Line("stream-memory", "its peak", 32, 1.1, "builds of Python differ in size", "MB"),
-    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "the pure bridge misses it", known=3.2),
-    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "the pure bridge misses it", known=5.5),
-    Line("latency", "send to script, median : floor", 1.2, 1.4, "the pure bridge misses it", known=2.5),
+    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "the pure bridge misses it", known=3.0),
+    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "the pure bridge misses it", known=4.5),
+    Line("latency", "send to script, median : floor", 1.2, 1.4, "the pure bridge misses it", known=2.3),
 )
 
 

@@ -121,7 +121,9 @@ def test_a_script_that_calls_no_model_loads_no_more_than_it_needs(hello: set[str
 
 def test_what_lupa_brings_is_the_only_other_weight_of_a_small_script(hello: set[str]) -> None:
     lupa = loaded_by("import lupa.lua54") - loaded_by("")
-    own = {name for name in hello if name.split(".")[0] in ("llmspell", "importlib", "json", "__future__", "_signal", "gc")}
+    own = {
+        name for name in hello if name.split(".")[0] in ("llmspell", "importlib", "json", "__future__", "_signal", "gc")
+    }
     assert hello - lupa - own == set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from threading import Timer
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -388,3 +388,76 @@ def test_a_callback_that_raises_a_signal_s_exception_stops_the_run(host: Host) -
     host.engine._host_ask = interrupted
     assert host.start("while true do pcall(ask, 'x') end")[1] == (STOPPED, "raised")
     assert isinstance(host.engine.raised, KeyboardInterrupt)
+
+
+# ---- chunks
+
+
+class Told(NamedTuple):
+    """A chunk, as the engine is told of it."""
+
+    stream_id: str
+    chunk_index: int
+    content: Any
+    metadata: dict[str, Any]
+    timestamp: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self._asdict(), "content": {"type": "other", "n": self.content.n}}
+
+
+class Words(NamedTuple):
+    text: str
+
+
+class Other(NamedTuple):
+    n: int
+
+
+@given(
+    batches=st.lists(
+        st.lists(
+            st.tuples(st.sampled_from("ab"), st.one_of(st.text("xyé", max_size=3), st.integers(0, 9))), max_size=6
+        ),
+        max_size=6,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_chunks_cross_as_the_tables_they_are_whatever_is_in_a_batch(batches: list[Any]) -> None:
+    host = Host()
+    host.engine.use_chunks(Told, {Words: b"text"})
+    fiber, outcome = host.start(
+        "while true do local ok, b = pcall(ask, 'seen', call('next')) if b == false then return end end"
+    )
+    about = {"a": {"model": "m"}, "b": {"model": "n", "id": "x"}}
+    index = 0
+    for batch in batches:
+        chunks = []
+        for stream, what in batch:
+            about[stream] = {**about[stream], "at": index // 4}
+            content = Words(what) if isinstance(what, str) else Other(what)
+            chunks.append(Told(stream, index, content, about[stream], index / 2))
+            index += 1
+        if len(batch) and all(stream == "a" for stream, _ in batch):  # one dict for all, as a stream has it
+            chunks = [chunk._replace(metadata=about["a"]) for chunk in chunks]
+        assert outcome == (CALL, "next", [])
+        outcome = host.engine.resume(fiber, True, chunks)
+        expected = [
+            {**chunk._asdict(), "content": {"type": "text", "text": chunk.content.text}}
+            if isinstance(chunk.content, Words)
+            else chunk.to_dict()
+            for chunk in chunks
+        ]
+        assert host.asked[-1] == ("seen", [expected])
+
+
+def test_a_chunk_s_metadata_is_the_script_s_own_copy(host: Host) -> None:
+    host.engine.use_chunks(Told, {Words: b"text"})
+    fiber, _ = host.start("""
+      local first = call('next')
+      first[1].metadata.model, first[1].content.text = 'changed', 'changed'
+      return { first[2].metadata.model, call('next')[1].metadata.model }
+    """)
+    metadata = {"model": "m"}
+    host.engine.resume(fiber, True, [Told("s", 0, Words("a"), metadata, 0.0), Told("s", 1, Words("b"), metadata, 0.0)])
+    assert host.engine.resume(fiber, True, [Told("s", 2, Words("c"), metadata, 0.0)]) == (DONE, ["m", "m"])

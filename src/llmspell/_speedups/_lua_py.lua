@@ -30,7 +30,8 @@ local select, type, next, rawget, rawset, rawlen, rawequal, tostring =
   select, type, next, rawget, rawset, rawlen, rawequal, tostring
 local string_library = string
 local pack, unpack, concat = table.pack, table.unpack, table.concat
-local byte, sub, find, gsub, utf8_len = string.byte, string.sub, string.find, string.gsub, utf8.len
+local byte, sub, find, gsub, dump, utf8_len =
+  string.byte, string.sub, string.find, string.gsub, string.dump, utf8.len
 local math_type, huge = math.type, math.huge
 
 local TAG = {} -- first value of a yield that is meant for the driver
@@ -188,9 +189,18 @@ local function caught(e)
   spend()
 end
 
+-- Where a stack is full it may be the hook, called next, that finds no room: no place of ours belongs in the message.
+local function plain(e)
+  if type(e) == "string" and byte(e) == 91 then -- [
+    return (gsub(e, "^%[llmspell%]:%d+: (.*stack overflow)", "%1"))
+  end
+  return e
+end
+
 local function settled(ok, ...)
   if not ok then
     caught((...))
+    return false, plain((...))
   end
   return ok, ...
 end
@@ -212,7 +222,7 @@ function public.xpcall(f, handler, ...)
     if killed or type(e) == "userdata" then
       return e
     end
-    return handler(e)
+    return handler(plain(e))
   end, ...))
 end
 
@@ -251,7 +261,7 @@ local resumed
 local function relay(co, ok, first, ...)
   if not ok then
     caught(first)
-    return false, first
+    return false, plain(first)
   end
   if rawequal(first, TAG) then
     return resumed(co, pass_up(co, ...))
@@ -576,9 +586,35 @@ local function fetch_rest(values)
   end
 end
 
+-- A batch of one stream's texts, the commonest crossing of all, has no shape to walk: shape `C`, the stream, then index,
+-- type, text and time of each. Its metadata went ahead, and goes again only where it has changed.
+local templates = {} -- by stream
+
+local function text_chunks(stream_id, ...)
+  local values, template = { ... }, templates[stream_id]
+  local out, n = raw_setmetatable({}, array_mark), 0
+  for i = 1, #values, 4 do
+    local metadata = {}
+    for key, value in next, template do
+      metadata[key] = value
+    end
+    n = n + 1
+    out[n] = {
+      stream_id = stream_id,
+      chunk_index = values[i],
+      content = { type = values[i + 1], text = values[i + 2] },
+      metadata = metadata,
+      timestamp = values[i + 3],
+    }
+  end
+  return out
+end
+
 local function build(shape, ...)
   if not shape then
     return ...
+  elseif shape == "C" then
+    return text_chunks(...)
   end
   local values = { ... }
   local at, i = 0, 0
@@ -863,9 +899,9 @@ end
 
 -- A fiber's body runs in xpcall: its frames are seen before they are unwound, and `<close>` variables run with hooks
 -- on, which Lua leaves off in a coroutine that dies in its hook.
-local function new_fiber(f, ...)
+-- `args`: what it is called with; without, what its first resume brings.
+local function new_fiber(f, args)
   last_fiber = last_fiber + 1
-  local args = select("#", ...) > 0 and pack(...)
   local co = new_coroutine(function(...)
     if args then
       return raw_xpcall(f, note, unpack(args, 1, args.n))
@@ -880,7 +916,7 @@ end
 -- A new fiber of the script's, in `group` (an id of the host's). It starts when the host next turns to it. What it
 -- comes to is put into `keeper` under its id, if somebody still holds that table then.
 function host.spawn(keeper, group, f, ...)
-  local id = new_fiber(f, ...)
+  local id = new_fiber(f, pack(...))
   keepers[id] = keeper
   local ok, e = raw_pcall(host.ask, "fiber.start", id, group)
   if not ok then
@@ -936,7 +972,7 @@ local function describe(co, e)
   local id = kind == "table" and origin[e] or nil
   local told = { traceback = noted[co] or frames_of(co, 0), id = id, type = kind }
   if kind == "string" then
-    told.message = sub(e, 1, LONG)
+    told.message = sub(plain(e), 1, LONG)
   elseif id then
     copy_fields(told, e)
   elseif kind == "table" then
@@ -1092,6 +1128,12 @@ function host.is_c(f)
   return getinfo(f, "S").what == "C"
 end
 
+-- Where the function at `level` is, as it stands before a message; level 1 calls this.
+function host.place(level)
+  local info = getinfo(level + 1, "Sl")
+  return info and info.currentline > 0 and info.short_src .. ":" .. info.currentline .. ": " or ""
+end
+
 -- Marks a table as a list. Raises in the words of Lua's setmetatable where its metatable is closed.
 function host.mark_array(t)
   local mt = real_metatable(t)
@@ -1137,9 +1179,13 @@ function host.lua(name, f, ...)
   return worded(name, raw_xpcall(f, remember, ...))
 end
 
--- For Python.
-local function start(text, name)
-  local f, e = raw_load(text, name, "t")
+-- For Python. `start` runs a text of llmspell's own, or what `compile` made of it.
+local function compile(text)
+  return dump(raw_load(text, OWN, "t"))
+end
+
+local function start(text)
+  local f, e = raw_load(text, OWN, "bt")
   if not f then
     raw_error(e, 0)
   end
@@ -1152,4 +1198,13 @@ local function set_hook(limit)
   sethook(hook, "", count) -- this state's own thread runs error values' __tostring
 end
 
-return start, load_main, step, close_fiber, set_hook
+-- The metadata of a stream's chunks from now on; without a stream, all are forgotten.
+local function set_template(stream_id, shape, ...)
+  if stream_id then
+    templates[stream_id] = build(shape, ...)
+  else
+    templates = {}
+  end
+end
+
+return start, load_main, step, close_fiber, set_hook, compile, set_template

@@ -6,6 +6,8 @@ import os
 import select
 import sys
 
+from llmspell.errors import LimitError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 POLL = 0.05  # seconds between looks at the clock and at Ctrl+C while input is awaited
 PIECE = 65536
+LONGEST_NUMERAL = 200
+LARGEST_INPUT = 64 * 1024 * 1024  # bytes that may be read ahead: what is kept here is not the script's memory
 
 
 class Reader:
@@ -34,6 +38,8 @@ class Reader:
             ready, _, _ = select.select([self.fd], [], [], POLL)
             if not ready:
                 continue
+            if len(self.buffer) > LARGEST_INPUT:
+                raise LimitError("more than 64 MB of input are read at once", hint="read it by lines or in pieces")
             piece = os.read(self.fd, PIECE)
             self.ended = not piece
             self.buffer += piece
@@ -67,19 +73,43 @@ class Reader:
         return self._take(count) or None
 
     def number(self) -> int | float | None:
-        """A numeral, as Lua reads one: at most 200 characters after white space."""
+        """A numeral, as Lua reads one: the longest beginning of one after white space, at most 200 characters.
+
+        What was no numeral after all is read nevertheless.
+        """
         while True:
             stripped = self.buffer.lstrip()
             if stripped or not self._fill():
                 break
         del self.buffer[: len(self.buffer) - len(stripped)]
-        while len(self.buffer) < 200 and not any(c in b" \t\r\n" for c in self.buffer) and self._fill():
+        while len(self.buffer) < LONGEST_NUMERAL and not any(c in b" \t\r\n" for c in self.buffer) and self._fill():
             pass
-        allowed = b"+-0123456789.abcdefABCDEFxXpP"
-        length = 0
-        while length < min(len(self.buffer), 200) and self.buffer[length] in allowed:
-            length += 1
-        return _numeral(self._take(length).decode())
+        return _numeral(self._take(_numeral_length(bytes(self.buffer[:LONGEST_NUMERAL]))).decode())
+
+
+def _numeral_length(text: bytes) -> int:
+    """How many bytes of *text* may be a numeral's."""
+    at = 0
+
+    def take(some: bytes, most: int = LONGEST_NUMERAL) -> int:
+        nonlocal at
+        start = at
+        while at < len(text) and at - start < most and text[at] in some:
+            at += 1
+        return at - start
+
+    take(b"+-", 1)
+    hexadecimal = text[at : at + 2] in (b"0x", b"0X")
+    if hexadecimal:
+        at += 2
+    digits = b"0123456789abcdefABCDEF" if hexadecimal else b"0123456789"
+    count = take(digits)
+    if take(b".", 1):
+        count += take(digits)
+    if count and take(b"pP" if hexadecimal else b"eE", 1):
+        take(b"+-", 1)
+        take(b"0123456789")
+    return at
 
 
 def _numeral(text: str) -> int | float | None:

@@ -4,15 +4,17 @@ local host = ...
 local ask, denied, raise = host.ask, host.denied, host.raise
 local type, select, tostring, error, setmetatable = type, select, tostring, error, setmetatable
 local concat, unpack, math_type, tointeger = table.concat, table.unpack, math.type, math.tointeger
-local gsub, sub, rawequal, rawget = string.gsub, string.sub, rawequal, rawget
+local gsub, sub, format, rawequal, rawget = string.gsub, string.sub, string.format, rawequal, rawget
 local put, real_metatable = host.write, host.real_metatable
 local os_time, os_clock, os_date, os_difftime = os.time, os.clock, os.date, os.difftime
 
 local function write(fd, file, ...)
   local parts, n = { ... }, select("#", ...)
   for i = 1, n do
-    local kind = type(parts[i])
-    if kind ~= "string" and kind ~= "number" then
+    local kind = math_type(parts[i]) or type(parts[i])
+    if kind == "float" then
+      parts[i] = format("%.14g", parts[i]) -- as Lua's own writes them: 1.0 is 1 here
+    elseif kind ~= "string" and kind ~= "integer" then
       error("bad argument #" .. i .. " to 'write' (string expected, got " .. kind .. ")", 2)
     end
   end
@@ -44,14 +46,14 @@ function print(...)
 end
 
 -- One item of standard input, by a format of Lua's: n, l, L, a, or a number of bytes.
-local function read_one(format, index)
-  if type(format) == "string" then
-    local letter = sub(gsub(format, "^%*", ""), 1, 1)
+local function read_one(what, index)
+  if type(what) == "string" then
+    local letter = sub(gsub(what, "^%*", ""), 1, 1)
     if letter == "l" or letter == "L" or letter == "a" or letter == "n" then
       return ask("io.read", letter, 0)
     end
-  elseif type(format) == "number" then
-    local count = tointeger(format)
+  elseif type(what) == "number" then
+    local count = tointeger(what)
     if count and count >= 0 then
       return ask("io.read", "b", count)
     end
@@ -68,6 +70,7 @@ local function read(...)
   for i = 1, n do
     got[i] = read_one(formats[i], i)
     if got[i] == nil then
+      n = i
       break
     end
   end

@@ -110,8 +110,8 @@ local function checked_reader(reader)
   local size = 0
   return function()
     local piece = reader()
-    if type(piece) == "string" then
-      size = size + #piece
+    if piece then
+      size = size + (type(piece) == "string" and #piece or 30) -- a number is taken, too
       if size > LARGEST_SOURCE then
         error("the text to load is larger than 8 MiB", 0)
       end
@@ -127,7 +127,9 @@ local function loaded(mode, ...)
     return ...
   end
   host.caught(message)
-  if mode and type(message) == "string" then -- one without "t": Lua's own words for a text that is not wanted
+  if message == "reader function must return a string" then
+    message = host.place(2) .. message
+  elseif mode and type(message) == "string" then -- one without "t": Lua's own words for a text that is not wanted
     local words, wanted = gsub(message, "%(mode is ''%)$", "")
     message = wanted == 1 and words .. "(mode is '" .. mode .. "')" or message
   end
@@ -144,6 +146,8 @@ function load(...)
     end
   elseif type(chunk) == "function" then
     chunk = checked_reader(chunk)
+  else
+    return loaded(nil, lua("load", raw_load, ...)) -- no text at all, or a number
   end
   if given ~= nil and (type(given) ~= "string" or not find(given, "t", 1, true)) then
     mode = given
