@@ -8,6 +8,7 @@ be is in test_openai_chat.py; here they are compared with what the dialect makes
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +51,7 @@ def run_script(record: Record, pieces: list[bytes], *, sized: bool = False) -> d
 
 def cut(body: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(set(places)), len(body)]
-    return [body[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [body[a:b] for a, b in pairwise(edges) if b > a]
 
 
 def texts_of(contents: list[dict[str, Any]], kind: str) -> str:

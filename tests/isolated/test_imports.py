@@ -85,6 +85,7 @@ HELLO = {
     "llmspell",
     "llmspell._speedups",
     "llmspell._speedups._lua_py",
+    "llmspell._speedups._lua_values",
     "llmspell._version",
     "llmspell.bridge",
     "llmspell.bridge.arguments",

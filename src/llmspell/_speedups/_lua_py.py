@@ -11,7 +11,7 @@
 Outcomes: (DONE, value) (CALL, op, args) (ERROR, told, exception | None) (STOPPED, reason) (UNFIT, why).
 
 No Python object enters Lua: strings, integers, floats, booleans and tables of them cross by copy, flattened (the Lua
-half, `_lua_py.lua`, says how). Strings go in as UTF-8 and come out as str where they are UTF-8, else as bytes.
+half, in `lua_half/`, says how). Strings go in as UTF-8 and come out as str where they are UTF-8, else as bytes.
 
 What this twin cannot do, and a compiled one can:
 
@@ -33,9 +33,11 @@ from time import monotonic
 
 import lupa.lua54 as lua54
 
+from llmspell._speedups._lua_values import MAX_DEPTH, Flat, rebuild, text_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["CALL", "DONE", "ERROR", "GONE", "STOPPED", "UNFIT", "Engine", "LoadError"]
@@ -43,8 +45,6 @@ __all__ = ["CALL", "DONE", "ERROR", "GONE", "STOPPED", "UNFIT", "Engine", "LoadE
 DONE, CALL, ERROR, STOPPED, UNFIT, GONE = range(6)
 
 SLICE = 50_000  # scalars a crossing; Lua's stack holds a million
-MAX_VALUES = 1_000_000
-MAX_DEPTH = 64
 KEPT_ERRORS = 1000
 SHORT = 1000  # bytes of a text of our own that is parsed each time
 KEPT_TEMPLATES = 2000  # streams whose metadata stays in Lua
@@ -59,14 +59,18 @@ class LoadError(Exception):
     """A text that is not Lua. The message is Lua's own: `name:line: what`."""
 
 
+#: The parts of one text, in order: they share their locals, which a script cannot reach.
+LUA_HALF = ("stopping", "coroutines", "values", "calls", "fibers")
 _lua_half: bytes | None = None
 
 
 def _own_source() -> bytes:
     global _lua_half
     if _lua_half is None:
-        with open(os.path.join(os.path.dirname(__file__), "_lua_py.lua"), "rb") as file:
-            _lua_half = file.read()
+        _lua_half = b""
+        for part in LUA_HALF:
+            with open(os.path.join(os.path.dirname(__file__), "lua_half", part + ".lua"), "rb") as file:
+                _lua_half += file.read()
     return _lua_half
 
 
@@ -89,127 +93,6 @@ def _code(text: bytes, compile_: Callable[[bytes], bytes]) -> bytes:
 
 def _deny(*_: object) -> None:
     raise AttributeError("no Python object is open to Lua")
-
-
-def _text(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-class _Flat:
-    """One value on its way into Lua: the shape and its scalars."""
-
-    __slots__ = ("chunk_type", "chunk_words", "count", "metadata", "shape", "values")
-
-    def __init__(self, chunk_type: type | None, chunk_words: dict[type, bytes]) -> None:
-        self.shape = bytearray()
-        self.values: list[Any] = []
-        self.count = 0
-        self.metadata: object = None
-        self.chunk_type = chunk_type
-        self.chunk_words = chunk_words
-
-    def scalar(self, value: Any) -> None:
-        kind = type(value)
-        if kind is str:
-            value = value.encode()
-        elif kind is int and not -(2**63) <= value < 2**63:
-            value = float(value)
-        self.shape.append(118)  # v
-        self.values.append(value)
-
-    def add(self, value: Any, depth: int = MAX_DEPTH) -> None:
-        """Takes in *value*. Raises TypeError for what Lua cannot have, ValueError for what is too deep or too large."""
-        self.count += 1
-        if self.count > MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES} values")
-        kind = type(value)
-        if value is None:
-            self.shape.append(110)  # n
-        elif kind in (str, int, float, bool, bytes):
-            self.scalar(value)
-        elif depth == 0:
-            raise ValueError(f"values nested more than {MAX_DEPTH} deep")
-        elif kind is dict:
-            self.mapping(value, depth)
-        elif kind is list or kind is tuple:
-            self.sequence(value, depth)
-        elif kind is self.chunk_type:
-            self.chunk(value, depth)
-        else:
-            raise TypeError(f"a Python {kind.__name__} cannot go into Lua")
-
-    def mapping(self, value: dict[Any, Any], depth: int) -> None:
-        self.shape.append(123)  # {
-        for key, item in value.items():
-            if item is None:
-                continue
-            if type(key) not in (str, int, float, bool, bytes) or key != key:
-                raise TypeError(f"a Python {type(key).__name__} cannot be a key in Lua")
-            self.scalar(key)
-            self.add(item, depth - 1)
-        self.shape.append(125)  # }
-
-    def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> None:
-        if not value:
-            self.shape.append(101)  # e
-            return
-        self.shape.append(91)  # [
-        for item in value:
-            if item is None:
-                self.shape.append(48)  # 0
-            else:
-                self.add(item, depth - 1)
-        self.shape.append(93)  # ]
-
-    def chunk(self, value: Any, depth: int) -> None:
-        stream_id, index, content, metadata, timestamp = value
-        word = self.chunk_words.get(type(content))
-        if word is None:
-            self.mapping(value.to_dict(), depth)
-            return
-        if metadata is not self.metadata:
-            self.metadata = metadata
-            self.shape.append(109)  # m
-            self.mapping(metadata, depth - 1)
-        self.shape.append(99)  # c
-        self.values += (stream_id.encode(), index, word, content[0].encode(), timestamp)
-
-
-def _rebuild(shape: bytes, values: Iterator[Any]) -> list[Any]:
-    """The values of one crossing out of Lua."""
-    top: list[Any] = []
-    stack: list[tuple[Any, Any]] = []  # what to go back to: a container and the key in it that waits
-    here: Any = top
-    key: Any = None
-    wants_key = False
-    for letter in shape:
-        if wants_key and letter == 118:
-            raw = next(values)
-            key = _text(raw) if type(raw) is bytes else raw
-            wants_key = False
-            continue
-        if letter in (125, 93):  # } ]
-            done = here
-            here, key = stack.pop()
-        elif letter in (123, 91):  # { [
-            stack.append((here, key))
-            here = {} if letter == 123 else []
-            wants_key = letter == 123
-            continue
-        elif letter == 118:
-            raw = next(values)
-            done = _text(raw) if type(raw) is bytes else raw
-        else:
-            done = [] if letter == 101 else None
-        if type(here) is list:
-            here.append(done)
-        else:
-            here[key] = done
-        wants_key = type(here) is dict
-    return top
 
 
 class Engine:
@@ -372,8 +255,8 @@ class Engine:
     def _arrived(self, shape: bytes | bool, values: tuple[Any, ...]) -> list[Any]:
         fed, self._fed = self._fed, []
         if not shape:
-            return [_text(value) if type(value) is bytes else value for value in values]
-        return _rebuild(shape, iter([*fed, *values] if fed else values))  # type: ignore[arg-type]
+            return [text_of(value) if type(value) is bytes else value for value in values]
+        return rebuild(shape, iter([*fed, *values] if fed else values))  # type: ignore[arg-type]
 
     def _packed(self, value: Any, *, spread: bool = False) -> tuple[Any, ...]:
         """A value as it goes into Lua: shape, then scalars. Lifts the limit: strings are about to be made there.
@@ -389,7 +272,7 @@ class Engine:
                 return False, value
             if kind is int and -(2**63) <= value < 2**63:
                 return False, value
-        flat = _Flat(self._chunk_type, self._chunk_words)
+        flat = Flat(self._chunk_type, self._chunk_words)
         for item in value if spread else [value]:
             flat.add(item)
         values = flat.values
@@ -419,7 +302,7 @@ class Engine:
         if len(self._templates) >= KEPT_TEMPLATES:
             self._templates.clear()
             self._set_template(False)
-        flat = _Flat(None, {})
+        flat = Flat(None, {})
         flat.mapping(metadata, MAX_DEPTH - 1)
         self._set_template(stream_id.encode(), bytes(flat.shape), *flat.values)
         self._templates[stream_id] = dict(metadata)
