@@ -354,6 +354,17 @@ async def test_concurrency_is_limited_and_nobody_waits_for_ever() -> None:
     assert (most, at_once) == (3, 0)
 
 
+async def test_a_concurrency_of_0_is_without_limit() -> None:
+    script = """
+      local agent = Agent.create{}
+      local both = Async.map({1, 2}, function() return agent:execute('hi').text .. agent:stream('hi'):text() end)
+      return #both
+    """
+    with Loopback([HELLO]) as server:
+        async with runtime_for(server, max_concurrency=0) as runtime:
+            assert (await asyncio.wait_for(runtime.execute_script(script), 10)).result == 2
+
+
 async def test_an_observer_sees_every_call_streamed_under_the_hood() -> None:
     seen: list[Any] = []
 

@@ -104,8 +104,6 @@ class Engine:
     max_memory: bytes of the Lua heap while the script runs; 0 is without limit.
     """
 
-    twin = "pure"
-
     def __init__(
         self,
         ask: Callable[[str, list[Any]], Any],
@@ -420,11 +418,6 @@ class Engine:
         self.interrupt("finished", grace)
         if self._grace_until is None and self._grace > 0:
             self._grace_until = monotonic() + self._grace
-
-    @property
-    def memory_used(self) -> int:
-        """Bytes of the Lua heap."""
-        return int(self._rt.get_memory_used(total=True))
 
     def close(self) -> None:
         """Frees the Lua state. Further calls are errors of the caller's."""

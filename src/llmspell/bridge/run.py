@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llmspell.bridge.streams import Streams
     from llmspell.providers.manager import ProviderManager
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.streaming import AgentStream, Collector
+    from llmspell.types.streaming import Collector
     from llmspell.types.usage import Usage
 
 __all__ = ["Run", "ScriptExit", "error_fields"]
@@ -114,7 +114,6 @@ class Run:
         self.partials: list[str] = []  # of calls that were cut off: the text so far
         self.sources: dict[str, str] = {}  # modules and files that were loaded: as shown → path
         self._usage: Usage | None = None
-        self._labels: dict[str, str] = {}
         self._streams: Streams | None = None
         self._slots: Any = None
         self._reader: Any = None
@@ -247,17 +246,10 @@ class Run:
         """One of `runtime.max_concurrency` places for a model call; an async context manager."""
         if self._slots is None:
             import asyncio
+            from contextlib import nullcontext
 
-            self._slots = asyncio.Semaphore(self.max_concurrency)
+            self._slots = asyncio.Semaphore(self.max_concurrency) if self.max_concurrency else nullcontext()
         return self._slots
-
-    def name_call(self, stream: AgentStream, label: str) -> None:
-        """Notes what a call is called for a person."""
-        self._labels[stream.stream_id] = label
-
-    def label_of(self, stream: AgentStream) -> str:
-        """What `name_call` noted."""
-        return self._labels.get(stream.stream_id, "model")
 
     def count_call(self, done: Collector | AgentOutput) -> None:
         """Adds a call to the run's usage."""

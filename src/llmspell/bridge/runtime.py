@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.bridge.output import Captured
 from llmspell.bridge.run import Run, ScriptExit
 from llmspell.errors import LLMSpellError, NotFoundError, RunCancelledError, ScriptError
@@ -109,7 +110,7 @@ class ScriptRuntime:
         provider: str | None = None,
         observer: Observer | None = None,
         providers: ProviderManager | None = None,
-        log: Any = None,
+        log: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         before_models: Callable[[], None] | None = None,
     ) -> None:
         if config is None:
@@ -244,7 +245,7 @@ class ScriptRuntime:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work())
 
-    def interrupt(self, error: LLMSpellError | None = None, grace: float = 0.5) -> None:
+    def interrupt(self, error: LLMSpellError | None = None, grace: float = CLOSE_GRACE) -> None:
         """Stops every script of this runtime, now and from now on. From any thread, and from a signal's handler.
 
         grace: seconds that `<close>` variables have.

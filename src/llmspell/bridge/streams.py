@@ -16,13 +16,14 @@ AHEAD = 256  # chunks that may lie ready; beyond, the socket is not read
 
 
 class ScriptStream:
-    """One stream and what is ready of it."""
+    """One stream and what is ready of it. label: what it is called for a person."""
 
-    __slots__ = ("done", "error", "number", "owned", "ready", "room", "stream", "task", "waiter")
+    __slots__ = ("done", "error", "label", "number", "owned", "ready", "room", "stream", "task", "waiter")
 
-    def __init__(self, number: int, stream: AgentStream) -> None:
+    def __init__(self, number: int, stream: AgentStream, label: str) -> None:
         self.number = number
         self.stream = stream
+        self.label = label
         self.ready: list[AgentChunk] = []
         self.room: asyncio.Event | None = None
         self.error: BaseException | None = None
@@ -41,10 +42,10 @@ class Streams:
         self._unstarted: list[ScriptStream] = []
         self._last = 0
 
-    def open(self, stream: AgentStream) -> int:
+    def open(self, stream: AgentStream, label: str) -> int:
         """Takes in a stream; it is started when the script next waits."""
         self._last += 1
-        self.known[self._last] = one = ScriptStream(self._last, stream)
+        self.known[self._last] = one = ScriptStream(self._last, stream, label)
         self._unstarted.append(one)
         return self._last
 
@@ -63,7 +64,7 @@ class Streams:
         try:
             async with self.run.slot():
                 if observer is not None:
-                    observer.call_started(one.stream.stream_id, self.run.label_of(one.stream))
+                    observer.call_started(one.stream.stream_id, one.label)
                 await self._take_all(driver, one)
         except Exception as error:
             one.error = error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llmspell.types.messages import Message, ToolCall
+from llmspell.types.messages import ToolCall
 from llmspell.types.usage import Usage
 
 __all__ = ["AgentOutput", "Parameters"]
@@ -54,7 +54,3 @@ class AgentOutput(NamedTuple):
             "finish_reason": self.finish_reason,
             "metadata": dict(self.metadata),
         }
-
-    def to_message(self) -> Message:
-        """The assistant's turn, for the next request."""
-        return Message("assistant", self.text, self.tool_calls)

@@ -167,8 +167,7 @@ def _stream(run: Run, number: int, given: Any) -> int:
         raise LimitError(f"the script has more than {MOST_STREAMS} streams", hint="read or close streams")
     run.engine.use_chunks(AgentChunk, {Text: b"text", Reasoning: b"reasoning"})
     stream = agent.stream(_input(given, "agent:stream_execute"))
-    run.name_call(stream, _label(agent))
-    return run.streams.open(stream)
+    return run.streams.open(stream, _label(agent))
 
 
 def _collect(run: Run, number: int) -> dict[str, Any]:
