@@ -1,7 +1,7 @@
 """The extensions. All else is in pyproject.toml.
 
 An extension that cannot be built never fails the install: the pure twin serves in its place, and the reason can be
-read with `python -c "from llmspell import _speedups; print(_speedups.choice('sse'))"`.
+read with `llmspell doctor`.
 """
 
 import os
@@ -21,16 +21,21 @@ def extensions() -> list[Extension]:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    modules = [
-        Extension(
+    modules = []
+    for source in sorted((HERE / SPEEDUPS).glob("*_c.pyx")):
+        parts = sorted(source.parent.glob("lua_*.[ph]*")) if source.stem == "_lua_c" else []
+        module = Extension(
             f"llmspell._speedups.{source.stem}",
             [source.relative_to(HERE).as_posix()],
+            depends=[part.relative_to(HERE).as_posix() for part in parts],
             extra_compile_args=[] if os.name == "nt" else ["-O2"],
             optional=True,
         )
-        for source in sorted((HERE / SPEEDUPS).glob("*_c.pyx"))
-    ]
-    return cythonize(modules, compiler_directives={"language_level": 3, "annotation_typing": False})
+        try:
+            modules += cythonize([module], compiler_directives={"language_level": 3, "annotation_typing": False})
+        except Exception as error:  # of a Cython that is too old, say
+            print(f"warning: {module.name} was not built, its pure twin serves in its place: {error}")
+    return modules
 
 
 class OptionalBuild(build_ext):

@@ -51,6 +51,12 @@ def sse(request: pytest.FixtureRequest) -> ModuleType:
     return import_module(f"llmspell._speedups._sse_{request.param}")
 
 
+@pytest.fixture(scope="module", params=TWINS)
+def lua(request: pytest.FixtureRequest) -> ModuleType:
+    """The Lua engine, each twin in turn."""
+    return import_module(f"llmspell._speedups._lua_{request.param}")
+
+
 def _is_local(address: Any) -> bool:
     if not isinstance(address, tuple):
         return True  # a Unix socket

@@ -18,6 +18,7 @@ error (provider, status, the text so far) stands in `context` and reads as an at
     ├── RunCancelledError      Ctrl+C, SIGTERM, or the host's word
     ├── NotFoundError, NotSupportedError
     └── InternalError          llmspell's own fault
+        └── WorkerLostError    the process that ran the script is no more
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ __all__ = [
     "StreamTruncatedError",
     "ToolError",
     "ValidationError",
+    "WorkerLostError",
     "WorkflowError",
     "error_class",
     "one_line",
@@ -275,6 +277,13 @@ class InternalError(LLMSpellError):
     """A fault of llmspell's own."""
 
     kind = "internal"
+
+
+class WorkerLostError(InternalError):
+    """The worker process of a script died, or had to be ended; `signal` is the signal's number, if one did it.
+
+    Only with `isolation="process"`. It is that script's error alone.
+    """
 
 
 _BY_KIND: dict[str, type[LLMSpellError]] = {cls.kind: cls for cls in LLMSpellError.__subclasses__()}

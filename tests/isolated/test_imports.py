@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import llmspell
+from llmspell import _speedups
 
 PACKAGE = Path(llmspell.__file__).parent
 MODULES = sorted(
@@ -84,8 +85,7 @@ RUN = "from llmspell.cli.main import main\nassert main(['run', {script!r}]) == 0
 HELLO = {
     "llmspell",
     "llmspell._speedups",
-    "llmspell._speedups._lua_py",
-    "llmspell._speedups._lua_values",
+    "llmspell._speedups._lua_shared",
     "llmspell._version",
     "llmspell.bridge",
     "llmspell.bridge.arguments",
@@ -108,6 +108,13 @@ HELLO = {
 }
 
 
+ENGINE = {
+    True: {"llmspell._speedups._lua_c"},
+    False: {"llmspell._speedups._lua_py", "llmspell._speedups._lua_values"},
+}
+COMPILED = _speedups.choice("lua") == "compiled"
+
+
 @pytest.fixture(scope="module")
 def hello(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     script = tmp_path_factory.mktemp("hello") / "hello.lua"
@@ -117,11 +124,13 @@ def hello(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_a_script_that_calls_no_model_loads_no_more_than_it_needs(hello: set[str]) -> None:
-    assert {name for name in hello if name.startswith("llmspell")} == HELLO
+    assert {name for name in hello if name.startswith("llmspell")} == HELLO | ENGINE[COMPILED]
 
 
 def test_what_lupa_brings_is_the_only_other_weight_of_a_small_script(hello: set[str]) -> None:
-    lupa = loaded_by("import lupa.lua54") - loaded_by("")
+    """And the compiled engine spares even that: it takes Lua from lupa's library, and not lupa."""
+    lupa = set() if COMPILED else loaded_by("import lupa.lua54") - loaded_by("")
+    lupa |= {name for name in hello if name.startswith(("_cython_", "cython_runtime"))}
     own = {
         name for name in hello if name.split(".")[0] in ("llmspell", "importlib", "json", "__future__", "_signal", "gc")
     }

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmspell.bridge.runtime import ScriptRuntime
 from llmspell.config import discovery, files, schema
 from llmspell.config.loader import Config, load
 from llmspell.config.positions import line_and_column, positions
-from llmspell.errors import ConfigError
+from llmspell.errors import ConfigError, LimitError, ValidationError
 
 
 class Place:
@@ -75,6 +76,8 @@ def refused(place: Place, **how: Any) -> ConfigError:
 def test_the_defaults_are_the_documented_ones(place: Place) -> None:
     config = place.load()
     assert config.get("runtime.timeout") == 300.0
+    assert config.get("runtime.max_cpu") == 0.0
+    assert config.get("runtime.interrupts") == "tick"
     assert config.get("runtime.max_memory") == 256 * 1024 * 1024
     assert config.get("runtime.max_output") == 64 * 1024 * 1024
     assert config.get("runtime.max_concurrency") == 1024
@@ -458,10 +461,10 @@ def test_a_byte_order_mark_is_taken(place: Place) -> None:
 
 
 def test_a_project_may_lower_limits(place: Place) -> None:
-    place.stranger('[runtime]\ntimeout = 10\nmax_memory = "1MB"\nmax_output = 100\nmax_concurrency = 2\n')
+    place.stranger('[runtime]\ntimeout = 10\nmax_cpu = 5\nmax_memory = "1MB"\nmax_output = 100\nmax_concurrency = 2\n')
     config = place.load()
-    limits = ("timeout", "max_memory", "max_output", "max_concurrency")
-    assert [config.get(f"runtime.{name}") for name in limits] == [10.0, 1 << 20, 100, 2]
+    limits = ("timeout", "max_cpu", "max_memory", "max_output", "max_concurrency")
+    assert [config.get(f"runtime.{name}") for name in limits] == [10.0, 5.0, 1 << 20, 100, 2]
 
 
 @pytest.mark.parametrize(
@@ -486,13 +489,14 @@ def test_a_project_may_not_raise_limits(place: Place, setting: str) -> None:
 
 
 def test_what_a_project_may_not_raise_is_what_the_user_said(place: Place) -> None:
-    place.user.write_text('[runtime]\ntimeout = 0\nmax_memory = "1MB"\n')
+    place.user.write_text('[runtime]\ntimeout = 0\nmax_cpu = 5\nmax_memory = "1MB"\n')
     place.stranger("[runtime]\ntimeout = 9999\n")
     assert place.load().get("runtime.timeout") == 9999.0
     place.stranger("[runtime]\ntimeout = 0\n")
     assert place.load().get("runtime.timeout") == 0.0
-    place.stranger('[runtime]\nmax_memory = "2MB"\n')
-    assert "may not be raised" in refused(place).message
+    for setting in ("max_cpu = 6", "max_cpu = 0", 'max_memory = "2MB"'):
+        place.stranger(f"[runtime]\n{setting}\n")
+        assert "may not be raised" in refused(place).message
     # A variable is the user's word for this run, and no leave for the file.
     assert "may not be raised" in refused(place, env={"LLMSPELL_RUNTIME__MAX_MEMORY": "4MB"}).message
 
@@ -500,6 +504,7 @@ def test_what_a_project_may_not_raise_is_what_the_user_said(place: Place) -> Non
 @pytest.mark.parametrize(
     "text",
     [
+        '[runtime]\ninterrupts = "none"\n',
         '[providers.openai]\nbase_url = "http://evil/v1"\n',
         '[providers.openai]\napi_key_env = "AWS_SECRET_ACCESS_KEY"\n',
         '[providers.openai]\nheaders = { X-A = "1" }\n',
@@ -671,3 +676,22 @@ def test_without_a_file_nothing_is_imported() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     assert out.strip() in ("[]", "['__future__']")
+
+
+def test_a_runtime_takes_its_limits_from_the_configuration_or_from_its_caller(place: Place) -> None:
+    place.user.write_text('[runtime]\nmax_cpu = 0.05\ninterrupts = "hook"\n')
+    config = place.load()
+    endless = "while true do end"
+    with pytest.raises(LimitError) as caught:
+        ScriptRuntime(config).run(endless)
+    assert (caught.value.limit, caught.value.value, caught.value.setting) == ("cpu", 0.05, "runtime.max_cpu")
+    with pytest.raises(LimitError) as caught:
+        ScriptRuntime(config, max_cpu=0.1, interrupts="tick").run(endless)
+    assert caught.value.value == 0.1
+    with pytest.raises(LimitError) as caught:
+        ScriptRuntime(config, max_cpu=0, timeout=0.1).run(endless)
+    assert caught.value.limit == "timeout"
+    with pytest.raises(ValidationError) as refusal:
+        ScriptRuntime(config, interrupts="never")
+    assert refusal.value.message == "ScriptRuntime: `interrupts` is 'never'"
+    assert refusal.value.hint == 'it is one of "tick", "hook", "none"'

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from threading import Timer
+from threading import Event, Timer
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmspell._speedups._lua_py import CALL, DONE, ERROR, STOPPED, UNFIT, Engine, LoadError
+from llmspell._speedups._lua_shared import CALL, DONE, ERROR, STOPPED, UNFIT, LoadError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PRELUDE = b"""
 local host = ...
@@ -34,15 +37,19 @@ def fields(error: BaseException) -> dict[str, Any]:
 class Host:
     """An engine and what was asked of it."""
 
+    twin: Any = None  # the module of the engine that is tested
+
     def __init__(self, **limits: Any) -> None:
         self.asked: list[tuple[str, list[Any]]] = []
         self.answer: Any = None
         self.written = bytearray()
-        self.engine = Engine(self.ask, self.write, fields, **limits)
+        self.engine: Any = self.twin.Engine(self.ask, self.write, fields, **limits)
         self.engine.start(PRELUDE)
 
     def ask(self, op: str, args: list[Any]) -> Any:
         self.asked.append((op, args))
+        if isinstance(self.answer, KeyboardInterrupt):
+            raise self.answer
         if op == "echo":
             return args[0]
         if isinstance(self.answer, Exception):
@@ -61,6 +68,11 @@ class Host:
         _, outcome = self.start(text, *args)
         assert outcome[0] == DONE, outcome
         return outcome[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_twin(lua: ModuleType) -> None:
+    Host.twin = lua
 
 
 @pytest.fixture
@@ -382,10 +394,7 @@ def test_what_the_host_hands_over_may_end_the_run_but_not_the_process() -> None:
 
 
 def test_a_callback_that_raises_a_signal_s_exception_stops_the_run(host: Host) -> None:
-    def interrupted(op: str, args: list[Any]) -> Any:
-        raise KeyboardInterrupt
-
-    host.engine._host_ask = interrupted
+    host.answer = KeyboardInterrupt()
     assert host.start("while true do pcall(ask, 'x') end")[1] == (STOPPED, "raised")
     assert isinstance(host.engine.raised, KeyboardInterrupt)
 
@@ -461,3 +470,59 @@ def test_a_chunk_s_metadata_is_the_script_s_own_copy(host: Host) -> None:
     metadata = {"model": "m"}
     host.engine.resume(fiber, True, [Told("s", 0, Words("a"), metadata, 0.0), Told("s", 1, Words("b"), metadata, 0.0)])
     assert host.engine.resume(fiber, True, [Told("s", 2, Words("c"), metadata, 0.0)]) == (DONE, ["m", "m"])
+
+
+# ---- processor time, and ways to interrupt
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_the_processor_s_time_stops(text: str) -> None:
+    host = Host(max_cpu=0.05)
+    assert host.start(text)[1] == (STOPPED, "cpu")
+
+
+def test_the_processor_s_time_is_that_of_all_of_a_script_s_pieces_together() -> None:
+    host = Host(max_cpu=0.05)
+    fiber, outcome = host.start("while true do call('wait') for _ = 1, 10000 do end end")
+    for _ in range(100_000):  # each piece takes more than a microsecond, and less than the whole
+        if outcome[0] != CALL:
+            break
+        outcome = host.engine.resume(fiber, True)
+    assert outcome == (STOPPED, "cpu")
+
+
+def test_a_script_that_waits_uses_no_processor_time() -> None:
+    host = Host(max_cpu=0.2)
+    fiber, _ = host.start("call('wait') return 'done'")
+    Event().wait(0.3)
+    assert host.engine.resume(fiber, True) == (DONE, "done")
+
+
+def test_a_fiber_that_is_closed_computes_on_the_same_budget() -> None:
+    host = Host(max_cpu=0.05)
+    fiber, _ = host.start("""
+      spawn(0, function()
+        local x <close> = setmetatable({}, {__close = function() while true do end end})
+        call('wait')
+      end)
+      call('wait')
+    """)
+    started = next(args[0] for op, args in host.asked if op == "fiber.start")
+    assert host.engine.resume(started, True) == (CALL, "wait", [])
+    host.engine.close_fiber(started)
+    assert host.engine.resume(fiber, True) == (STOPPED, "cpu")
+
+
+@pytest.mark.parametrize("interrupts", ["tick", "hook"])
+def test_a_script_is_stopped_in_either_way(interrupts: str) -> None:
+    host = Host(interrupts=interrupts)
+    host.engine.deadline = monotonic() + 0.05
+    assert host.start("while true do pcall(function() while true do end end) end")[1] == (STOPPED, "deadline")
+
+
+def test_without_interrupts_a_script_computes_to_its_end_and_is_stopped_where_it_next_waits() -> None:
+    host = Host(interrupts="none", max_cpu=1e-6)
+    host.engine.deadline = monotonic()
+    fiber, outcome = host.start("local sum = 0 for i = 1, 1000000 do sum = sum + 1 end call('wait', sum) return sum")
+    assert outcome == (CALL, "wait", [1_000_000])
+    assert host.engine.resume(fiber, True) == (STOPPED, "cpu")

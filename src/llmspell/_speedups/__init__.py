@@ -1,7 +1,8 @@
 """The chooser: each hot part has a compiled twin and a pure one; a name takes the compiled one on its first use.
 
-`LLMSPELL_NO_EXTENSIONS=1` picks the pure ones. `choice(stem)` tells which was taken and why. A leaf: twins know plain
-values only, and are told of classes when they start.
+`LLMSPELL_NO_EXTENSIONS=1` picks the pure ones, and so does a Python whose extensions could not be trusted: another
+than CPython, one without its global lock, a sub-interpreter. `choice(stem)` tells which was taken and why. A leaf:
+twins know plain values only, and are told of classes when they start.
 """
 
 from __future__ import annotations
@@ -15,18 +16,58 @@ if TYPE_CHECKING:  # checkers read the pure twin
     from types import ModuleType
     from typing import Any
 
+    from llmspell._speedups._lua_py import Engine as Engine
     from llmspell._speedups._sse_py import EventParser as EventParser
     from llmspell._speedups._sse_py import EventTooLarge as EventTooLarge
 
-PURE = bool(os.environ.get("LLMSPELL_NO_EXTENSIONS")) or sys.implementation.name != "cpython"
-HOME = {"EventParser": "sse", "EventTooLarge": "sse"}  # name: stem
-STEMS = ("sse",)
+HOME = {"Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse"}  # name: stem
+STEMS = ("lua", "sse")
 CHOICE: dict[str, str] = {}  # stem: which twin, and why
 
 
+def in_main_interpreter() -> bool:
+    """Whether this is the process's main interpreter, and no sub-interpreter. Looked at before lupa is imported."""
+    import _thread
+
+    told = getattr(_thread, "_is_main_interpreter", None)  # from Python 3.12 on
+    if told is not None:
+        return bool(told())
+    import _signal
+
+    try:
+        _signal.signal(0, _signal.SIG_DFL)  # no signal has this number, but who may ask is looked at first
+    except ValueError as error:
+        if "main interpreter" not in str(error):
+            return True
+    try:  # half a millisecond, for those alone who first use llmspell in another thread than the main one
+        interpreters: Any = import_module("_xxsubinterpreters")
+    except ImportError:
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+def has_global_lock() -> bool:
+    """Whether this Python was built with its global lock, and runs with it."""
+    enabled = getattr(sys, "_is_gil_enabled", None)  # from Python 3.13 on
+    return "free-threading" not in sys.version and (enabled is None or bool(enabled()))
+
+
+def _refusal() -> str:
+    """Why no compiled twin may be taken; nothing where one may."""
+    if os.environ.get("LLMSPELL_NO_EXTENSIONS"):
+        return "LLMSPELL_NO_EXTENSIONS is set"
+    if sys.implementation.name != "cpython":
+        return f"this Python is {sys.implementation.name}; compiled twins are for CPython"
+    if not has_global_lock():
+        return "this Python runs without its global lock; compiled twins rely on it"
+    if not in_main_interpreter():
+        return "this is a sub-interpreter; a process's compiled twins are its main interpreter's"
+    return ""
+
+
 def _twin(stem: str) -> ModuleType:
-    why = "LLMSPELL_NO_EXTENSIONS is set" if PURE else ""
-    if not PURE:
+    why = _refusal()
+    if not why:
         try:
             module = import_module(f"._{stem}_c", __name__)
             CHOICE[stem] = "compiled"

@@ -28,11 +28,24 @@ What this twin cannot do, and a compiled one can:
 
 from __future__ import annotations
 
-import os
-from time import monotonic
+from time import monotonic, thread_time
 
 import lupa.lua54 as lua54
 
+from llmspell._speedups._lua_shared import (
+    CALL,
+    DONE,
+    ERROR,
+    GONE,
+    KEPT_ERRORS,
+    MEMORY_GRACE,
+    PREEMPTED,
+    STOPPED,
+    UNFIT,
+    LoadError,
+    code_of,
+    lua_half,
+)
 from llmspell._speedups._lua_values import MAX_DEPTH, Flat, rebuild, text_of
 
 TYPE_CHECKING = False
@@ -40,55 +53,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["CALL", "DONE", "ERROR", "GONE", "STOPPED", "UNFIT", "Engine", "LoadError"]
-
-DONE, CALL, ERROR, STOPPED, UNFIT, GONE = range(6)
+__all__ = ["CALL", "DONE", "ERROR", "GONE", "PREEMPTED", "STOPPED", "UNFIT", "Engine", "LoadError"]
 
 SLICE = 50_000  # scalars a crossing; Lua's stack holds a million
-KEPT_ERRORS = 1000
-SHORT = 1000  # bytes of a text of our own that is parsed each time
 KEPT_TEMPLATES = 2000  # streams whose metadata stays in Lua
 MOST_TEXTS = 10_000  # chunks of a batch that need no shape: four scalars each
 FAST, SLOW = 0.0005, 0.004  # seconds between ticks: below, tick less often; above, more often
 FEWEST, MOST = 50, 2000  # instructions a tick: 2,000 cost 5 % of a loop, 500 cost 25 %, 20,000 would cost none
 QUICK = 8  # fast ticks before they come less often: a change of pace costs as much as the stack is deep
-MEMORY_GRACE = 0.5  # seconds for `<close>` variables after memory ended
 
 
-class LoadError(Exception):
-    """A text that is not Lua. The message is Lua's own: `name:line: what`."""
-
-
-#: The parts of one text, in order: they share their locals, which a script cannot reach.
-LUA_HALF = ("stopping", "coroutines", "values", "calls", "fibers")
-_lua_half: bytes | None = None
+LUA_HALF = ("stopping", "common", "coroutines", "values", "calls", "words", "fibers")
+_half = b""  # the text of those parts
 
 
 def _own_source() -> bytes:
-    global _lua_half
-    if _lua_half is None:
-        _lua_half = b""
-        for part in LUA_HALF:
-            with open(os.path.join(os.path.dirname(__file__), "lua_half", part + ".lua"), "rb") as file:
-                _lua_half += file.read()
-    return _lua_half
-
-
-_met: set[bytes] = set()
-_codes: dict[bytes, bytes] = {}
-
-
-def _code(text: bytes, compile_: Callable[[bytes], bytes]) -> bytes:
-    """A text of llmspell's own, or its bytecode if this process has met it before: that loads five times as fast."""
-    code = _codes.get(text)
-    if code is not None:
-        return code
-    if text in _met:
-        code = _codes[text] = compile_(text)
-        return code
-    if len(text) > SHORT:
-        _met.add(text)
-    return text
+    global _half
+    if not _half:
+        _half = lua_half(LUA_HALF)
+    return _half
 
 
 def _deny(*_: object) -> None:
@@ -102,6 +85,10 @@ class Engine:
         what it raises is raised there. write: called with a descriptor (1 or 2) and bytes; False stops the run.
     fields: an exception as a plain dict, for the error table that stands for it in Lua.
     max_memory: bytes of the Lua heap while the script runs; 0 is without limit.
+    max_cpu: seconds of the thread's processor time that Lua may use, host calls that do not wait included; 0 is
+        without limit.
+    interrupts: how a script that computes is stopped: "tick" and "hook", here the same, by a hook that counts
+        instructions; "none", not at all: what should stop it holds where it next waits.
     """
 
     def __init__(
@@ -111,16 +98,21 @@ class Engine:
         fields: Callable[[BaseException], dict[str, Any]],
         *,
         max_memory: int = 0,
-        interrupts: bool = True,
+        max_cpu: float = 0.0,
+        interrupts: str = "tick",
     ) -> None:
         self.deadline = float("inf")  # of `time.monotonic`
         self.stop_reason: str | None = None
         self.raised: BaseException | None = None  # by a signal's handler, while Lua ran
         self.running: int | None = None  # the fiber that runs now
+        self.preempting = False  # whether others may have their turn while a fiber computes: this twin never lets them
         self._host_ask, self._write, self._fields = ask, write, fields
         self._grace_until: float | None = None
         self._grace = 0.0
         self._limit = max_memory
+        self._max_cpu = max_cpu
+        self._cpu = 0.0  # seconds of Lua so far
+        self._entered: float | None = None  # of the thread's time: when Lua was entered, where that is counted
         self._count = 1000
         self._quick = 0  # fast ticks in a row; below 0, slow ones
         self._last_tick = 0.0
@@ -139,13 +131,13 @@ class Engine:
             attribute_handlers=(_deny, _deny),
             max_memory=0,
         )
-        self._open(interrupts)
+        self._open(interrupts != "none")
 
     def _open(self, interrupts: bool) -> None:
         runtime = self._rt
         make = runtime.eval(b"function(code, ...) return assert(load(code, '=[llmspell]', 'bt'))(...) end")
         compile_ = runtime.eval(b"function(text) return string.dump(assert(load(text, '=[llmspell]', 't'))) end")
-        half = _code(_own_source(), compile_)
+        half = code_of(_own_source(), compile_)
         halves = make(half, self._tick, self._arm, self._lift, self._ask, self._feed, self._take)
         self._start, self._load, self._step, self._close_fiber, set_hook, self._compile, self._set_template = halves
         if interrupts:
@@ -163,16 +155,35 @@ class Engine:
             now = monotonic()
             if word is not None:
                 return self._told(word, now)
-            if self.stop_reason is None and now < self.deadline:
-                return self._pace(now)
             if self.stop_reason is None:
-                self.stop_reason = "deadline"
+                if now < self.deadline and not self._cpu_spent():
+                    return self._pace(now)
+                self.stop_reason = "cpu" if now < self.deadline else "deadline"
             if self._grace_until is None:
                 self._grace_until = now + self._grace
                 return 0 if self._grace > 0 else -1
             return self._count if now < self._grace_until else -1
         except BaseException as error:
             return self._interrupted(error)
+
+    def _cpu_spent(self) -> bool:
+        """Whether Lua has used its processor time."""
+        if not self._max_cpu:
+            return False
+        now = 0.0 if self._entered is None else thread_time() - self._entered
+        return self._cpu + now >= self._max_cpu
+
+    def _count_from_here(self) -> bool:
+        """Lua is entered. Whether that was not counted already: a fiber may be closed while another runs."""
+        if self._entered is not None:
+            return False
+        self._entered = thread_time()
+        return True
+
+    def _count_to_here(self) -> None:
+        assert self._entered is not None
+        self._cpu += thread_time() - self._entered
+        self._entered = None
 
     def _told(self, word: bool | BaseException, now: float) -> int:
         if isinstance(word, BaseException):
@@ -329,7 +340,7 @@ class Engine:
 
     def start(self, prelude: bytes) -> None:
         """Runs the prelude. Raises whatever is wrong in it: that is llmspell's own fault."""
-        self._start(_code(prelude, self._compile))
+        self._start(code_of(prelude, self._compile))
 
     def load(self, text: bytes, name: bytes) -> int:
         """The main fiber, not started. Raises LoadError."""
@@ -344,10 +355,13 @@ class Engine:
         Then with what the call came to: ok=True and its value, or ok=False and the exception, which is raised in the
         script. TypeError and ValueError of a value that Lua cannot have become errors in the script, too.
         """
+        if self._max_cpu and self.stop_reason is None and self._cpu_spent():
+            self.stop_reason = "cpu"
         if self.stop_reason is not None:
             return STOPPED, self.stop_reason
         self._last_tick = monotonic()
         self.running = fiber
+        counted = self._max_cpu and self._count_from_here()
         try:
             if ok is None:
                 got = self._step(fiber, *[arg.encode("utf-8", "surrogateescape") for arg in value or ()])
@@ -358,6 +372,8 @@ class Engine:
             return self._broken(error)
         finally:
             self.running = None
+            if counted:
+                self._count_to_here()
         return self._outcome(got)
 
     def _answer(self, ok: bool, value: Any) -> tuple[Any, ...]:
@@ -399,10 +415,14 @@ class Engine:
 
     def close_fiber(self, fiber: int) -> None:
         """Ends a fiber that waits. What its `<close>` variables raise is lost; one that does not end is stopped."""
+        counted = self._max_cpu and self._count_from_here()
         try:
             self._close_fiber(fiber)
         except lua54.LuaError:
             self._lift()
+        finally:
+            if counted:
+                self._count_to_here()
 
     def interrupt(self, reason: str, grace: float = 0.0) -> None:
         """Stops Lua at its next tick, for good; no `pcall` catches it. *grace*: seconds for `<close>` variables.

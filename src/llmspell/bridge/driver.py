@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from llmspell.bridge.engine import CALL, DONE, ERROR, GONE, STOPPED, UNFIT
+from llmspell.bridge.engine import AWAY, CALL, DONE, ERROR, GONE, LOST, PREEMPTED, STOPPED, UNFIT
 from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.errors import LimitError, RunCancelledError, ScriptError, one_line
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Driver", "Fiber"]
 
 _NO_LOOP: Any = None
+TURNS = 3  # of the loop, after a fiber that computes took its slice
 AT_ONCE = 100  # resumes of ready fibers before other work of the loop has its turn
 MOST_FIBERS = 100_000  # at once: what is kept of each here is not counted as memory of the script's
+MOST_GROUPS = 100_000  # at once, likewise
 MOST_UNAWAITED = 1000  # failed tasks that are reported at the end
+LONGEST = 1e9  # seconds that the loop's timers take
 LEAVE = 2.0  # seconds that cancelled calls have to close their connections
 
 
@@ -63,7 +66,7 @@ class Driver:
         self.loop: asyncio.AbstractEventLoop = _NO_LOOP  # until `drive`
         self.fibers: dict[int, Fiber] = {}
         self.groups: dict[int, Group] = {}
-        self.ready: deque[tuple[int, bool, Any]] = deque()
+        self.ready: deque[tuple[int, bool | None, Any]] = deque()
         self.tasks: set[asyncio.Task[Any]] = set()
         self.unawaited: dict[int, str] = {}  # failed tasks that nobody has asked about
         self.ended: asyncio.Future[tuple[Any, ...]] = _NO_LOOP  # likewise
@@ -91,8 +94,12 @@ class Driver:
         if self.run.deadline is not None:
             timer = self.loop.call_at(self.run.deadline - self.run.clock() + self.loop.time(), self._deadline)
         try:
-            self._handle(main, outcome)
-            self._after()
+            if self.run.remote is not None:
+                self.run.remote.attach(self.loop, self.arrived, outcome)
+            else:
+                self.run.engine.preempting = True  # the loop has others to serve
+                self._handle(main, outcome)
+                self._after()
             self.check_stop()  # told to before there was a loop to wake
             return await self.ended
         finally:
@@ -106,6 +113,10 @@ class Driver:
 
     def check_stop(self) -> None:
         """Ends the run if it was told to stop. To be called on the loop."""
+        remote = self.run.remote
+        if remote is not None and remote.away:
+            remote.watch()  # its outcome will tell
+            return
         reason = self.run.engine.stop_reason
         if reason is not None and self.ended is not None and not self.ended.done():
             self.ended.set_result((STOPPED, reason))
@@ -121,6 +132,9 @@ class Driver:
         for number in list(self.fibers):
             self.detach(number)
             self.run.engine.close_fiber(number)
+        if self.run.remote is not None:
+            await self.run.remote.settled(CLOSE_GRACE)
+            self.run.remote.detach()
         self.run.close_streams()
         tasks = {task for task in self.tasks if not task.done()}
         for task in tasks:
@@ -130,8 +144,8 @@ class Driver:
 
     # ---- waking
 
-    def wake(self, fiber: int, ok: bool, value: Any) -> None:
-        """Resumes *fiber* at the loop's next turn with what its call came to."""
+    def wake(self, fiber: int, ok: bool | None, value: Any) -> None:
+        """Resumes *fiber* at the loop's next turn with what its call came to; with ok=None, where it was preempted."""
         self.ready.append((fiber, ok, value))
         if not self._flushing and self.loop is not None:
             self._flushing = True
@@ -140,21 +154,46 @@ class Driver:
     def _flush(self) -> None:
         resume, ready = self.run.engine.resume, self.ready
         for _ in range(AT_ONCE):
-            if not ready or self.ended.done():
+            if not ready or self.ended.done() or self._is_away():
                 break
             number, ok, value = ready.popleft()
             fiber = self.fibers.get(number)
             if fiber is None:
                 continue
             fiber.cancel, fiber.external = None, False
-            self._handle(number, resume(number, ok, value))
+            outcome = resume(number, ok, value)
+            self._handle(number, outcome)
+            if outcome[0] == PREEMPTED:  # it took its slice: now the loop has its turns
+                self.loop.call_soon(self._flush_after, TURNS)
+                return
         self._flushing = False
         self._after()
+
+    def _flush_after(self, turns: int) -> None:
+        """Goes on after as many turns of the loop: a timer of its needs three to wake a task."""
+        if turns > 1 and not self.ended.done():
+            self.run.start_streams(self)
+            self.loop.call_soon(self._flush_after, turns - 1)
+        else:
+            self._flush()
+
+    def _is_away(self) -> bool:
+        """Whether a worker process computes, and nothing can be resumed."""
+        return self.run.remote is not None and self.run.remote.away
+
+    def arrived(self, number: int, outcome: tuple[Any, ...]) -> None:
+        """An outcome that comes from a worker process."""
+        if self.ended.done():
+            return
+        self._handle(number, outcome)
+        self._flush()
 
     def _after(self) -> None:
         if self.ended.done():
             return
         self.run.start_streams(self)
+        if self._is_away():
+            return
         if self.ready:
             self._flushing = True
             self.loop.call_soon(self._flush)
@@ -169,7 +208,13 @@ class Driver:
         code = outcome[0]
         if code == CALL:
             self._wait(number, outcome[1], outcome[2])
-        elif code == STOPPED or number == self.main:
+        elif code == PREEMPTED:  # it goes on before any other fiber: between its waits, a script has itself to itself
+            self.ready.appendleft((number, None, None))
+        elif code == AWAY:
+            return
+        elif code in (STOPPED, LOST) or number == self.main:
+            if code in (DONE, ERROR, UNFIT):  # there is nothing of it to close
+                self.fibers.pop(number, None)
             if not self.ended.done():
                 self.ended.set_result(outcome)
         elif code in (DONE, ERROR, UNFIT):
@@ -200,11 +245,9 @@ class Driver:
     # ---- what fibers wait for
 
     def _wait(self, number: int, op: str, args: list[Any]) -> None:
-        fiber = self.fibers[number]
-        if fiber.doomed:
-            self.detach(number)
-            self.run.engine.close_fiber(number)
+        if self._close_doomed(number):
             return
+        fiber = self.fibers[number]
         wait = self._waits.get(op)
         if wait is None and op == "stream:next":
             wait = self._waits[op] = self.run.stream_wait(self)
@@ -222,6 +265,14 @@ class Driver:
         fiber.cancel = task.cancel
         task.add_done_callback(lambda done: self._called(number, done))
 
+    def _close_doomed(self, number: int) -> bool:
+        """Ends a fiber that was cancelled while it ran; whether it was."""
+        if not self.fibers[number].doomed:
+            return False
+        self.detach(number)
+        self.run.engine.close_fiber(number)
+        return True
+
     def _called(self, number: int, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
         if task.cancelled():
@@ -236,9 +287,9 @@ class Driver:
             self.wake(number, False, error)
 
     def _sleep(self, number: int, fiber: Fiber, args: list[Any]) -> None:
-        seconds = min(float(args[0]), 1e9)
+        seconds = float(args[0])
         fiber.external = True
-        fiber.cancel = self.loop.call_later(seconds, self.wake, number, True, None).cancel
+        fiber.cancel = self.loop.call_later(min(max(0.0, seconds), LONGEST), self.wake, number, True, None).cancel
 
     def _group_next(self, number: int, fiber: Fiber, args: list[Any]) -> None:
         group = self.groups[args[0]]
@@ -249,7 +300,7 @@ class Driver:
         timeout = args[1] if len(args) > 1 else 0
         if timeout:
             fiber.external = True
-            fiber.cancel = self.loop.call_later(min(timeout, 1e9), self._group_late, group, number).cancel
+            fiber.cancel = self.loop.call_later(min(max(0.0, timeout), LONGEST), self._group_late, group, number).cancel
 
     def _group_late(self, group: Group, number: int) -> None:
         if group.waiter == number:
@@ -279,7 +330,12 @@ class Driver:
         self.wake(number, True, None)
 
     def new_group(self) -> int:
-        """A group's number; 0 is none."""
+        """A group's number; 0 is none. Raises LimitError."""
+        if len(self.groups) >= MOST_GROUPS:
+            raise LimitError(
+                f"the script waits for more than {MOST_GROUPS} groups of tasks at once",
+                hint="await tasks before starting more",
+            )
         self._last_group += 1
         self.groups[self._last_group] = Group()
         return self._last_group

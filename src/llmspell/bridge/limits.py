@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmspell.errors import LimitError
 
-__all__ = ["memory_reached", "output_reached", "size", "timeout_reached"]
+__all__ = ["cpu_reached", "memory_reached", "output_reached", "size", "timeout_reached"]
 
 #: Seconds that `<close>` variables have, in all, once Ctrl+C or the end of the run stops a script.
 CLOSE_GRACE = 0.5
@@ -26,6 +26,17 @@ def timeout_reached(seconds: float) -> LimitError:
         limit="timeout",
         value=seconds,
         setting="runtime.timeout",
+    )
+
+
+def cpu_reached(seconds: float) -> LimitError:
+    """The script computed longer than `runtime.max_cpu`."""
+    return LimitError(
+        f"the script computed longer than its limit of {seconds:g} s",
+        hint="raise it with `--max-cpu SECONDS` or the setting `runtime.max_cpu` (0 is without limit)",
+        limit="cpu",
+        value=seconds,
+        setting="runtime.max_cpu",
     )
 
 

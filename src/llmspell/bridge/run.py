@@ -6,7 +6,19 @@ import os
 from time import monotonic
 
 from llmspell.bridge import limits
-from llmspell.bridge.engine import CALL, CORE, DONE, ERROR, STOPPED, Engine, LoadError, prelude
+from llmspell.bridge.engine import (
+    AWAY,
+    CALL,
+    CORE,
+    DONE,
+    ERROR,
+    LOST,
+    PREEMPTED,
+    STOPPED,
+    Engine,
+    LoadError,
+    prelude,
+)
 from llmspell.bridge.output import Output, unwritten
 from llmspell.errors import (
     InternalError,
@@ -23,6 +35,8 @@ if TYPE_CHECKING:
 
     from llmspell.agents.agent import Agent
     from llmspell.bridge.driver import Driver, Fiber
+    from llmspell.bridge.isolation.pool import ProcessPool
+    from llmspell.bridge.isolation.remote import RemoteEngine
     from llmspell.bridge.observer import Observer
     from llmspell.bridge.output import Sink
     from llmspell.bridge.streams import Streams
@@ -74,7 +88,8 @@ class Run:
     """A run from its start to its end. Made by ScriptRuntime.
 
     name: the script as shown in messages; folder: where its modules are, or None; args: as after `--`.
-    timeout: seconds, 0 without limit. observer: see Observer.
+    timeout, max_cpu: seconds, 0 without limit. interrupts: see Engine. observer: see Observer.
+    pool: where its engine is, or None: here.
     """
 
     def __init__(
@@ -84,9 +99,11 @@ class Run:
         folder: str | None,
         args: list[str],
         timeout: float,
+        max_cpu: float,
         max_memory: int,
         max_output: int,
         max_concurrency: int,
+        interrupts: str,
         stdout: Sink,
         stderr: Sink,
         live: bool,
@@ -95,9 +112,11 @@ class Run:
         model: str | None,
         provider: str | None,
         log: Callable[[str, str, dict[str, Any] | None], None],
+        pool: ProcessPool | None = None,
     ) -> None:
         self.name, self.folder, self.args = name, folder, args
-        self.timeout, self.max_memory, self.max_concurrency = timeout, max_memory, max_concurrency
+        self.timeout, self.max_cpu, self.max_memory = timeout, max_cpu, max_memory
+        self.max_concurrency = max_concurrency
         self.output = Output(stdout, stderr, max_output, live)
         self.observer = observer
         self.providers = providers
@@ -118,12 +137,23 @@ class Run:
         self._slots: Any = None
         self._reader: Any = None
         self._asks: dict[str, Callable[..., Any]] = {}
-        self.engine = Engine(self._ask, self._write, error_fields, max_memory=max_memory)
+        options = {"max_memory": max_memory, "max_cpu": max_cpu, "interrupts": interrupts}
+        self.remote = None if pool is None else self._remote_engine(pool, options)
+        self.engine = self._own_engine(options) if self.remote is None else self.remote
         if self.deadline is not None:
             self.engine.deadline = self.deadline
-        for part in CORE:
-            self.engine.start(prelude(part))
         self._give_args()
+
+    def _own_engine(self, options: dict[str, Any]) -> Engine | RemoteEngine:
+        engine = Engine(self._ask, self._write, error_fields, **options)
+        for part in CORE:
+            engine.start(prelude(part))
+        return engine
+
+    def _remote_engine(self, pool: ProcessPool, options: dict[str, Any]) -> RemoteEngine:
+        from llmspell.bridge.isolation.remote import RemoteEngine
+
+        return RemoteEngine(self._ask, self._write, error_fields, pool, options)
 
     def _give_args(self) -> None:
         from llmspell.bridge.arguments import script_globals
@@ -150,9 +180,41 @@ class Run:
         try:
             return self.engine.load(text, b"@" + os.fsencode(self.name))
         except LoadError as error:
-            from llmspell.bridge.failures import syntax_error
+            raise self.refused(str(error)) from None
 
-            raise syntax_error(str(error), self.name, text) from None
+    def refused(self, message: str) -> ScriptError:
+        """What is wrong with a text that is not Lua."""
+        from llmspell.bridge.failures import syntax_error
+
+        return syntax_error(message, self.name, self.text)
+
+    async def place(self) -> None:
+        """Before the start of one that has its engine in a worker process: waits for a worker."""
+        if self.remote is not None:
+            await self.remote.place()
+            self._begin_time()
+
+    def place_now(self) -> None:
+        """The same without an event loop."""
+        if self.remote is not None:
+            self.remote.place_now()
+            self._begin_time()
+
+    def _begin_time(self) -> None:
+        self.started = self.clock()
+        if self.deadline is not None:
+            self.deadline = self.engine.deadline = self.started + self.timeout
+
+    def first(self, main: int) -> tuple[Any, ...]:
+        """The main fiber's first outcome, without an event loop."""
+        outcome = self.engine.resume(main, None, self.args)
+        while True:
+            if outcome[0] == AWAY and self.remote is not None:
+                outcome = self.remote.wait()
+            elif outcome[0] == PREEMPTED and self.driver is None and self._streams is None:
+                outcome = self.engine.resume(main, None, None)  # there is nobody else
+            else:
+                return outcome
 
     # ---- what Lua asks
 
@@ -265,13 +327,15 @@ class Run:
 
     def is_over(self, outcome: tuple[Any, ...]) -> bool:
         """Whether the main fiber's first outcome is its last, and nothing else was started."""
-        return outcome[0] != CALL and self.driver is None and self._streams is None
+        return outcome[0] not in (CALL, PREEMPTED, AWAY) and self.driver is None and self._streams is None
 
     def settle(self, outcome: tuple[Any, ...]) -> Any:
         """The script's result, or the error that ended it, raised."""
         code = outcome[0]
         if code == DONE:
             return outcome[1]
+        if code == LOST:
+            raise outcome[1]
         from llmspell.bridge import failures
 
         if code == ERROR:
@@ -292,6 +356,8 @@ class Run:
             return limits.memory_reached(self.max_memory)
         if reason == "deadline":
             return limits.timeout_reached(self.timeout)
+        if reason == "cpu":
+            return limits.cpu_reached(self.max_cpu)
         if reason == "raised" and self.engine.raised is not None:
             return self.engine.raised
         error = self.stop_error or RunCancelledError("the run was stopped")

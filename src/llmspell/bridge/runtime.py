@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from llmspell.bridge.engine import REFUSED
 from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.bridge.output import Captured
 from llmspell.bridge.run import Run, ScriptExit
-from llmspell.errors import LLMSpellError, NotFoundError, RunCancelledError, ScriptError
+from llmspell.config.schema import INTERRUPTS
+from llmspell.errors import LLMSpellError, NotFoundError, RunCancelledError, ScriptError, ValidationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from llmspell.bridge.isolation.pool import ProcessPool
     from llmspell.bridge.observer import Observer
     from llmspell.bridge.output import Sink
     from llmspell.config.loader import Config
@@ -86,11 +89,16 @@ class ScriptRuntime:
         done = ScriptRuntime().run("return 1 + 1")
 
     config: what `llmspell.config.loader.load` gives; without it the user's own configuration is read.
-    timeout (seconds), max_memory, max_output (bytes), max_concurrency: over the configuration's; 0 is without limit.
+    timeout, max_cpu (seconds), max_memory, max_output (bytes), max_concurrency: over the configuration's; 0 is without
+    limit. interrupts: how a script that computes is stopped: "tick" (a real-time signal and a timer), "hook" (counts
+    instructions: slower), or "none" (not at all: what should stop it holds where it next waits).
     model, provider: for agents that name none. stdout, stderr: binary files; without them output is captured.
     observer: sees model calls as they stream. providers: a manager to use, and not to close.
     log: takes level, message and fields of the script's `Log`; without it they go to the logger `llmspell.script`.
     before_models: called once, before the first model is looked for.
+    isolation: "process" runs each script in a worker process of this process's pool, a ProcessPool (of
+    `llmspell.bridge.isolation`) in one of that pool; what scripts ask for is done here all the same. A worker that
+    dies is the error of its script alone, WorkerLostError.
 
     Belongs to one event loop. Scripts run at once in one runtime do not see each other.
     """
@@ -100,9 +108,11 @@ class ScriptRuntime:
         config: Config | None = None,
         *,
         timeout: float | None = None,
+        max_cpu: float | None = None,
         max_memory: int | None = None,
         max_output: int | None = None,
         max_concurrency: int | None = None,
+        interrupts: str | None = None,
         stdout: Sink | None = None,
         stderr: Sink | None = None,
         live: bool = False,
@@ -112,6 +122,7 @@ class ScriptRuntime:
         providers: ProviderManager | None = None,
         log: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         before_models: Callable[[], None] | None = None,
+        isolation: str | ProcessPool | None = None,
     ) -> None:
         if config is None:
             from llmspell.config.loader import load
@@ -120,9 +131,11 @@ class ScriptRuntime:
         self.config = config
         self._limits: dict[str, Any] = {
             "timeout": config.get("runtime.timeout") if timeout is None else timeout,
+            "max_cpu": config.get("runtime.max_cpu") if max_cpu is None else max_cpu,
             "max_memory": config.get("runtime.max_memory") if max_memory is None else max_memory,
             "max_output": config.get("runtime.max_output") if max_output is None else max_output,
             "max_concurrency": config.get("runtime.max_concurrency") if max_concurrency is None else max_concurrency,
+            "interrupts": config.get("runtime.interrupts") if interrupts is None else _way(interrupts),
         }
         self._stdout, self._stderr, self._live = stdout, stderr, live
         self._default_model, self._default_provider = model, provider
@@ -133,6 +146,19 @@ class ScriptRuntime:
         self._providers = providers
         self._owns_providers = providers is None
         self._runs: set[Run] = set()
+        self._pool = None if isolation is None else self._pool_of(isolation)
+
+    def _pool_of(self, isolation: str | ProcessPool) -> ProcessPool:
+        """The pool that is meant, told what to make ready. Raises ValidationError."""
+        from llmspell.bridge.isolation.pool import ProcessPool, default_pool
+
+        pool = default_pool() if isolation == "process" else isolation
+        if not isinstance(pool, ProcessPool):
+            raise ValidationError(
+                f"ScriptRuntime: `isolation` is {isolation!r}", hint='it is "process", a ProcessPool, or left out'
+            )
+        pool.expect({name: self._limits[name] for name in ("max_memory", "max_cpu", "interrupts")})
+        return pool
 
     def _manager(self) -> ProviderManager:
         if self._providers is None:
@@ -161,6 +187,7 @@ class ScriptRuntime:
             model=self._default_model,
             provider=self._default_provider,
             log=self._log,
+            pool=self._pool,
             **self._limits,
         )
         self._runs.add(run)
@@ -179,6 +206,8 @@ class ScriptRuntime:
 
     @staticmethod
     def _result(run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
+        if outcome[0] == REFUSED:
+            raise run.refused(outcome[1])
         result, code = None, 0
         try:
             result = run.settle(outcome)
@@ -202,6 +231,8 @@ class ScriptRuntime:
         """
         run, main, captured = self._begin(source, args, path, name)
         try:
+            await run.place()
+            run.engine.preempting = True
             outcome = run.engine.resume(main, None, run.args)
             if not run.is_over(outcome):
                 outcome = await self._drive(run, main, outcome)
@@ -223,7 +254,8 @@ class ScriptRuntime:
         """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards."""
         run, main, captured = self._begin(source, args, path, name)
         try:
-            outcome = run.engine.resume(main, None, run.args)
+            run.place_now()
+            outcome = run.first(main)
             if not run.is_over(outcome):
                 outcome = self._run_loop(run, main, outcome)
             return self._result(run, outcome, captured)
@@ -270,6 +302,14 @@ class ScriptRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _way(interrupts: str) -> str:
+    """One of INTERRUPTS: a slip there would leave a script that nothing stops. Raises ValidationError."""
+    if interrupts not in INTERRUPTS:
+        known = ", ".join(f'"{word}"' for word in INTERRUPTS)
+        raise ValidationError(f"ScriptRuntime: `interrupts` is {interrupts!r}", hint=f"it is one of {known}")
+    return interrupts
 
 
 def _loop_factory() -> Any:

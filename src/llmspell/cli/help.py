@@ -11,6 +11,7 @@ from llmspell._version import __version__
 from llmspell.cli.mistakes import NoCommand, NotTaken, mistake
 from llmspell.cli.options import COMMON, RUN, Option, seconds
 from llmspell.cli.telling import form_of, tell
+from llmspell.errors import LLMSpellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +102,19 @@ def run_command(context: click.RichContext, /, script: str, args: tuple[str, ...
     context.exit(run(script, list(context.obj), _given(values, context)))
 
 
+@cli.command("doctor")
+@_with(COMMON)
+@click.pass_context
+def doctor_command(context: click.RichContext, /, **values: Any) -> None:
+    """Says what is installed, which twins are in use and why, what is configured, and what is wrong.
+
+    Exit codes: 0 it works, 1 something is broken.
+    """
+    from llmspell.cli.commands.doctor import doctor
+
+    context.exit(doctor(_given(values, context)))
+
+
 @cli.group("models", cls=_Group)
 def models() -> None:
     """The embedded model's weights."""
@@ -128,6 +142,9 @@ def full(words: list[str]) -> int:
     except click.UsageError as error:
         tell(mistake(error), form_of(words[:at]), no_color=no_color)
         return 2
+    except LLMSpellError as error:  # what the command needs cannot be loaded
+        tell(error, form_of(words[:at]), no_color=no_color)
+        return error.exit_code
     except click.Abort:
         return 130
     except SystemExit as done:  # rich-click's: 2 where it has shown a group's help, 1 where its reader has gone

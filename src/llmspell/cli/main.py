@@ -11,6 +11,7 @@ from llmspell.cli.options import COMMON, RUN, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["entry", "main"]
 
@@ -27,12 +28,34 @@ def main(argv: Sequence[str]) -> int:
     if parsed is not None:
         values, plain, rest = parsed
         if len(plain) == 2 and plain[0] == "run":
-            from llmspell.cli.commands.run import run
-
+            try:
+                from llmspell.cli.commands.run import run
+            except Exception as error:
+                return _unloadable(error, values)
             return run(plain[1], rest, values)
+        if plain == ["doctor"] and not rest and values.keys() <= {option.key for option in COMMON}:
+            from llmspell.cli.commands.doctor import doctor
+
+            return doctor(values)
     from llmspell.cli.help import full
 
     return full(words)
+
+
+def _unloadable(error: Exception, options: dict[str, Any]) -> int:
+    """What a command needs cannot be loaded: says so in llmspell's own words, where it has some."""
+    from llmspell.cli.telling import tell
+    from llmspell.errors import LLMSpellError
+
+    if not isinstance(error, LLMSpellError):
+        raise error
+    tell(
+        error,
+        options.get("output") or "text",
+        no_color=bool(options.get("no_color")),
+        python=bool(options.get("traceback")),
+    )
+    return error.exit_code
 
 
 def _open_missing() -> None:

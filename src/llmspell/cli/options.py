@@ -38,6 +38,7 @@ RUN = (
     Option("--model", "text", "The model for agents that name none: `provider/model`, or a provider's name.", "MODEL"),
     Option("--provider", "text", "The provider for agents that name none.", "NAME"),
     Option("--timeout", "number", "Seconds for the whole run; 0 is without limit.", "SECONDS"),
+    Option("--max-cpu", "number", "Seconds of computing by the script itself; 0 is without limit.", "SECONDS"),
 )
 
 

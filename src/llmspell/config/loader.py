@@ -165,10 +165,12 @@ class _Merger:
     # Environment and flags
 
     def environment(self, env: Mapping[str, str]) -> None:
-        for name, path in VENDOR_VARIABLES.items():
-            if env.get(name):
-                self.text(tuple(path.split(".")), env[name], f"environment {name}")
-        for name in env:
+        names = list(env)  # once: os.environ decodes them each time
+        if not VENDOR_VARIABLES.keys().isdisjoint(names):
+            for name, path in VENDOR_VARIABLES.items():
+                if env.get(name):
+                    self.text(tuple(path.split(".")), env[name], f"environment {name}")
+        for name in names:
             if not name.startswith(PREFIX) or name in OWN_VARIABLES:
                 continue
             parts = self.variable(name)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
+    "INTERRUPTS",
     "KEYS",
     "OWN_VARIABLES",
     "PREFIX",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
 PROVIDER_TYPES = ("openai", "local")
+#: What `runtime.interrupts` may be: by a real-time signal and a timer, by a hook that counts instructions, not at all.
+INTERRUPTS = ("tick", "hook", "none")
 TIMEOUTS = ("connect", "first_token", "idle", "total")
 
 #: What a variable of llmspell's begins with; `__` stands for the dots of a path.
@@ -40,7 +43,13 @@ VENDOR_VARIABLES = {"OPENAI_BASE_URL": "providers.openai.base_url"}
 
 #: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests
 #: go and what is sent with them (base_url, headers, api_key_env), and what is read from disk or fetched.
-PROJECT_LIMITS = ("runtime.timeout", "runtime.max_memory", "runtime.max_output", "runtime.max_concurrency")
+PROJECT_LIMITS = (
+    "runtime.timeout",
+    "runtime.max_cpu",
+    "runtime.max_memory",
+    "runtime.max_output",
+    "runtime.max_concurrency",
+)
 PROJECT_KEYS = ("providers.default", "providers.NAME.model", *(f"providers.NAME.timeout.{part}" for part in TIMEOUTS))
 
 # One year and 1 TiB. What is larger is a slip, and would overflow timers further down.
@@ -236,9 +245,11 @@ _T = _N + "timeout."
 #: Every key, in the order in which `config show` and the documentation list them.
 KEYS = (
     Key("runtime.timeout", "seconds", 300.0, "seconds for the whole run; 0 = none"),
+    Key("runtime.max_cpu", "seconds", 0.0, "seconds of computing by the script itself; 0 = none"),
     Key("runtime.max_memory", "size", 256 << 20, 'of the Lua heap, such as "256MB"; 0 = none'),
     Key("runtime.max_output", "size", 64 << 20, 'of what the script writes, such as "64MB"; 0 = none'),
     Key("runtime.max_concurrency", "count", 1024, "model calls at once", bounds=(1, 100_000)),
+    Key("runtime.interrupts", "word", "tick", "how a script that computes is stopped", choices=INTERRUPTS),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
     Key(_N + "type", "word", None, "the dialect it speaks", choices=PROVIDER_TYPES),
     Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),

@@ -238,61 +238,13 @@ host.raw_load, host.load_name, host.frames_of, host.call_coroutine = raw_load, O
 host.new_coroutine, host.raw_yield, host.kill = new_coroutine, raw_yield, kill
 host.real_metatable, host.caught = real_metatable, caught
 
--- Whether a function is written in C: while one runs, nothing can stop it.
-function host.is_c(f)
-  return getinfo(f, "S").what == "C"
-end
-
--- Where the function at `level` is, as it stands before a message; level 1 calls this.
-function host.place(level)
-  local info = getinfo(level + 1, "Sl")
-  return info and info.currentline > 0 and info.short_src .. ":" .. info.currentline .. ": " or ""
-end
-
--- Marks a table as a list. Raises in the words of Lua's setmetatable where its metatable is closed.
-function host.mark_array(t)
-  local mt = real_metatable(t)
-  if type(mt) == "table" and mt ~= array_mark and rawget(mt, "__metatable") ~= nil then
-    raw_error("cannot change a protected metatable", 3)
-  end
-  return set_metatable(t, array_mark)
-end
-
--- A list from the host is as free to be given a metatable as any table of the script's.
-function host.unmark_array(t)
-  if real_metatable(t) == array_mark then
-    set_metatable(t, nil)
-  end
-end
-
--- Calls one of Lua's own functions for a replacement of it, so that what it complains of is worded as ever and put at
--- the script's line; `f` stands in the replacement itself. An error of the script's own passes as it is, and its
--- frames are kept for when nobody catches it.
-local function remember(e)
+-- The message handler of `host.lua`: the frames at an error that one of Lua's own functions hands on, and that error.
+function host.remember(e)
   deepest = not killed and { e = e, frames = frames_of(nil, 3) } or nil
   return e
 end
 
-local function worded(name, ok, ...)
-  if ok then
-    return ...
-  end
-  local e = ...
-  if killed or type(e) ~= "string" then
-    raw_error(e, 0)
-  end
-  if find(e, "^bad argument #%d+ to '[^']*' ") then
-    raw_error(gsub(e, "to '[^']*' ", "to '" .. name .. "' ", 1), 3)
-  elseif find(e, "^invalid ") or find(e, "^wrong number of arguments") or find(e, "^object length is not")
-    or find(e, "^resulting string too large") or e == "cannot change a protected metatable" then
-    raw_error(e, 3)
-  end
-  raw_error(gsub(e, "^%[llmspell%]:%d+: (attempt to compare )", "%1"), 0) -- a comparison that stands in for Lua's own
-end
-
-function host.lua(name, f, ...)
-  return worded(name, raw_xpcall(f, remember, ...))
-end
+host.handed_on = raw_xpcall
 
 -- For Python. `start` runs a text of llmspell's own, or what `compile` made of it.
 local function compile(text)

@@ -59,18 +59,6 @@ local waiting = raw_setmetatable({}, { __mode = "k" }) -- coroutine that waits i
 local inside = raw_setmetatable({}, { __mode = "k" }) -- the other way round
 local last_fiber, main_fiber, current_fiber = 0, nil, nil
 
-local null = raw_setmetatable({}, {
-  __tostring = function()
-    return "null"
-  end,
-  __name = "null",
-  __metatable = false,
-  __newindex = function()
-    raw_error("JSON.null cannot be changed", 2)
-  end,
-})
-local array_mark = { __name = "array", __metatable = false } -- closed: a `__gc` in it would be every list's
-
 local host, public = {}, {}
 
 -- ------------------------------------------------------------------------------------------------ stopping

@@ -92,6 +92,11 @@ function _G.setmetatable(t, mt)
   return (lua("setmetatable", raw_setmetatable, t, mt))
 end
 
+-- Lua's own cannot be interrupted: where the engine has others, these are taken.
+for name, f in next, host.patterns or {} do
+  string[name] = f
+end
+
 -- Lua's own spins for ever on an empty string, and cannot be interrupted.
 function string.rep(s, n, sep)
   local times = math_type(n) == "integer" and n or tointeger(tonumber(n) or n)

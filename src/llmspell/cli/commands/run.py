@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 #: Which setting a flag stands for.
-SETTINGS = {"timeout": "runtime.timeout", "provider": "providers.default"}
+SETTINGS = {"timeout": "runtime.timeout", "max_cpu": "runtime.max_cpu", "provider": "providers.default"}
 
 
 class _Shown:
@@ -78,7 +78,7 @@ class Command:
             if what == error.message:
                 raise
             flag = next((flag for flag, path in SETTINGS.items() if path == error.setting), "provider")
-            raise ConfigError(f"--{flag}: {what}", hint=error.hint, cause=error) from None
+            raise ConfigError(f"--{flag.replace('_', '-')}: {what}", hint=error.hint, cause=error) from None
 
     def observer(self) -> Observer | None:
         """Who watches model calls: nobody, a terminal, or the lines of `--output jsonl`."""

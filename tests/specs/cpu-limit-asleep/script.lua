@@ -1,0 +1,3 @@
+print("asleep")
+Async.sleep(1)
+print("awake")
