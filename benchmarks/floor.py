@@ -1,6 +1,6 @@
 """The floor: the least that Python can do to read a streamed answer. No llmspell, and none of its checks.
 
-    python benchmarks/floor.py http://127.0.0.1:PORT/v1 ready-200
+    python benchmarks/floor.py http://127.0.0.1:PORT/v1 ready-200 [STREAMS]
 
 A bare asyncio socket (uvloop where it is there), the head found by its blank line, chunks of HTTP by their sizes,
 events by theirs, JSON by orjson. It bounds nothing, checks nothing and can read only what server.py writes: what
@@ -99,16 +99,25 @@ async def read(port: int, model: str, take: Callable[[str], object]) -> int:
     return reader.reads
 
 
-def main(url: str, model: str) -> None:
-    """Prints the answer as it comes."""
+def main(url: str, model: str, streams: str = "") -> None:
+    """Prints the answer as it comes; of many answers at once, the number of their texts."""
     port = int(url.split(":")[2].partition("/")[0])
+    count = 0
 
     def show(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
+    def tally(text: str) -> None:
+        nonlocal count
+        count += 1
+
+    async def many() -> None:
+        await asyncio.gather(*(read(port, model, tally) for _ in range(int(streams))))
+        print(count)
+
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(read(port, model, show))
+        runner.run(many() if streams else read(port, model, show))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
     python benchmarks/gate.py [--only NAME]… [--rounds N] [--push NAME=FACTOR]…
 
-What is compared is never a time but a ratio to something that runs beside it in the same rounds, or a peak of memory.
+What is compared is a ratio to something that runs beside it in the same rounds, or an amount of memory; one line alone is
+a time: how late a script stops, a median of many, whose limit is several times what it takes.
 A line fails above its limit: its budget and a margin, since cores are shared and noisy. Where llmspell is known to
 miss a budget today, the limit stands on what was measured instead, and the line says so: it must not get worse.
 A line that fails is measured once more, with twice the rounds: noise seldom comes back.
 
 --push multiplies a subject's work, for real, so that one can see a line fail: processes run so many times, chunks are
-read so many times over, the hand takes so much longer, the script holds so much more memory.
+read so many times over, the hand takes so much longer, the script holds so much more memory, is told to stop so much later.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness import Push, Server, of_medians, ratios, table
@@ -43,14 +45,33 @@ class Line(NamedTuple):
         return max(self.budget, self.known or 0.0) * self.margin
 
 
+STARTS = "starts of processes vary by a tenth"
+BUILDS = "builds of Python differ in size"
+STEADY = "both are work of the processor alone"
+
 LINES = (
-    Line("hello-wall", "run hello.lua : python -c pass", 2.2, 1.25, "starts of processes vary by a tenth"),
-    Line("hello-memory", "its peak", 16, 1.1, "builds of Python differ in size", "MB"),
-    Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, "starts of processes vary by a tenth"),
-    Line("stream-memory", "its peak", 32, 1.1, "builds of Python differ in size", "MB"),
-    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "the pure bridge misses it", known=3.0),
-    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "the pure bridge misses it", known=4.5),
-    Line("latency", "send to script, median : floor", 1.2, 1.4, "the pure bridge misses it", known=2.3),
+    Line("hello-wall", "run hello.lua : python -c pass", 2.2, 1.25, STARTS),
+    Line("hello-memory", "its peak", 16, 1.1, BUILDS, "MB"),
+    Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, STARTS),
+    Line("stream-memory", "its peak", 32, 1.1, BUILDS, "MB"),
+    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "a known miss", known=2.3),
+    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "turns of the loop", known=3.3),
+    Line("latency", "send to script, median : floor", 1.2, 1.4, "turns of the loop", known=1.8),
+    Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.3, "turns of the loop", known=2.3),
+    Line("paced-memory", "its peak", 45, 1.1, BUILDS, "MB"),
+    Line("many-chunk", "CPU a chunk of 1,000 streams at once : of one", 2.0, 1.2, "caches are shared"),
+    Line("many-memory", "a stream of 1,000", 60, 1.1, BUILDS, "KB"),
+    Line("cross-ready", "chunks into Lua, 64 a resume : built in Lua", 2.5, 1.2, STEADY),
+    Line("cross-each", "the same, one a resume", 2.5, 1.2, STEADY),
+    Line("cross-twins", "chunks into Lua, compiled : pure", 1 / 1.3, 1.2, STEADY),
+    Line("into-twins", "tables into Lua, compiled : pure", 1 / 3, 1.2, STEADY),
+    Line("out-twins", "tables out of Lua, compiled : pure", 1 / 3, 1.2, STEADY),
+    Line("call", "a call that waits : the loop alone, 2 µs of 7", 3.5, 1.25, "what a turn costs differs by kernel"),
+    Line("start", "new runtime to first result : bare lupa, 45 µs of 150", 3.3, 1.25, STEADY),
+    Line("tick", "a computing script with a tick : without", 1.03, 1.04, "caches are shared"),
+    Line("stop", "a hostile script, from its deadline to its stop, median", 20, 1.5, "the machine may keep a process waiting", "ms"),
+    Line("grow-runs", "memory over 2,000 runs", 2, 1.2, "pages are large", "MB"),
+    Line("grow-chunks", "memory over 200,000 chunks", 2, 1.2, "pages are large", "MB"),
 )
 
 
@@ -100,6 +121,91 @@ def _latency(server: Server, rounds: float, push: Push) -> dict[str, float]:
     return {"latency": latency.ratio(told, "script").median}
 
 
+def _paced(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import many
+
+    extra = (push.get("paced-memory", 1.0) - 1) * 32
+    told = many.paced(server.url, _some(5, rounds), times=push.get("paced-cpu", 1.0), weight=extra)
+    cpu = ratios(told.cpu, "script", "floor").median
+    return {"paced-cpu": cpu, "paced-memory": of_medians(told.peak, "script")}
+
+
+def _many(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import many
+
+    told = many.measure(server, _some(5, rounds), counts=(1, 1000), times=push.get("many-chunk", 1.0))
+    return {"many-chunk": ratios(told, "script 1000", "script 1").median}
+
+
+def _many_memory(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import many
+
+    extra = (push.get("many-memory", 1.0) - 1) * 25  # KB; about what it has without
+    return {"many-memory": many.memory(server.url, _some(2, rounds), weight=extra)["script"]}
+
+
+def _cross(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import crossing
+
+    times = max(push.get(name, 1.0) for name in ("cross-ready", "cross-each", "cross-twins"))
+    ready, each = (crossing.measure(case, _some(11, rounds), times=times) for case in crossing.CASES[:2])
+    return {
+        "cross-ready": ratios(ready, "compiled", "built").median,
+        "cross-each": ratios(each, "compiled", "built").median,
+        "cross-twins": ratios(ready, "compiled", "pure").median,
+    }
+
+
+def _tables(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import crossing
+
+    told = {}
+    for name, case in zip(("into-twins", "out-twins"), crossing.CASES[2:4], strict=True):
+        rounds_ = crossing.measure(case, _some(7, rounds), times=push.get(name, 1.0))
+        told[name] = ratios(rounds_, "compiled", "pure").median
+    return told
+
+
+def _call(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import calls
+
+    loop = list(calls.loops())[-1]
+    told = calls.measure(loop, _some(11, rounds), times=push.get("call", 1.0), kinds=("timer", "sleep"))
+    return {"call": ratios(told, "sleep", "timer").median}
+
+
+def _start(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import starts
+
+    told = starts.measure(_some(15, rounds), times=push.get("start", 1.0), subjects=("lupa", "script"))
+    return {"start": ratios(told, "script", "lupa").median}
+
+
+def _tick(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import ticks
+
+    told = ticks.measure(_some(25, rounds), times=push.get("tick", 1.0), ways=("none", "tick"))
+    return {"tick": ratios(told, "tick", "none").median}
+
+
+def _stop(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import stopping
+
+    ways = ("deadline", "interrupt")
+    told = stopping.measure(1, ways=ways, times=push.get("stop", 1.0), some=_some(100, rounds))
+    return {"stop": max(median(stop.late for stop in told if stop.way == way) for way in ways)}
+
+
+def _grow(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import soak
+
+    kept = {name: (push.get(name, 1.0) - 1) for name in ("grow-runs", "grow-chunks")}
+    return {
+        "grow-runs": soak.growth("runs", 2000, keep=round(kept["grow-runs"] * 1000)),
+        "grow-chunks": soak.growth("chunks", 200_000, keep=round(kept["grow-chunks"] * 20_000)),
+    }
+
+
 #: Which measure gives which lines.
 MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...]] = {
     _hello: ("hello-wall", "hello-memory"),
@@ -107,6 +213,16 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _ready: ("chunk-ready",),
     _each: ("chunk-each",),
     _latency: ("latency",),
+    _paced: ("paced-cpu", "paced-memory"),
+    _many: ("many-chunk",),
+    _many_memory: ("many-memory",),
+    _cross: ("cross-ready", "cross-each", "cross-twins"),
+    _tables: ("into-twins", "out-twins"),
+    _call: ("call",),
+    _start: ("start",),
+    _tick: ("tick",),
+    _stop: ("stop",),
+    _grow: ("grow-runs", "grow-chunks"),
 }
 
 

@@ -1,23 +1,47 @@
-"""What the measures share: the server, the environment of measured processes, medians and tables."""
+"""What the measures share: the server, the environment of measured processes, rounds, medians and tables."""
 
 from __future__ import annotations
 
+import gc
+import math
 import os
+import random
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from importlib import import_module
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from llmspell.config.loader import Config
     from llmspell.providers.manager import ProviderManager
 
-__all__ = ["HERE", "Push", "Server", "environment", "manager", "of_medians", "ratios", "table"]
+__all__ = [
+    "HERE",
+    "TWINS",
+    "Push",
+    "Server",
+    "Spread",
+    "engine_module",
+    "environment",
+    "interleaved",
+    "manager",
+    "of_medians",
+    "plain_config",
+    "ratios",
+    "table",
+    "times_over",
+    "under",
+]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+TWINS = {"compiled": "_lua_c", "pure": "_lua_py"}  # of the Lua engine
 
 #: Names of lines to factors: by how much a measured subject's work is multiplied, to see the gate fail.
 Push = dict[str, float]
@@ -72,6 +96,64 @@ def manager(url: str) -> ProviderManager:
     from llmspell.providers.manager import ProviderManager
 
     return ProviderManager({"bench": {"type": "openai", "base_url": url}}, env={})
+
+
+def plain_config() -> Config:
+    """The built-in configuration: nothing of the person's who measures."""
+    from llmspell.config.loader import load
+
+    return load(script_dir=None, config_file=None, env={}, flags={})
+
+
+def engine_module(twin: str) -> Any:
+    """The module of one of TWINS. Raises ImportError where it is not built."""
+    return import_module(f"llmspell._speedups.{TWINS[twin]}")
+
+
+@contextmanager
+def under(twin: str) -> Iterator[None]:
+    """Runtimes made within have the engine of that twin, whichever the chooser took for this process."""
+    from llmspell.bridge import run
+
+    usual = run.Engine
+    run.Engine = engine_module(twin).Engine
+    try:
+        yield
+    finally:
+        run.Engine = usual
+
+
+def times_over(work: Callable[[], Any], times: float) -> Callable[[], None]:
+    """*work*, really done so many times, rounded up."""
+
+    def done() -> None:
+        for _ in range(math.ceil(times)):
+            work()
+
+    return done
+
+
+def interleaved(
+    subjects: Mapping[str, Callable[[], Any]], rounds: int, *, items: float = 1.0
+) -> list[dict[str, float]]:
+    """Each round's microseconds of this process's CPU an item, by subject.
+
+    Each round runs all of them in an order that is drawn anew, garbage collected before each; what other processes do
+    meanwhile is not counted, though caches are shared. A first round, which warms up, is not told.
+    """
+    draw = random.Random(4)
+    names = list(subjects)
+    told: list[dict[str, float]] = []
+    for _ in range(rounds + 1):
+        draw.shuffle(names)
+        one: dict[str, float] = {}
+        for name in names:
+            gc.collect()
+            before = time.process_time_ns()
+            subjects[name]()
+            one[name] = (time.process_time_ns() - before) / items / 1000
+        told.append(one)
+    return told[1:]
 
 
 class Spread(NamedTuple):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["CHUNKS", "Launcher", "Rounds", "Run", "hello", "main", "stream"]
+__all__ = ["CHUNKS", "Launcher", "Rounds", "Run", "command", "heavier", "hello", "in_turn", "main", "stream"]
 
 CHUNKS = 200
 MODEL = f"ready-{CHUNKS}"
@@ -38,9 +38,10 @@ KERNEL_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; what ru_maxrss c
 
 
 class Run(NamedTuple):
-    """One process, from its spawn to its end. milliseconds, and megabytes (10⁶ bytes) at its peak."""
+    """One process, from its spawn to its end. milliseconds, of the clock and of CPU; its peak in MB (10⁶ bytes)."""
 
     milliseconds: float
+    cpu: float
     megabytes: float
 
 
@@ -71,10 +72,10 @@ class Launcher:
         assert self._process.stdout is not None
         self._process.stdin.write("\0".join([output, str(times), *words]).encode() + b"\n")
         self._process.stdin.flush()
-        nanoseconds, peak, code = map(int, self._process.stdout.readline().split())
+        nanoseconds, microseconds, peak, code = map(int, self._process.stdout.readline().split())
         if code:
             raise RuntimeError(f"exit code {code}: {' '.join(words)}")
-        return Run(nanoseconds / 1e6, peak * KERNEL_UNIT / 1e6)
+        return Run(nanoseconds / 1e6, microseconds / 1e3, peak * KERNEL_UNIT / 1e6)
 
     def output(self, words: Sequence[str]) -> str:
         """What a program writes to standard output."""
@@ -88,29 +89,35 @@ class Rounds(NamedTuple):
     """What was measured: for each round, subject to value."""
 
     wall: list[dict[str, float]]
+    cpu: list[dict[str, float]]
     peak: list[dict[str, float]]
 
 
-def llmspell() -> str:
+def command() -> str:
     """The installed command."""
     return os.path.join(sysconfig.get_path("scripts"), "llmspell")
 
 
-def _rounds(launcher: Launcher, subjects: Mapping[str, Sequence[str]], rounds: int, times: Mapping[str, int]) -> Rounds:
-    told = Rounds([], [])
+def in_turn(
+    launcher: Launcher, subjects: Mapping[str, Sequence[str]], rounds: int, times: Mapping[str, int]
+) -> Rounds:
+    """Runs each subject once a round, the order turning. times: how often those it names are run for one."""
+    told = Rounds([], [], [])
     names = list(subjects)
     for number in range(rounds):
         wall: dict[str, float] = {}
+        cpu: dict[str, float] = {}
         peak: dict[str, float] = {}
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            wall[name], peak[name] = launcher.run(subjects[name], times=times.get(name, 1))
+            wall[name], cpu[name], peak[name] = launcher.run(subjects[name], times=times.get(name, 1))
         told.wall.append(wall)
+        told.cpu.append(cpu)
         told.peak.append(peak)
     return told
 
 
-def _heavier(script: str, megabytes: float, folder: str) -> str:
+def heavier(script: str, megabytes: float, folder: str) -> str:
     """The same script with so much of ballast in its Lua heap, to see the memory's line fail."""
     if megabytes <= 0:
         return script
@@ -127,34 +134,34 @@ def hello(url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0) -> 
     with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url), home) as launcher:
         subjects = {
             "pass": [sys.executable, "-c", "pass"],
-            "llmspell": [llmspell(), "run", _heavier(HELLO, weight, home)],
+            "llmspell": [command(), "run", heavier(HELLO, weight, home)],
         }
         if not launcher.output(subjects["llmspell"]).startswith("Hello from llmspell"):
             raise RuntimeError("hello.lua does not say hello")
         for words in subjects.values():  # writes bytecode, and warms what the system keeps of files
             launcher.run(words)
-        return _rounds(launcher, subjects, rounds, {"llmspell": math.ceil(times)})
+        return in_turn(launcher, subjects, rounds, {"llmspell": math.ceil(times)})
 
 
 def stream(url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0) -> Rounds:
     """Subjects `httpx`, `floor` and `llmspell`; see `hello`."""
     with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url), home) as launcher:
-        script = _heavier(STREAM, weight, home)
+        script = heavier(STREAM, weight, home)
         subjects = {
             "httpx": [sys.executable, os.path.join(HERE, "minimal_httpx.py"), url, MODEL],
             "floor": [sys.executable, os.path.join(HERE, "floor.py"), url, MODEL],
-            "llmspell": [llmspell(), "run", "--stream", script, "--", MODEL],
+            "llmspell": [command(), "run", "--stream", script, "--", MODEL],
         }
         texts = {name: launcher.output(words) for name, words in subjects.items()}
         if not texts["floor"] or len({text.strip() for text in texts.values()}) != 1:
             raise RuntimeError("the subjects did not print the same answer")
-        return _rounds(launcher, subjects, rounds, {"llmspell": math.ceil(times)})
+        return in_turn(launcher, subjects, rounds, {"llmspell": math.ceil(times)})
 
 
 def _check(url: str) -> str:
     """The peak of one process as this file measures it, and as GNU time does."""
     with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url), home) as launcher:
-        words = [llmspell(), "run", "--stream", STREAM, "--", MODEL]
+        words = [command(), "run", "--stream", STREAM, "--", MODEL]
         launcher.run(words)
         ours = launcher.run(words).megabytes
         smallest = launcher.run(["/bin/true"]).megabytes

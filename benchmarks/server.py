@@ -8,9 +8,12 @@ The model's name in a request says how the answer comes; each event is one chunk
     each-N        one a write, the next when the reader has taken the last out of its socket: one chunk a read
     each-N-P      the same, P µs later: the reader has fallen asleep by then
     paced-R-N     R a second; the text is CLOCK_MONOTONIC in nanoseconds, taken right before the write
+    rate-K-N-R    once K have asked for it: N to each of the K, R a second each, one after the other
+    turns-K-N     one text to each that asks; once K have, and when `go-turns-K-N` is asked for: N to each of the K, one
+                  a turn, the next turn when all have taken theirs; the end when `go-turns-K-N` is asked for again
 
 Whether a reader has drained its socket is asked of the kernel (sock_diag, Linux); elsewhere `each` waits GAP instead.
-It reads with blocking sockets on a thread a connection: one answer at a time is measured, so no loop stands between.
+It reads with blocking sockets on a thread a connection; where many are answered at once, one thread writes to all.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import struct
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,17 +82,23 @@ class Drained:
 
     SOCK_DIAG, REQUEST, BY_FAMILY = 4, 1, 20
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, kernel: socket.socket | None = None) -> None:
         (here, here_port), (there, there_port) = connection.getsockname(), connection.getpeername()
         ports = struct.pack("!HH", there_port, here_port)  # the reader's socket is the one that is asked about
         hosts = b"".join(socket.inet_aton(host) + bytes(12) for host in (there, here))
         body = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
         body += ports + hosts + bytes(4) + b"\xff" * 8
         self._question = struct.pack("=IHHII", 16 + len(body), self.BY_FAMILY, self.REQUEST, 1, 0) + body
-        self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, self.SOCK_DIAG)
-        self._kernel.connect((0, 0))
+        self._kernel = kernel or self.kernel()
         self._answer = bytearray(4096)
         self._good = self.BY_FAMILY.to_bytes(2, sys.byteorder)
+
+    @classmethod
+    def kernel(cls) -> socket.socket:
+        """What questions go through; many may share one."""
+        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, cls.SOCK_DIAG)
+        made.connect((0, 0))
+        return made
 
     def wait(self) -> bool:
         """Until nothing lies unread in the reader's socket; False where the reader is gone, or takes nothing."""
@@ -140,12 +149,89 @@ def _send_paced(connection: socket.socket, rate: int, count: int) -> None:
         connection.sendall(text_event(f"{time.monotonic_ns()} "))
 
 
+class Group:
+    """Connections that are answered at once. The last to come leads: its thread writes to all."""
+
+    known: ClassVar[dict[str, Group]] = {}
+    lock = threading.Lock()
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.members: list[socket.socket] = []
+        self.go = threading.Semaphore(0)
+        self.over = threading.Event()
+
+    @classmethod
+    def of(cls, model: str, size: int) -> Group:
+        with cls.lock:
+            return cls.known.setdefault(model, cls(size))
+
+    def join(self, connection: socket.socket) -> bool:
+        """Whether it is the last."""
+        with self.lock:
+            self.members.append(connection)
+            return len(self.members) == self.size
+
+    def end(self, model: str) -> None:
+        with self.lock:
+            self.known.pop(model, None)
+        self.over.set()
+
+    def turns(self, count: int) -> None:
+        """One chunk to each, the next when all have read."""
+        kernel = Drained.kernel()
+        drained = [Drained(member, kernel) for member in self.members]
+        try:
+            for piece in list(texts(count)):
+                for member in self.members:
+                    member.send(piece)
+                if not all([one.wait() for one in drained]):
+                    return
+        finally:
+            kernel.close()
+
+    def paced(self, count: int, rate: int) -> None:
+        """Every member's chunks at *rate* a second, the members' evenly apart."""
+        due, gap = time.monotonic(), 1 / rate / self.size
+        for piece in list(texts(count)):
+            for member in self.members:
+                due += gap
+                nap = due - time.monotonic()
+                if nap > 0:
+                    time.sleep(nap)
+                member.send(piece)
+
+
+def _send_in_group(connection: socket.socket, model: str, size: int, count: int, rate: int = 0) -> None:
+    group = Group.of(model, size)
+    connection.sendall(HEAD + ROLE + (b"" if rate else text_event("first")))
+    if group.join(connection):
+        try:
+            if rate:
+                group.paced(count, rate)
+            else:
+                group.go.acquire()
+                group.turns(count)
+                group.go.acquire()
+        finally:
+            group.end(model)
+    group.over.wait()
+    connection.sendall(END)
+
+
 def answer(connection: socket.socket, model: str) -> None:
     """Sends one answer as *model* says."""
     kind, *numbers = model.split("-")
+    if kind == "go":
+        Group.known[model.removeprefix("go-")].go.release()
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        return
     counts = [int(number) for number in numbers]
     if kind == "ready":
         connection.sendall(b"".join([HEAD, ROLE, *texts(*counts), END]))
+        return
+    if kind in ("rate", "turns"):
+        _send_in_group(connection, model, *counts)
         return
     how: dict[str, Callable[..., None]] = {"each": _send_each, "paced": _send_paced}
     connection.sendall(HEAD + ROLE)
@@ -189,7 +275,7 @@ def serve(connection: socket.socket) -> None:
 
 def main() -> None:
     """Listens on a free port of 127.0.0.1."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(listener.getsockname()[1], flush=True)
 
     def end_with_stdin() -> None:

@@ -7,18 +7,55 @@ a line: what a script could reach, forge or smuggle.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
-from llmspell import ScriptRuntime
+from llmspell import ScriptRuntime, _speedups
 from llmspell.errors import LimitError, LLMSpellError, ScriptError
 
 HOSTILE = sorted((Path(__file__).parent / "lua" / "hostile").glob("*.lua"))
 DEADLINE, LATE = 0.3, 2.0  # seconds: the run's limit, and what is too late whatever else the machine does
+MEMORY = 48_000_000
+FIRST_LINES = re.compile(r"-- Tries [^\n]+\n-- Ends: ([^\n]+)\n(?:-- Only: (\w+)\n)?")
+
+#: What the pure twin cannot stop: one call of a C function that takes as long as the script likes, or many that each
+#: take long and leave nothing for the collector to see. The files say `Only: compiled`.
+BEYOND_PURE = {
+    "endless_find_balance",
+    "endless_find_pattern",
+    "endless_find_plain",
+    "endless_find_set",
+    "endless_gmatch_pattern",
+    "endless_gsub_index_chain",
+    "endless_gsub_pattern",
+    "endless_gsub_slow_c",
+    "endless_match_pattern",
+    "slow_coercion",
+    "slow_lengths",
+}
+#: What nothing inside the process stops: loops of Lua's own machine, libraries, parser and collector, where nothing of
+#: ours is called. The command line, or a pool of processes, ends the process. The files say `Only: process`.
+BEYOND_BOTH = {
+    "endless_call_chain",
+    "endless_call_itself",
+    "endless_closers",
+    "endless_date",
+    "endless_move_index_chain",
+    "endless_parse_branches",
+    "endless_parse_conditions",
+    "endless_sort_slow_comparator",
+    "endless_traceback",
+    "endless_unpack_index_chain",
+    "endless_weak_chain",
+}
+BEYOND = BEYOND_BOTH if _speedups.choice("lua") == "compiled" else BEYOND_PURE | BEYOND_BOTH
 
 
 class Nowhere:
@@ -37,7 +74,7 @@ def quiet(*_: object) -> None:
 
 def runtime(timeout: float) -> ScriptRuntime:
     return ScriptRuntime(
-        timeout=timeout, max_memory=48_000_000, max_output=2_000_000, stdout=Nowhere(), stderr=Nowhere(), log=quiet
+        timeout=timeout, max_memory=MEMORY, max_output=2_000_000, stdout=Nowhere(), stderr=Nowhere(), log=quiet
     )
 
 
@@ -52,17 +89,41 @@ def ending(text: str, timeout: float) -> str:
     return "done" if done.exit_code == 0 and "exit" not in text else f"exit {done.exit_code}"
 
 
-@pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.stem)
+def first_lines(path: Path) -> tuple[list[str], str | None]:
+    """The ends that a file may come to, and where alone it does."""
+    told = FIRST_LINES.match(path.read_text())
+    assert told, f"{path.name}: a hostile script begins with what it tries and how it ends"
+    return told[1].split(" or "), told[2]
+
+
+@pytest.mark.parametrize("path", [p for p in HOSTILE if p.stem not in BEYOND], ids=lambda path: path.stem)
 def test_a_hostile_script_comes_to_its_end_and_the_next_one_runs(path: Path) -> None:
-    text = path.read_text()
-    expected = re.match(r"-- Tries [^\n]+\n-- Ends: ([^\n]+)\n", text)
-    assert expected, "a hostile script begins with what it tries and how it ends"
-    ends = expected[1].split(" or ")
+    ends, _ = first_lines(path)
     timeout = DEADLINE if "timeout" in ends else 10.0
     began = monotonic()
-    assert ending(text, timeout) in ends
+    assert ending(path.read_text(), timeout) in ends
     assert monotonic() - began < timeout + LATE
     assert ScriptRuntime().run("return 1 + 1").result == 2
+
+
+@pytest.mark.parametrize("path", [p for p in HOSTILE if p.stem in BEYOND], ids=lambda path: path.stem)
+def test_the_command_line_ends_what_cannot_be_stopped(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "llmspell", "run", "--timeout", str(DEADLINE), str(path)],
+        env={**os.environ, "LLMSPELL_RUNTIME__MAX_MEMORY": str(MEMORY)},
+        capture_output=True,
+        text=True,
+        timeout=20,  # it would not end by itself for minutes
+    )
+    assert done.returncode == 5, done.stderr
+    assert "the run took longer than its limit of 0.3 s" in done.stderr
+
+
+def test_the_exceptions_are_those_that_the_files_name() -> None:
+    marks = {path.stem: first_lines(path)[1] for path in HOSTILE}
+    assert {stem for stem, only in marks.items() if only == "compiled"} == BEYOND_PURE
+    assert {stem for stem, only in marks.items() if only == "process"} == BEYOND_BOTH
+    assert set(marks.values()) == {None, "compiled", "process"}
 
 
 # ---- what can be reached

@@ -147,12 +147,21 @@ cdef class Engine:
             fields = dict(self.host_fields(error))
         except Exception:
             fields = {}
+        except BaseException as other:  # Ctrl+C, in the midst of that
+            fields = {}
+            self.interrupted(other)
         self.tell(fields, self.last_error)
         if not fields:
             self.plain_fault()
 
     cdef void plain_fault(self):
-        cdef str text = ascii(str(self.errors.get(self.last_error)))
+        cdef str text = "''"
+        try:
+            text = ascii(str(self.errors.get(self.last_error)))
+        except Exception:
+            pass
+        except BaseException as other:
+            self.interrupted(other)
         text = text[1 : len(text) - 1]  # without its quotes
         self.tell({"kind": "internal", "message": text[:500], "retryable": False}, self.last_error)
 
@@ -363,6 +372,8 @@ cdef class Engine:
             got = self.failure(co, fiber, st)
         elif fiber == s.main_fiber:
             got = self.result(co)
+            if s.kill:
+                return self.stopped(co, fiber)
         else:
             got = DONE, None
         self.notes.pop(fiber, None)
@@ -370,11 +381,23 @@ cdef class Engine:
         return got
 
     cdef object result(self, lua_State* co):
+        """What the main fiber came to; None if the run was stopped meanwhile."""
+        cdef State* s = self.s
         cdef list values
+        if s.cpu_limit > 0:
+            s.cpu_from = cpu_time()
+        s.may_let_go = True  # nobody closes the engine meanwhile
         try:
-            values = pull_all(co, self.s, 1, lua.gettop(co), False)
+            values = pull_all(co, s, 1, lua.gettop(co), False)
         except Unfit as unfit:
             return UNFIT, str(unfit)
+        except Stopped:
+            return None
+        except BaseException as error:
+            self.interrupted(error)
+            return None
+        finally:
+            s.may_let_go = False
         return DONE, values[0] if len(values) == 1 else values or None
 
     cdef object stopped(self, lua_State* co, long long fiber):
@@ -434,7 +457,7 @@ cdef class Engine:
         elif t == LUA_TTABLE:
             try:
                 told["value"] = pull_all(co, self.s, at, at, False)[0]
-            except Unfit:
+            except (Unfit, Stopped):
                 pass
             if top > at and st == LUA_OK:
                 told["message"] = self.cut(text_at(co, at + 1))
@@ -478,7 +501,7 @@ cdef class Engine:
                 if type(key) is str and key not in OURS:
                     try:
                         value = pull_all(co, self.s, top + 2, top + 2, False)[0]
-                    except Unfit:
+                    except (Unfit, Stopped):
                         value = None
                     if key in ("line", "column"):
                         value = value if type(value) is int else None
