@@ -34,7 +34,8 @@ import sys
 from _thread import _local
 
 from llmspell._speedups._lua_shared import (
-    CALL, DONE, ERROR, GONE, KEPT_ERRORS, MEMORY_GRACE, PREEMPTED, STOPPED, UNFIT, LoadError, code_of, lua_half,
+    CALL, DONE, ERROR, GONE, KEPT_ERRORS, MEMORY_GRACE, PREEMPTED, STOPPED, UNFIT, LoadError, code_of,
+    let_values_go, lua_half,
 )
 
 __all__ = ["CALL", "DONE", "ERROR", "GONE", "PREEMPTED", "STOPPED", "UNFIT", "Engine", "LoadError", "lua_version"]

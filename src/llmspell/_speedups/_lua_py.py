@@ -44,6 +44,7 @@ from llmspell._speedups._lua_shared import (
     UNFIT,
     LoadError,
     code_of,
+    let_values_go,
     lua_half,
 )
 from llmspell._speedups._lua_values import MAX_DEPTH, Flat, rebuild, text_of
@@ -216,7 +217,7 @@ class Engine:
 
     def _interrupted(self, error: BaseException) -> int:
         self.raised = error
-        self.stop_reason = "raised"
+        self.stop_reason = "memory" if isinstance(error, MemoryError) else "raised"  # no room on Lua's stack
         return -1
 
     def _arm(self) -> None:
@@ -248,6 +249,7 @@ class Engine:
                 return False, True, False, result
             return True, True, *self._packed(result)
         except Exception as error:
+            shape, values, args = False, (), []  # this frame is part of the traceback, which is kept
             return True, False, *self._fault(error)
         except BaseException as error:
             self._interrupted(error)
@@ -326,6 +328,7 @@ class Engine:
             return self._packed([number, {"kind": "internal", "message": text, "retryable": False}], spread=True)
 
     def _keep(self, error: BaseException) -> int:
+        let_values_go(error)
         self._last_error += 1
         self._errors[self._last_error] = error
         if len(self._errors) > KEPT_ERRORS:
@@ -343,8 +346,13 @@ class Engine:
         self._start(code_of(prelude, self._compile))
 
     def load(self, text: bytes, name: bytes) -> int:
-        """The main fiber, not started. Raises LoadError."""
-        got = self._load(text, name)
+        """The main fiber, not started. Raises LoadError. None of its own where the deadline came before the end."""
+        try:
+            got = self._load(text, name)
+        except lua54.LuaError:
+            if self.stop_reason is None:
+                raise
+            return 0
         if isinstance(got, tuple):
             raise LoadError(got[1].decode("utf-8", "replace"))
         return int(got)

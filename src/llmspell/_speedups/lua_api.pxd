@@ -35,6 +35,7 @@ cdef struct lua_Debug:
 
 ctypedef int (*lua_CFunction)(lua_State*) noexcept nogil
 ctypedef int (*lua_KFunction)(lua_State*, int, lua_KContext) noexcept nogil
+ctypedef const char* (*lua_Reader)(lua_State*, void*, size_t*) noexcept nogil
 ctypedef int (*lua_Writer)(lua_State*, const void*, size_t, void*) noexcept nogil
 ctypedef void (*lua_Hook)(lua_State*, lua_Debug*) noexcept nogil
 ctypedef void* (*lua_Alloc)(void*, void*, size_t, size_t) noexcept nogil
@@ -124,6 +125,7 @@ cdef struct LuaApi:
     void (*setallocf)(lua_State*, lua_Alloc, void*) noexcept nogil
     int (*L_ref)(lua_State*, int) noexcept nogil
     void (*L_unref)(lua_State*, int, int) noexcept nogil
+    int (*load)(lua_State*, lua_Reader, void*, const char*, const char*) noexcept nogil
     int (*L_loadbufferx)(lua_State*, const char*, size_t, const char*, const char*) noexcept nogil
     int (*L_error)(lua_State*, const char*, ...) noexcept nogil
     void (*L_checkstack)(lua_State*, int, const char*) noexcept nogil

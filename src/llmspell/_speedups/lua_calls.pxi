@@ -301,8 +301,8 @@ cdef int host_close_fiber(lua_State* L) noexcept nogil:
     cdef lua_State* co = fiber_at(L, id)
     if co == NULL or (lua.status(co) == LUA_OK and lua.getstack(co, 0, &frame)):
         return 0
-    lua.pushthread(co)
-    lua.xmove(co, L, 1)  # held, while it is closed
+    lua.rawgetp(L, REGISTRY, &FIBERS_)
+    lua.rawgeti(L, -1, id)  # held, while it is closed
     forget_fiber(L, id)
     close_from_inside(L, co)
     if s.kill:

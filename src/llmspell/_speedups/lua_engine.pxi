@@ -139,6 +139,7 @@ cdef class Engine:
     cdef void fault(self, object error):
         """An exception goes into Lua: its fields, and its number."""
         cdef dict fields
+        let_values_go(error)
         self.last_error += 1
         self.errors[self.last_error] = error
         if len(self.errors) > KEPT_ERRORS:
@@ -211,7 +212,7 @@ cdef class Engine:
             t = s.ticker
             outer = t.active
             t.active = s
-            arm(s)  # not before: a shot on its way, which arms none, would find no state to tell
+            aim(s)  # not before: a shot on its way, which arms none, would find no state to tell
         s.may_let_go = True
         if close:
             close_from_inside(s.main, co)
@@ -224,7 +225,7 @@ cdef class Engine:
         if t != NULL:
             t.active = outer
             if outer != NULL:
-                arm(outer)  # whose shot may have come meanwhile
+                aim(outer)  # whose shot may have come meanwhile
         if s.cpu_limit > 0:
             s.cpu_used += cpu_time() - s.cpu_from
         return st
@@ -304,6 +305,10 @@ cdef class Engine:
         lua.pushcclosure(L, load_main, 0)
         lua.pushlightuserdata(L, &source)
         if lua.pcallk(L, 1, 1, 0, 0, NULL) != LUA_OK:
+            if self.s.kill:
+                pop(L, 1)
+                self.stop_reason = "deadline"
+                return 0
             raise LoadError(message_at_top(L))
         self.s.main_fiber = lua.tointegerx(L, -1, NULL)
         lua.gc(L, LUA_GCRESTART)

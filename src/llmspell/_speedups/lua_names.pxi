@@ -56,6 +56,7 @@ LUA_NAMES = (
     b"lua_setallocf",
     b"luaL_ref",
     b"luaL_unref",
+    b"lua_load",
     b"luaL_loadbufferx",
     b"luaL_error",
     b"luaL_checkstack",

@@ -141,8 +141,9 @@ def _forked() -> None:
     forks += 1
     if t != NULL:
         start_timer(t)
+        t.takes_signals = True  # the thread that forked is the child's main one
         if t.active != NULL and t.active.how == BY_TICK:
-            arm(t.active)
+            aim(t.active)
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -166,6 +167,25 @@ cdef void put_public(lua_State* L) noexcept nogil:
     field(L, b"running", co_running)
     field(L, b"isyieldable", co_isyieldable)
 
+cdef int host_keep_names(lua_State* L) noexcept nogil:
+    """Where Lua looks up what a function without a name is called, for tracebacks and errors: copies of the libraries,
+    which a script cannot fill with a million names to look at."""
+    lua.getfield(L, REGISTRY, b"_LOADED")
+    lua.pushnil(L)
+    while lua.next(L, -2):
+        lua.createtable(L, 0, 32)
+        lua.pushnil(L)
+        while lua.next(L, -3):
+            lua.pushvalue(L, -2)
+            insert(L, -2)
+            lua.rawset(L, -4)
+        lua.copy(L, -1, -2)
+        lua.settop(L, -2)
+        lua.pushvalue(L, -2)
+        insert(L, -2)
+        lua.rawset(L, -4)
+    return 0
+
 cdef void put_host(lua_State* L) noexcept nogil:
     lua.createtable(L, 0, 48)
     put_public(L)
@@ -179,6 +199,7 @@ cdef void put_host(lua_State* L) noexcept nogil:
     field(L, b"write", host_write)
     field(L, b"kill", host_kill)
     field(L, b"caught", host_caught)
+    field(L, b"keep_names", host_keep_names)
     field(L, b"remember", host_remember)
     field(L, b"new_fiber", new_fiber)
     field(L, b"drop_fiber", host_drop_fiber)
@@ -220,6 +241,8 @@ cdef int open_state(lua_State* L) noexcept nogil:
     pop(L, 1)
     lua.createtable(L, 0, 4)
     lua.rawsetp(L, REGISTRY, &FIBERS_)
+    lua.pushstring(L, b"the run was stopped")
+    lua.rawsetp(L, REGISTRY, &STOPPED_)
     lua.pushstring(L, b"C stack overflow")  # or `lua_resume` makes it when it is needed, where nothing catches the end
     lua.rawsetp(L, REGISTRY, &TOO_DEEP_)    # of memory: that would end the process
     weak_table(L, &KEEPERS_, b"v")
@@ -238,12 +261,29 @@ cdef int open_state(lua_State* L) noexcept nogil:
     lua.rawsetp(L, REGISTRY, &NULL_)
     return 0
 
+cdef enum:
+    PARSED = 256  # bytes at a time
+
+cdef const char* next_piece(lua_State* L, void* of, size_t* n) noexcept nogil:
+    """For the parser, which takes time in the square of some texts' length: it is stopped between two pieces."""
+    cdef Source* source = <Source*> of
+    cdef State* s = state_of(L)
+    cdef const char* piece = source.text
+    if s.how != NEVER and now() >= s.deadline:
+        stop(s, WHY_DEADLINE)
+        lua.rawgetp(L, REGISTRY, &STOPPED_)
+        lua.error(L)
+    n[0] = PARSED if source.length > PARSED else source.length
+    source.text += n[0]
+    source.length -= n[0]
+    return piece
+
 cdef int load_main(lua_State* L) noexcept nogil:
     """Makes a fiber of a Source: pushes its number. Protected."""
     cdef Source* source = <Source*> lua.touserdata(L, 1)
     lua.settop(L, 0)
     lua.pushnil(L)
-    if lua.L_loadbufferx(L, source.text, source.length, source.name, source.mode) != LUA_OK:
+    if lua.load(L, next_piece, source, source.name, source.mode) != LUA_OK:
         return lua.error(L)
     return new_fiber(L)
 

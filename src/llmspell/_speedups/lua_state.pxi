@@ -23,10 +23,14 @@ cdef enum:
     SOONEST_US = 50          # microseconds to a shot at least
     DEEP = 20000             # frames of a stack that is deep
     HOOK_EVERY = 5000        # instructions, where a hook counts them
+    STOP_MASK = 9            # count and call: a C function that C calls over and over runs no instruction
     TICK_US = 5000           # microseconds between ticks while Lua runs
     SIGNALS_EVERY_US = 9000  # between looks for signals, which take the GIL
     CROWDED_PAUSE = 120      # percent: where a quarter of the memory is used, collect sooner; at 100, Lua is at it without end
     USUAL_PAUSE = 200
+
+cdef enum:
+    LUA_HOOKCOUNT = 3
 
 cdef struct State
 
@@ -71,7 +75,7 @@ cdef struct State:
     unsigned long long ticks, safepoints
 
 cdef LuaApi lua
-cdef char FIBERS_, KEEPERS_, NULL_, ARRAY_, ORIGIN_, MAKE_ERROR_, DEEPEST_, HOST_, SWEEP_, TOO_DEEP_   # only their addresses matter
+cdef char FIBERS_, KEEPERS_, NULL_, ARRAY_, ORIGIN_, MAKE_ERROR_, DEEPEST_, HOST_, SWEEP_, TOO_DEEP_, STOPPED_   # only their addresses matter
 
 
 cdef inline State* state_of(lua_State* L) noexcept nogil:
@@ -113,11 +117,6 @@ cdef int out_of_memory(lua_State* L) noexcept nogil:
     s.kill = 1
     return throw_kill(L)
 
-cdef inline void arm(State* s) noexcept nogil:
-    """The timer's next shot, unless one is on its way."""
-    if s.ticker != NULL and not s.ticker.pending:
-        aim(s)
-
 cdef void aim(State* s) noexcept nogil:
     """The timer's next shot: after a tick, or at the deadline if that is sooner."""
     cdef double left, until = s.grace_until if s.closing else s.deadline
@@ -136,8 +135,8 @@ cdef void aim(State* s) noexcept nogil:
 
 cdef inline void hook_now(lua_State* L) noexcept nogil:
     """At L's next instruction. Setting a hook takes time in proportion to the stack's depth: not again where it is set."""
-    if not (lua.gethookmask(L) & LUA_MASKCOUNT) or lua.gethookcount(L) != 1:
-        lua.sethook(L, on_hook, LUA_MASKCOUNT, 1)
+    if lua.gethookmask(L) != STOP_MASK or lua.gethookcount(L) != 1:
+        lua.sethook(L, on_hook, STOP_MASK, 1)
 
 cdef void on_tick(void* of) noexcept nogil:
     """In the signal's handler. `lua_sethook` is what lua.c itself calls in one; it and the next shot are all that is done.
@@ -157,7 +156,7 @@ cdef void on_tick(void* of) noexcept nogil:
     s.tick = 1
     fence()
     if s.cur != NULL:
-        lua.sethook(s.cur, on_hook, LUA_MASKCOUNT, 1)
+        lua.sethook(s.cur, on_hook, STOP_MASK, 1)
     t.pending = 1
     timer_shoot(t.timer, s.tick_us * (1 + s.deep))
 
@@ -220,7 +219,7 @@ cdef void unhook(State* s, lua_State* L) noexcept nogil:
     else:
         lua.sethook(L, NULL, 0, 0)
         if s.tick:  # it came in the middle of that, and its hook was taken off again
-            lua.sethook(L, on_hook, LUA_MASKCOUNT, 1)
+            lua.sethook(L, on_hook, STOP_MASK, 1)
 
 cdef void on_hook(lua_State* L, lua_Debug* ar) noexcept nogil:
     """A safepoint between two instructions. A stop yields from here, which no pcall catches, or raises where it can't."""
@@ -236,13 +235,17 @@ cdef void on_hook(lua_State* L, lua_Debug* ar) noexcept nogil:
             unhook(s, L)
             if s.how == BY_TICK:
                 aim(s)
-            if s.preempting and not s.closing and lua.isyieldable(L):
+            if ar.event == LUA_HOOKCOUNT and s.preempting and not s.closing and lua.isyieldable(L):
                 s.preempted = 1
                 lua.yieldk(L, 0, 0, NULL)
             return
     if not s.kill:
         unhook(s, L)
         return
+    if ar.event != LUA_HOOKCOUNT:  # a yield is for between instructions
+        hook_now(L)
+        lua.rawgetp(L, REGISTRY, &STOPPED_)
+        lua.error(L)
     throw_kill(L)
 
 cdef int throw_kill(lua_State* L) noexcept nogil:
@@ -250,5 +253,5 @@ cdef int throw_kill(lua_State* L) noexcept nogil:
     hook_now(L)
     if lua.isyieldable(L) and not state_of(L).closing:
         return lua.yieldk(L, 0, 0, NULL)
-    lua.pushstring(L, b"the run was stopped")  # plain: `__close` is handed it
+    lua.rawgetp(L, REGISTRY, &STOPPED_)  # plain: `__close` is handed it; made before, since making it may collect
     return lua.error(L)

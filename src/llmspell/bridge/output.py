@@ -30,17 +30,17 @@ class Captured:
     """A sink that keeps what was written."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._kept = bytearray()  # of many small writes, the bytes alone
 
     def write(self, data: bytes, /) -> None:
-        self._parts.append(data)
+        self._kept += data
 
     def flush(self) -> None:
         return None
 
     def getvalue(self) -> bytes:
         """All of it."""
-        return b"".join(self._parts)
+        return bytes(self._kept)
 
 
 class Output:

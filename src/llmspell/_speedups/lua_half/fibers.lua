@@ -224,12 +224,28 @@ end
 -- ------------------------------------------------------------------------------------------------ loading
 
 local function load_main(text, name)
-  local f, e = raw_load(text, name, "t")
-  if not f then
+  local f, e = host.load_text(text, name, "t")
+  if killed then
+    raw_error(KILL, 0)
+  elseif not f then
     return nil, e
   end
   main_fiber = new_fiber(f)
   return main_fiber
+end
+
+-- Where Lua looks up what a function without a name is called, for tracebacks and errors: copies, which a script cannot
+-- fill with a million names to look at.
+local names = package.loaded
+
+function host.keep_names()
+  for name, members in next, names do
+    local copy = {}
+    for key, value in next, members do
+      copy[key] = value
+    end
+    names[name] = copy
+  end
 end
 
 -- The globals of a script run are taken from here, by the prelude.

@@ -156,6 +156,13 @@ local function spend()
   end
 end
 
+-- A tick out of turn, where each turn may take long.
+function host.safepoint()
+  if hooked then
+    hook()
+  end
+end
+
 local function new_coroutine(f)
   spend()
   local co = raw_create(f)

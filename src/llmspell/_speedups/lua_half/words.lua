@@ -5,6 +5,23 @@ function host.is_c(f)
   return getinfo(f, "S").what == "C"
 end
 
+-- As `load` of a text. The parser takes time in the square of some texts' length (`a and a and …`, `elseif`), and is C:
+-- a long text is handed to it in pieces, between which it can be stopped.
+local LONG_TEXT, PIECE = 16384, 256
+
+function host.load_text(text, name, ...)
+  if #text <= LONG_TEXT then
+    return raw_load(text, name, ...)
+  end
+  local at = 1
+  return raw_load(function()
+    host.safepoint()
+    local from = at
+    at = at + PIECE
+    return sub(text, from, at - 1)
+  end, name, ...)
+end
+
 -- Where the function at `level` is, as it stands before a message; level 1 calls this.
 function host.place(level)
   local info = getinfo(level + 1, "Sl")

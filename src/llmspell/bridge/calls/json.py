@@ -42,8 +42,8 @@ def _parse(run: Run, text: str | bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        message = error.msg.partition(": line ")[0]
-        raise ValidationError(f"`JSON.parse`: {message} ({_place(text, error.pos)})") from None
+        message, at = error.msg.partition(": line ")[0], error.pos
+    raise ValidationError(f"`JSON.parse`: {message} ({_place(text, at)})")  # not in there: orjson's holds the text
 
 
 def _stringify(run: Run, value: Any, pretty: bool) -> bytes:

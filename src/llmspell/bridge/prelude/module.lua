@@ -1,7 +1,7 @@
 -- `require` and `dofile` of files beside the script. Written in Lua, so that a module may wait at its top level.
 
 local host = ...
-local ask, call, raw_load, this_fiber = host.ask, host.call, host.raw_load, host.this_fiber
+local ask, call, this_fiber = host.ask, host.call, host.this_fiber
 local type, error, next, rawequal = type, error, next, rawequal
 local setmetatable = host.globals.setmetatable
 
@@ -16,8 +16,9 @@ local loads = {} -- module's name → { fiber = who loads it, groups = { what ot
 local wanted = {} -- fiber → the module it waits for, which another loads
 
 local function load_text(text, name)
-  local f, message = raw_load(text, "@" .. name, "t")
+  local f, message = host.load_text(text, "@" .. name, "t")
   if not f then
+    host.caught(message)
     error(message, 0)
   end
   return f

@@ -43,6 +43,7 @@ for _, name in next, { "create", "wrap", "resume", "yield", "status", "close", "
 end
 
 python = nil
+
 loadfile = denied("loadfile", "use `require` for modules beside the script")
 string.dump = denied("string.dump", "functions cannot be written out as bytecode")
 package = closed_table("package", {
@@ -144,7 +145,7 @@ end
 -- Text only: bytecode can crash the machine that runs it.
 function load(...)
   local chunk, name, given = ...
-  local mode, other = "t", nil
+  local mode, other, read = "t", nil, raw_load
   if type(chunk) == "string" then
     if #chunk > LARGEST_SOURCE then
       return nil, "the text to load is larger than 8 MiB"
@@ -160,10 +161,13 @@ function load(...)
       mode, other = "", given
     end
   end
-  if select("#", ...) >= 4 then
-    return loaded(other, lua("load", raw_load, chunk, name, mode, (select(4, ...))))
+  if type(chunk) == "string" and type(mode) == "string" and (name == nil or type(name) == "string" or math_type(name)) then
+    read, name = host.load_text, name == nil and chunk or name
   end
-  return loaded(other, lua("load", raw_load, chunk, name, mode))
+  if select("#", ...) >= 4 then
+    return loaded(other, lua("load", read, chunk, name, mode, (select(4, ...))))
+  end
+  return loaded(other, lua("load", read, chunk, name, mode))
 end
 
 -- `warn` as in plain Lua: off until `warn("@on")`, and a line on standard error.
@@ -186,3 +190,5 @@ function warn(...)
 end
 
 getmetatable("").__metatable = false
+
+host.keep_names()

@@ -8,9 +8,10 @@ local lua, real_metatable, is_c = host.lua, host.real_metatable, host.is_c
 local type, select, rawlen, error = type, select, rawlen, error
 local math_type, tointeger, ult, maxinteger = math.type, math.tointeger, math.ult, math.maxinteger
 local raw_insert, raw_remove, raw_concat = table.insert, table.remove, table.concat
-local raw_move, raw_sort = table.move, table.sort
+local raw_move, raw_sort, raw_unpack = table.move, table.sort, table.unpack
 
 local FEW = 100000 -- elements that C may go through at one go
+local MOST, SURE = 1000000, 100 -- values that Lua's stack may have room for; that it has
 
 local function plain(t)
   return type(t) == "table" and real_metatable(t) == nil
@@ -116,7 +117,7 @@ function table.move(...)
   local from, to, at = tointeger(f), tointeger(e), tointeger(t)
   if
     type(a1) ~= "table" or (a2 ~= nil and type(a2) ~= "table") or not (from and to and at)
-    or to < from or (to - from >= 0 and to - from < FEW)
+    or to < from or (to - from >= 0 and to - from < FEW and plain(a1) and (a2 == nil or plain(a2)))
   then
     return (lua("move", raw_move, ...))
   end
@@ -146,14 +147,41 @@ end
 
 function table.sort(...)
   local t, comp = ...
-  local long = type(t) == "table" and (real_metatable(t) ~= nil or rawlen(t) > FEW)
-  if not long or (comp ~= nil and (type(comp) ~= "function" or not is_c(comp))) then
-    lua("sort", raw_sort, ...)
-  elseif comp == nil then
-    lua("sort", raw_sort, t, less)
-  else
+  if type(comp) == "function" and is_c(comp) then -- it may take long for two values already
     lua("sort", raw_sort, t, function(a, b)
       return (comp(a, b))
     end)
+  elseif comp == nil and type(t) == "table" and (real_metatable(t) ~= nil or rawlen(t) > FEW) then
+    lua("sort", raw_sort, t, less)
+  else
+    lua("sort", raw_sort, ...)
   end
+end
+
+function table.unpack(t, i, j)
+  if type(t) == "table" then
+    local from, to = i, j
+    local own = real_metatable(t) == nil
+    if math_type(i) ~= "integer" then
+      from = i == nil and 1 or integer(i, 2, "unpack")
+    end
+    if math_type(j) ~= "integer" then
+      to = j == nil and (own and #t or length(t)) or integer(j, 3, "unpack")
+    end
+    if from > to then
+      return
+    elseif to - from >= 0 and to - from < SURE and own then
+      return raw_unpack(t, from, to)
+    elseif to - from < 0 or to - from >= MOST then
+      error("too many results to unpack", 2)
+    elseif not own then
+      local values = {}
+      for k = from, to do
+        values[k - from + 1] = t[k]
+      end
+      t, from, to = values, 1, to - from + 1
+    end
+    return lua("unpack", raw_unpack, t, from, to)
+  end
+  return lua("unpack", raw_unpack, t, i, j)
 end

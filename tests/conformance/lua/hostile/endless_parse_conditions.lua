@@ -1,5 +1,4 @@
 -- Tries a condition of a million parts: Lua's parser goes through all of them for each.
 -- Ends: timeout
--- Only: process
 local text = "local x return " .. ("x and "):rep(1000000) .. "x"
 while true do load(text) end

@@ -1,6 +1,5 @@
 -- Tries tracebacks of functions without names: Lua looks each up in all there is, and that is much.
 -- Ends: timeout
--- Only: process
 for i = 1, 50000 do _G["name" .. i] = i end
 local function deep(n)
   if n > 0 then deep(n - 1) end
