@@ -2,14 +2,15 @@
 
     python benchmarks/gate.py [--only NAME]… [--rounds N] [--push NAME=FACTOR]…
 
-What is compared is a ratio to something that runs beside it in the same rounds, or an amount of memory; one line alone is
-a time: how late a script stops, a median of many, whose limit is several times what it takes.
+What is compared is a ratio to something that runs beside it in the same rounds, or an amount of memory; one line alone
+is a time: how late a script stops, a median of many, whose limit is several times what it takes.
 A line fails above its limit: its budget and a margin, since cores are shared and noisy. Where llmspell is known to
 miss a budget today, the limit stands on what was measured instead, and the line says so: it must not get worse.
 A line that fails is measured once more, with twice the rounds: noise seldom comes back.
 
 --push multiplies a subject's work, for real, so that one can see a line fail: processes run so many times, chunks are
-read so many times over, the hand takes so much longer, the script holds so much more memory, is told to stop so much later.
+read so many times over, the hand takes so much longer, the script holds so much more memory or is told to stop so much
+later.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from math import ceil
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from harness import Push, Server, of_medians, ratios, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from llmspell.bridge.runtime import ScriptResult
 
 __all__ = ["LINES", "Line", "failures", "main", "verdict"]
 
@@ -47,6 +52,7 @@ class Line(NamedTuple):
 
 STARTS = "starts of processes vary by a tenth"
 BUILDS = "builds of Python differ in size"
+BUSY = "a busy machine keeps a process waiting"
 STEADY = "both are work of the processor alone"
 
 LINES = (
@@ -54,10 +60,10 @@ LINES = (
     Line("hello-memory", "its peak", 16, 1.1, BUILDS, "MB"),
     Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, STARTS),
     Line("stream-memory", "its peak", 32, 1.1, BUILDS, "MB"),
-    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "a known miss", known=2.3),
-    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "turns of the loop", known=3.3),
-    Line("latency", "send to script, median : floor", 1.2, 1.4, "turns of the loop", known=1.8),
-    Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.3, "turns of the loop", known=2.3),
+    Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "a known miss", known=2.2),
+    Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "turns of the loop", known=3.2),
+    Line("latency", "send to script, median : floor", 1.2, 1.4, "turns of the loop", known=1.9),
+    Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.3, "turns of the loop", known=2.2),
     Line("paced-memory", "its peak", 45, 1.1, BUILDS, "MB"),
     Line("many-chunk", "CPU a chunk of 1,000 streams at once : of one", 2.0, 1.2, "caches are shared"),
     Line("many-memory", "a stream of 1,000", 60, 1.1, BUILDS, "KB"),
@@ -69,7 +75,9 @@ LINES = (
     Line("call", "a call that waits : the loop alone, 2 µs of 7", 3.5, 1.25, "what a turn costs differs by kernel"),
     Line("start", "new runtime to first result : bare lupa, 45 µs of 150", 3.3, 1.25, STEADY),
     Line("tick", "a computing script with a tick : without", 1.03, 1.04, "caches are shared"),
-    Line("stop", "a hostile script, from its deadline to its stop, median", 20, 1.5, "the machine may keep a process waiting", "ms"),
+    Line("stop", "a hostile script, from deadline to stop, median", 20, 1.5, BUSY, "ms"),
+    Line("patterns", "find, match, gmatch, gsub : Lua's own, the worst case", 1.25, 1.2, STEADY),
+    Line("isolated-start", "a start in a worker process : in this one", 2.2, 1.5, "two processes, of the clock"),
     Line("grow-runs", "memory over 2,000 runs", 2, 1.2, "pages are large", "MB"),
     Line("grow-chunks", "memory over 200,000 chunks", 2, 1.2, "pages are large", "MB"),
 )
@@ -196,6 +204,36 @@ def _stop(server: Server, rounds: float, push: Push) -> dict[str, float]:
     return {"stop": max(median(stop.late for stop in told if stop.way == way) for way in ways)}
 
 
+def _patterns(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import patterns
+
+    times = push.get("patterns", 1.0)
+
+    class Loops(patterns.Loops):
+        def time(self, case: patterns.Case, library: str, count: int) -> float:
+            return super().time(case, library, round(count * times) if library == "own" else count)
+
+    told = (patterns.measure(Loops(), case, _some(7, rounds)) for case in patterns.CASES)
+    return {"patterns": max(ratios(case, "own", "lua").median for case in told)}
+
+
+def _isolated(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import isolation
+    from llmspell import ScriptRuntime
+
+    times = ceil(push.get("isolated-start", 1.0))
+
+    class Runtime(ScriptRuntime):
+        def run(self, *args: Any, **options: Any) -> ScriptResult:
+            for _ in range(times - 1 if self._pool is not None else 0):
+                super().run(*args, **options)
+            return super().run(*args, **options)
+
+    with patch.object(isolation, "ScriptRuntime", Runtime):
+        told = isolation.starts(_some(7, rounds))
+    return {"isolated-start": ratios(told, "process", "here").median}
+
+
 def _grow(server: Server, rounds: float, push: Push) -> dict[str, float]:
     import soak
 
@@ -222,6 +260,8 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _start: ("start",),
     _tick: ("tick",),
     _stop: ("stop",),
+    _patterns: ("patterns",),
+    _isolated: ("isolated-start",),
     _grow: ("grow-runs", "grow-chunks"),
 }
 

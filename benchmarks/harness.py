@@ -113,8 +113,7 @@ def engine_module(twin: str) -> Any:
 @contextmanager
 def under(twin: str) -> Iterator[None]:
     """Runtimes made within have the engine of that twin, whichever the chooser took for this process."""
-    from llmspell.bridge import run
-
+    run: Any = import_module("llmspell.bridge.run")
     usual = run.Engine
     run.Engine = engine_module(twin).Engine
     try:

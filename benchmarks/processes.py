@@ -98,9 +98,7 @@ def command() -> str:
     return os.path.join(sysconfig.get_path("scripts"), "llmspell")
 
 
-def in_turn(
-    launcher: Launcher, subjects: Mapping[str, Sequence[str]], rounds: int, times: Mapping[str, int]
-) -> Rounds:
+def in_turn(launcher: Launcher, subjects: Mapping[str, Sequence[str]], rounds: int, times: Mapping[str, int]) -> Rounds:
     """Runs each subject once a round, the order turning. times: how often those it names are run for one."""
     told = Rounds([], [], [])
     names = list(subjects)

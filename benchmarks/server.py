@@ -185,7 +185,7 @@ class Group:
             for piece in list(texts(count)):
                 for member in self.members:
                     member.send(piece)
-                if not all([one.wait() for one in drained]):
+                if not all(one.wait() for one in drained):
                     return
         finally:
             kernel.close()

@@ -23,7 +23,7 @@ cdef int give_back(lua_State* L, lua_State* co, int st, int nres, lua_KContext h
         lua.pushboolean(L, 1)
         lua.xmove(co, L, nres)
         return nres + 1
-    if how != PLAIN:
+    if how != PLAIN and lua.status(co) > LUA_YIELD:  # it died; one that C's stack had no room for is as it was
         st = close_thread(L, co)
         if st == LUA_ERRMEM:
             return out_of_memory(L)

@@ -111,6 +111,13 @@ cdef class Engine:
             raise RuntimeError("the engine is closed")
         return self.s
 
+    cdef State* idle(self) except NULL:
+        """The state, where no Lua of it runs: not in another thread, and not below."""
+        cdef State* s = self.state()
+        if s.may_let_go:
+            raise RuntimeError("the engine runs already")
+        return s
+
     # ---- what Python code under Lua uses
 
     cdef void hand(self, object value):
@@ -288,7 +295,7 @@ cdef class Engine:
 
     def start(self, bytes prelude not None):
         """Runs the prelude. Raises whatever is wrong in it: that is llmspell's own fault."""
-        cdef lua_State* L = self.state().main
+        cdef lua_State* L = self.idle().main
         cdef Source source
         cdef bytes code = code_of(prelude, _compile)
         source.text, source.length, source.name, source.mode = <const char*> code, len(code), b"=[llmspell]", b"bt"
@@ -299,7 +306,7 @@ cdef class Engine:
 
     def load(self, bytes text not None, bytes name not None):
         """The main fiber, not started. Raises LoadError."""
-        cdef lua_State* L = self.state().main
+        cdef lua_State* L = self.idle().main
         cdef Source source
         source.text, source.length, source.name, source.mode = <const char*> text, len(text), <const char*> name, b"t"
         lua.pushcclosure(L, load_main, 0)
@@ -526,11 +533,9 @@ cdef class Engine:
 
     def close_fiber(self, long long fiber):
         """Ends a fiber that waits. What its `<close>` variables raise is lost; one that does not end is stopped."""
-        cdef State* s = self.state()
+        cdef State* s = self.idle()
         cdef lua_State* L = s.main
         cdef lua_State* co = fiber_at(L, fiber)
-        if s.may_let_go:
-            raise RuntimeError("the engine runs already")
         if co == NULL:
             return
         lua.rawgetp(L, REGISTRY, &FIBERS_)
