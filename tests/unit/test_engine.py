@@ -204,9 +204,40 @@ def test_ten_megabytes_cross_both_ways(host: Host) -> None:
 
 
 def test_python_values_that_lua_cannot_have_are_errors_in_the_script(host: Host) -> None:
-    for bad in ({"a": object()}, {("t",): 1}, {math.nan: 1}, "\ud800"):
+    for bad in ({"a": object()}, {("t",): 1}, {math.nan: 1}, "\ud800", [10**400]):
         host.answer = bad
         assert host.run("return (pcall(ask, 'x'))") is False
+        fiber, _ = host.start("return (pcall(call, 'x'))")
+        assert host.engine.resume(fiber, True, bad) == (DONE, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("local t = {} for i = 1, 25 do t = { t, t } end return t", "more than 1000000 values"),
+        ("local t = {} for i = 1, 25 do t = { a = t, b = t } end return t", "more than 1000000 values"),
+        ("local s, t = ('x'):rep(1 << 20), {} for i = 1, 65 do t[i] = s end return t", "more than 64 MB of text"),
+    ],
+)
+def test_what_is_small_in_lua_and_huge_outside_is_refused(host: Host, text: str, words: str) -> None:
+    _, outcome = host.start(text)
+    assert outcome[0] == UNFIT
+    assert words in outcome[1]
+
+
+def test_what_is_small_in_python_and_huge_in_lua_is_an_error_in_the_script(host: Host) -> None:
+    bomb: Any = "x"
+    for _ in range(25):
+        bomb = {"a": bomb, "b": bomb}
+    host.answer = bomb
+    told = host.run("local ok, e = pcall(ask, 'x') return { ok, tostring(e) }")
+    assert told[0] is False
+    assert "more than 1000000 values" in told[1]
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    host.answer = deep
+    assert "nested more than 64 deep" in host.run("return tostring(select(2, pcall(ask, 'x')))")
 
 
 # ---- fibers and host calls

@@ -41,7 +41,10 @@ class Flat:
         if kind is str:
             value = value.encode()
         elif kind is int and not -(2**63) <= value < 2**63:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise ValueError("an integer beyond the range of floats cannot go into Lua") from None
         self.shape.append(118)  # v
         self.values.append(value)
 

@@ -17,6 +17,7 @@ cdef struct Pull:
     long nodes
     size_t bytes
     double next_look
+    bint unticked           # no tick says when to look at the clock
     const void* path[64]
 
 cdef object UNFIT_HERE = object()   # what `pull` returns where it has refused: each level adds its key
@@ -175,7 +176,7 @@ cdef object pull_table(lua_State* L, int t, Pull* c, Refusal no):
     cdef object got
     if p == c.s.null_at:
         return None
-    if now() >= c.next_look:
+    if (c.s.tick or c.unticked) and now() >= c.next_look:
         look_around(c)
     for i in range(c.depth):
         if c.path[i] == p:
@@ -232,6 +233,7 @@ cdef list pull_all(lua_State* L, State* s, int first, int last, bint strict):
     cdef int i, top = lua.gettop(L)
     c.s, c.strict, c.depth, c.nodes, c.bytes = s, strict, 0, 0, 0
     c.next_look = now() + s.tick_us * 1e-6
+    c.unticked = s.how != BY_TICK or s.cur == NULL
     try:
         for i in range(first, last + 1):
             value = pull(L, i, &c, no)
