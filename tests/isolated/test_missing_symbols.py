@@ -21,9 +21,7 @@ import lupa
 import lupa.lua54
 import pytest
 
-from llmspell import _speedups
-
-SPEEDUPS = Path(_speedups.__file__).parent
+SPEEDUPS = Path(__file__).parents[2] / "src" / "llmspell" / "_speedups"  # an install has no sources
 LUPA = Path(lupa.__file__).parent
 LIBRARY = Path(lupa.lua54.__file__)
 

@@ -17,11 +17,9 @@ from typing import NamedTuple
 
 import pytest
 
-import llmspell
-
 pytestmark = pytest.mark.compiled
 
-SPEEDUPS = Path(llmspell.__file__).parent / "_speedups"
+SPEEDUPS = Path(__file__).parents[2] / "src" / "llmspell" / "_speedups"  # an install has no sources
 
 #: What nogil functions use of Python's C API, all of it on borrowed pointers: `_lua_c.pyx` declares it, and no more.
 #: None of it makes an object, runs Python code, or counts references. An error that is set is cleared at once.
