@@ -56,6 +56,7 @@ cdef class Engine:
     cdef dict errors, notes
     cdef long long last_error
     cdef double grace
+    cdef bint busy
     cdef object chunk_type
     cdef tuple word_types
 
@@ -114,7 +115,7 @@ cdef class Engine:
     cdef State* idle(self) except NULL:
         """The state, where no Lua of it runs: not in another thread, and not below."""
         cdef State* s = self.state()
-        if s.may_let_go:
+        if s.may_let_go or self.busy:
             raise RuntimeError("the engine runs already")
         return s
 
@@ -137,7 +138,7 @@ cdef class Engine:
         cdef Py_ssize_t i
         for i in range(len(batch)):
             item = batch[i]
-            if type(item) is self.chunk_type and type((<tuple> item)[2]) not in self.word_types:
+            if type(item) is self.chunk_type and (len(item) != 5 or type((<tuple> item)[2]) not in self.word_types):
                 if told is None:
                     told = list(batch)
                 told[i] = item.to_dict()
@@ -332,20 +333,23 @@ cdef class Engine:
         if s.cpu_limit > 0 and s.cpu_used >= s.cpu_limit:
             self.stop_reason = "cpu"
             return STOPPED, "cpu"
-        if s.may_let_go:
+        if s.may_let_go or self.busy:
             raise RuntimeError("the engine runs already")
         co = fiber_at(s.main, fiber)
         if co == NULL:
             return (GONE,)
-        n = self.prepare(co, ok, value)
-        s.fiber = fiber
-        s.failed = s.preempted = s.calling = s.refused = 0
-        self.running = fiber
+        self.busy = True  # what prepares a value may be the host's own code: it must not close the state
         try:
+            n = self.prepare(co, ok, value)
+            s.fiber = fiber
+            s.failed = s.preempted = s.calling = s.refused = 0
+            self.running = fiber
             st = self.run_lua(co, n, False)
+            self.running = None
+            return self.outcome(co, fiber, st)
         finally:
             self.running = None
-        return self.outcome(co, fiber, st)
+            self.busy = False
 
     cdef int prepare(self, lua_State* co, object ok, object value):
         """What the fiber is resumed with; how many values lie on its stack."""
@@ -572,7 +576,7 @@ cdef class Engine:
 
     def close(self):
         """Frees the Lua state. Further calls are errors of the caller's."""
-        if self.s != NULL and self.s.may_let_go:
+        if self.s != NULL and (self.s.may_let_go or self.busy):
             raise RuntimeError("the engine runs")
         self.free()
         self.errors.clear()

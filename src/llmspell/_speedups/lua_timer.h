@@ -5,6 +5,7 @@
 #ifndef LLMSPELL_LUA_TIMER_H
 #define LLMSPELL_LUA_TIMER_H
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -29,10 +30,12 @@ typedef void (*llmspell_tick)(void *);
 static llmspell_tick llmspell_on_tick;
 
 static void llmspell_signal(int number, siginfo_t *info, void *context) {
+    int kept = errno; /* of what the signal came into */
     (void)number;
     (void)context;
     if (info->si_code == SI_TIMER) /* no other sender knows what the value points to */
         llmspell_on_tick(info->si_value.sival_ptr);
+    errno = kept;
 }
 
 /* A timer of this thread's; 0 if it is there. */
