@@ -121,9 +121,11 @@ def _by_deadline(script: Hostile, after: float, more: float) -> float | None:
 def _by_other_thread(script: Hostile, after: float, more: float, way: str) -> float | None:
     runtime = _runtime(script, LONGEST)
     told = 0.0
+    begun = threading.Event()
 
     def stop() -> None:
         nonlocal told
+        begun.wait()
         time.sleep(after)
         told = time.monotonic()
         time.sleep(more)
@@ -135,6 +137,7 @@ def _by_other_thread(script: Hostile, after: float, more: float, way: str) -> fl
     thread = threading.Thread(target=stop)
     thread.start()
     try:
+        begun.set()
         runtime.run(script.text)
     except (LLMSpellError, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt) or error.kind == "cancelled" or error.context.get("limit") == "timeout":

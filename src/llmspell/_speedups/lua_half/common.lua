@@ -103,3 +103,13 @@ function host.cannot_wait(op)
     "collect what is needed first, and make the call outside of it"
   )
 end
+
+-- How a finished fiber ended: true and its values, or false and its error. Once only.
+function host.outcome_of(keeper, id)
+  local got = keeper[id]
+  keeper[id] = nil
+  if got then
+    return unpack(got, 1, got.n)
+  end
+  return false, host.make_error({ kind = "cancelled", message = "the task was cancelled", retryable = false })
+end

@@ -26,16 +26,6 @@ function host.spawn(keeper, group, f, ...)
   return id
 end
 
--- How a finished fiber ended: true and its values, or false and its error. Once only.
-function host.outcome_of(keeper, id)
-  local got = keeper[id]
-  keeper[id] = nil
-  if got then
-    return unpack(got, 1, got.n)
-  end
-  return false, host.make_error({ kind = "cancelled", message = "the task was cancelled", retryable = false })
-end
-
 -- Coroutines may be called, and have methods: a property of the type, so streams are plain coroutines.
 function host.thread_methods(methods)
   set_metatable(public.create(function() end), {

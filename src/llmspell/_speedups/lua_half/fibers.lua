@@ -41,16 +41,6 @@ function host.spawn(keeper, group, f, ...)
   return id
 end
 
--- How a finished fiber ended: true and its values, or false and its error. Once only.
-function host.outcome_of(keeper, id)
-  local got = keeper[id]
-  keeper[id] = nil
-  if got then
-    return unpack(got, 1, got.n)
-  end
-  return false, host.make_error({ kind = "cancelled", message = "the task was cancelled", retryable = false })
-end
-
 -- The fiber that runs now.
 function host.this_fiber()
   return current_fiber
