@@ -338,10 +338,11 @@ main(int(sys.argv[1]), int(sys.argv[2]))
 
 def _next(worker: process.WorkerProcess, cutter: frames.Cutter, wanted: int) -> Any:
     """What the worker sends next of that kind."""
-    while True:
-        for kind, content in cutter.feed(worker.socket.recv(65536)):
+    while data := worker.socket.recv(65536):
+        for kind, content in cutter.feed(data):
             if kind == wanted:
                 return content and decode(content)
+    return pytest.fail("the worker ended")
 
 
 def test_an_interrupt_reaches_the_run_that_it_is_meant_for_and_no_other() -> None:

@@ -315,7 +315,7 @@ cdef class Engine:
         if lua.pcallk(L, 1, 1, 0, 0, NULL) != LUA_OK:
             if self.s.kill:
                 pop(L, 1)
-                self.stop_reason = "deadline"
+                self.know_why()
                 return 0
             raise LoadError(message_at_top(L))
         self.s.main_fiber = lua.tointegerx(L, -1, NULL)
