@@ -19,6 +19,8 @@ cdef int give_answer(lua_State* L, State* s) noexcept nogil:
     if fault != FITS:
         ok = False
         faulted(s, fault)
+        if s.kill:
+            return throw_kill(L)
         fault = push_answer(L, s)
         if fault != FITS:
             return lua.L_error(L, b"an error that cannot be told")

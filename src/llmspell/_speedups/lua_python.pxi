@@ -13,17 +13,18 @@ cdef void ask_python(State* s, lua_State* L, bint strict) noexcept with gil:
     cdef Engine engine = <Engine> s.owner
     cdef list args
     cdef str op
-    try:
-        op = text_at(L, 1)
-        args = pull_all(L, s, 2, lua.gettop(L), strict)
-        s.answer_ok = 1
-        engine.hand(engine.host_ask(op, args))
-    except Stopped:
-        pass
-    except Unfit as unfit:
-        engine.refuse(op, unfit)
-    except Exception as error:
-        engine.fault(error)
+    try:  # outside of the other: a signal's exception may come while a fault is told
+        try:
+            op = text_at(L, 1)
+            args = pull_all(L, s, 2, lua.gettop(L), strict)
+            s.answer_ok = 1
+            engine.hand(engine.host_ask(op, args))
+        except Stopped:
+            pass
+        except Unfit as unfit:
+            engine.refuse(op, unfit)
+        except Exception as error:
+            engine.fault(error)
     except BaseException as error:
         engine.interrupted(error)
 
@@ -31,13 +32,14 @@ cdef void write_python(State* s, int fd, const char* text, size_t n) noexcept wi
     cdef Engine engine = <Engine> s.owner
     s.answer_ok = 1
     try:
-        engine.hand(None)
-        if not engine.host_write(fd, PyBytes_FromStringAndSize(text, n)):
-            s.kill = 1
-            if s.why == 0:
-                s.why = WHY_HOST
-    except Exception as error:
-        engine.fault(error)
+        try:
+            engine.hand(None)
+            if not engine.host_write(fd, PyBytes_FromStringAndSize(text, n)):
+                s.kill = 1
+                if s.why == 0:
+                    s.why = WHY_HOST
+        except Exception as error:
+            engine.fault(error)
     except BaseException as error:
         engine.interrupted(error)
 
@@ -45,15 +47,16 @@ cdef bint take_call(State* s, lua_State* L) noexcept with gil:
     """Takes a call that waits: its name and arguments. False where these cannot cross; then `s.answer` says why."""
     cdef Engine engine = <Engine> s.owner
     try:
-        engine.op = text_at(L, 1)
-        engine.args = pull_all(L, s, 2, lua.gettop(L), True)
-        return True
-    except Stopped:
-        pass
-    except Unfit as unfit:
-        engine.refuse(engine.op, unfit)
-    except Exception as error:
-        engine.fault(error)
+        try:
+            engine.op = text_at(L, 1)
+            engine.args = pull_all(L, s, 2, lua.gettop(L), True)
+            return True
+        except Stopped:
+            pass
+        except Unfit as unfit:
+            engine.refuse(engine.op, unfit)
+        except Exception as error:
+            engine.fault(error)
     except BaseException as error:
         engine.interrupted(error)
     return False
@@ -61,12 +64,18 @@ cdef bint take_call(State* s, lua_State* L) noexcept with gil:
 cdef void faulted(State* s, int fault) noexcept with gil:
     """A value that Lua cannot have: what goes in its place is the error that says so."""
     cdef Engine engine = <Engine> s.owner
+    try:
+        tell_fault(engine, s, fault)
+    except BaseException as error:
+        engine.interrupted(error)
+
+cdef int tell_fault(Engine engine, State* s, int fault) except -1:
     cdef str kind = s.fault_type.decode() if s.fault_type != NULL else "value"
     cdef object error
     kind = kind.rpartition(".")[2]
     if not s.answer_ok:  # an error whose fields cannot go in: its kind and text alone
         engine.plain_fault()
-        return
+        return 0
     if fault == BAD_TYPE:
         error = TypeError(f"a Python {kind} cannot go into Lua")
     elif fault == BAD_KEY:
@@ -80,6 +89,7 @@ cdef void faulted(State* s, int fault) noexcept with gil:
     else:
         error = ValueError("an integer beyond the range of floats cannot go into Lua")
     engine.fault(error)
+    return 0
 
 cdef list frames_of(lua_State* L, int level):
     """The script's own frames, innermost first, at most 20, each a dict of source, line and what.
