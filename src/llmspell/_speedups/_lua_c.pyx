@@ -21,9 +21,8 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport PyObject
 from libc.math cimport INFINITY
-from libc.stdint cimport intptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen, strstr
+from libc.string cimport memchr, memcmp, memcpy, memset, strstr
 from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlopen, dlsym
 
 from llmspell._speedups.lua_api cimport *

@@ -1,7 +1,6 @@
 # The engine: what Python sees. Its meaning, call by call, stands in `_lua_py.py`.
 
 cdef bytes HALF = b""
-cdef double INFINITE = float("inf")
 LUA_HALF = ("compiled_locals", "common", "words", "compiled")
 
 
@@ -77,7 +76,7 @@ cdef class Engine:
         self.s.cpu_limit = max_cpu
         self.s.how = NEVER if interrupts == "none" else BY_TICK if interrupts == "tick" and TIMERS else BY_HOOK
         self.s.tick_us = TICK_US
-        self.s.deadline = INFINITE
+        self.s.deadline = INFINITY
         self.s.pause = USUAL_PAUSE
         L = self.s.main = lua.newstate(limited_alloc, &self.s.memory)
         if L == NULL:

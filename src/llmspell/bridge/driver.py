@@ -66,7 +66,7 @@ class Driver:
         self.loop: asyncio.AbstractEventLoop = _NO_LOOP  # until `drive`
         self.fibers: dict[int, Fiber] = {}
         self.groups: dict[int, Group] = {}
-        self.ready: deque[tuple[int, bool | None, Any]] = deque()
+        self.ready: deque[tuple[int, bool | None, Any]] = deque()  # ok is None where it was preempted
         self.tasks: set[asyncio.Task[Any]] = set()
         self.unawaited: dict[int, str] = {}  # failed tasks that nobody has asked about
         self.ended: asyncio.Future[tuple[Any, ...]] = _NO_LOOP  # likewise
@@ -144,8 +144,8 @@ class Driver:
 
     # ---- waking
 
-    def wake(self, fiber: int, ok: bool | None, value: Any) -> None:
-        """Resumes *fiber* at the loop's next turn with what its call came to; with ok=None, where it was preempted."""
+    def wake(self, fiber: int, ok: bool, value: Any) -> None:
+        """Resumes *fiber* at the loop's next turn with what its call came to."""
         self.ready.append((fiber, ok, value))
         if not self._flushing and self.loop is not None:
             self._flushing = True
