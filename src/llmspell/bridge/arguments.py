@@ -4,15 +4,18 @@ from __future__ import annotations
 
 __all__ = ["script_globals"]
 
+PLAIN = bytes(byte for byte in range(32, 127) if byte not in b'"\\')
+_escapes: list[bytes] = []  # by byte; made when first needed
+
 
 def _quoted(text: str) -> bytes:
     """A Lua string literal of any bytes."""
     data = text.encode("utf-8", "surrogateescape")
-    return (
-        b'"'
-        + b"".join(b"\\%03d" % byte if byte < 32 or byte in b'"\\' or byte > 126 else bytes([byte]) for byte in data)
-        + b'"'
-    )
+    if data.translate(None, PLAIN):
+        if not _escapes:
+            _escapes.extend(bytes((byte,)) if byte in PLAIN else b"\\%03d" % byte for byte in range(256))
+        data = b"".join(map(_escapes.__getitem__, data))
+    return b'"%b"' % data
 
 
 def script_globals(name: str, args: list[str]) -> bytes:

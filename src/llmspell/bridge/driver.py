@@ -151,6 +151,28 @@ class Driver:
             self._flushing = True
             self.loop.call_soon(self._flush)
 
+    def hand(self, number: int, value: Any, again: Callable[[int, str, list[Any]], bool]) -> None:
+        """Resumes a fiber at once with what came for it; to be called by the loop, and not from within a fiber.
+
+        again: is asked whether the call that the fiber makes next is that for more of the same, and sees to it then.
+        """
+        fiber = self.fibers.get(number)
+        if fiber is None or self._flushing or self.ended.done() or self._is_away():
+            self.wake(number, True, value)
+            return
+        cancel, fiber.cancel = fiber.cancel, None
+        outcome = self.run.engine.resume(number, True, value)
+        if outcome[0] == CALL and not (self.ready or fiber.doomed) and again(number, outcome[1], outcome[2]):
+            fiber.cancel = cancel
+            return
+        fiber.external = False
+        self._flushing = True
+        self._handle(number, outcome)
+        if outcome[0] == PREEMPTED:
+            self.loop.call_soon(self._flush_after, TURNS)
+        else:
+            self._flush()
+
     def _flush(self) -> None:
         resume, ready = self.run.engine.resume, self.ready
         for _ in range(AT_ONCE):

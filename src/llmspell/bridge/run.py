@@ -137,6 +137,7 @@ class Run:
         self._slots: Any = None
         self._reader: Any = None
         self._asks: dict[str, Callable[..., Any]] = {}
+        self._calls: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {}
         options = {"max_memory": max_memory, "max_cpu": max_cpu, "interrupts": interrupts}
         self.remote = None if pool is None else self._remote_engine(pool, options)
         self.engine = self._own_engine(options) if self.remote is None else self.remote
@@ -235,8 +236,10 @@ class Run:
 
     def call(self, op: str, args: list[Any]) -> Coroutine[Any, Any, Any]:
         """The coroutine of an operation that waits."""
-        coroutine: Coroutine[Any, Any, Any] = self._home(op).CALLS[op](self, *args)
-        return coroutine
+        handler = self._calls.get(op)
+        if handler is None:
+            handler = self._calls[op] = self._home(op).CALLS[op]
+        return handler(self, *args)
 
     def _write(self, fd: int, data: bytes) -> bool:
         observer = self.observer

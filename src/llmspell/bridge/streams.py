@@ -77,15 +77,31 @@ class Streams:
             await one.stream.aclose()
 
     async def _take_all(self, driver: Driver, one: ScriptStream) -> None:
-        observer, next_batch = self.run.observer, one.stream.next_batch
-        while (batch := await next_batch()) is not None:
+        observer = self.run.observer
+
+        def take(batch: list[AgentChunk]) -> bool:
             if observer is not None:
                 observer.chunks(one.stream.stream_id, batch, one.owned)
-            one.ready += batch
-            self._serve(driver, one)
-            if len(one.ready) >= AHEAD and one.room is not None:
+            waiter = one.waiter
+            if waiter is None or one.ready:
+                one.ready += batch
+                return len(one.ready) < AHEAD
+            one.waiter = None
+            driver.hand(waiter, batch, again)
+            return True
+
+        def again(number: int, op: str, args: list[Any]) -> bool:
+            if op != "stream:next" or args[0] != one.number or one.ready or one.done or self._unstarted:
+                return False
+            one.waiter = number
+            return True
+
+        async def room() -> None:
+            if one.room is not None and len(one.ready) >= AHEAD:
                 one.room.clear()
                 await one.room.wait()
+
+        await one.stream.pour(take, room)
 
     def _serve(self, driver: Driver, one: ScriptStream) -> None:
         """Hands what is ready to the fiber that waits, if one does."""

@@ -39,17 +39,25 @@ def user_file(env: Mapping[str, str], platform: str = sys.platform) -> str | Non
 def project_file(folder: str) -> str | None:
     """The nearest `llmspell.toml`, from *folder* upwards."""
     try:
-        folder = os.path.abspath(folder)
+        folder = os.getcwd() if folder == os.curdir else os.path.abspath(folder)
     except OSError:  # the working folder is gone
         return None
     while True:
         path = os.path.join(folder, PROJECT_FILE)
-        if os.path.isfile(path):
+        if _is_file(path):
             return path
         above = os.path.dirname(folder)
         if above == folder:
             return None
         folder = above
+
+
+def _is_file(path: str) -> bool:
+    """Mostly there is none, and `access` says so at less than half the price: it raises nothing."""
+    try:
+        return os.access(path, os.F_OK) and os.path.isfile(path)
+    except ValueError:  # no path that a system could have
+        return False
 
 
 def find(script_dir: str | None, config_file: str | None, env: Mapping[str, str]) -> list[tuple[str, bool]]:
@@ -58,7 +66,7 @@ def find(script_dir: str | None, config_file: str | None, env: Mapping[str, str]
     script_dir: the folder of the script, None where it has none. config_file: what `--config` named, taken as it is
     and not looked for. A project's file may have come with the script, so it is not trusted more than the script is.
     """
-    found = [(path, True) for path in (system_file(env), user_file(env)) if path and os.path.isfile(path)]
+    found = [(path, True) for path in (system_file(env), user_file(env)) if path and _is_file(path)]
     if config_file is not None:
         found.append((config_file, True))
         return found

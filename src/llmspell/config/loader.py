@@ -37,6 +37,7 @@ __all__ = ["Config", "load"]
 
 _DEFAULT = "default"
 
+_plain: Config | None = None  # where nothing is set, all have the same: embedders make a runtime for each script
 _FIXED = {key.path: key.default for key in KEYS if ".NAME." not in key.path}
 _OF_PROVIDER = tuple((key.path.removeprefix("providers.NAME."), key) for key in KEYS if ".NAME." in key.path)
 
@@ -164,14 +165,13 @@ class _Merger:
 
     # Environment and flags
 
-    def environment(self, env: Mapping[str, str]) -> None:
-        names = list(env)  # once: os.environ decodes them each time
-        if not VENDOR_VARIABLES.keys().isdisjoint(names):
-            for name, path in VENDOR_VARIABLES.items():
-                if env.get(name):
-                    self.text(tuple(path.split(".")), env[name], f"environment {name}")
+    def environment(self, env: Mapping[str, str], names: list[str]) -> None:
+        """names: those of *env* that may concern us."""
+        for name, path in VENDOR_VARIABLES.items():
+            if name in names and env[name]:
+                self.text(tuple(path.split(".")), env[name], f"environment {name}")
         for name in names:
-            if not name.startswith(PREFIX) or name in OWN_VARIABLES:
+            if name in VENDOR_VARIABLES or name in OWN_VARIABLES:
                 continue
             parts = self.variable(name)
             if lookup(".".join(parts)) is None or (len(parts) > 2 and not is_provider_name(parts[1])):
@@ -256,17 +256,26 @@ def load(
     config_file: what `--config` named. flags: dotted path to value, as text or in the key's own type; None is not
     given. ConfigError for whatever is wrong, with file, line and column, or the variable's name.
     """
+    global _plain
+    found = discovery.find(script_dir, config_file, env)
+    names = [name for name in env if name[: len(PREFIX)] == PREFIX or name in VENDOR_VARIABLES]
+    plain = not (found or names or flags)
+    if plain and _plain is not None:
+        return _plain
     merger = _Merger()
     read: list[str] = []
-    for path, trusted in discovery.find(script_dir, config_file, env):
+    for path, trusted in found:
         from llmspell.config import files
 
         merger.file(files.read(path, trusted))
         read.append(path)
-    merger.environment(env)
+    merger.environment(env, names)
     merger.flags(flags)
     merger.finish()
-    return Config(merger.values, merger.origins, merger.names, read)
+    config = Config(merger.values, merger.origins, merger.names, read)
+    if plain:
+        _plain = config
+    return config
 
 
 def _hints() -> ModuleType:

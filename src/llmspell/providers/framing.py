@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["HEAD_MAX", "Body", "Chunked", "Head", "Sized", "Unframed", "WireError", "body_of", "head_end", "parse_head"]
+__all__ = [
+    "ANSWER_MAX",
+    "HEAD_MAX",
+    "Body",
+    "Chunked",
+    "Head",
+    "Sized",
+    "Unframed",
+    "WireError",
+    "body_of",
+    "head_end",
+    "parse_head",
+]
 
+ANSWER_MAX = 256 * 1024 * 1024  # bytes of one answer
 HEAD_MAX = 64 * 1024  # bytes of an answer's status line and headers
 LINE_MAX = 4 * 1024  # of a chunk's size line
 TRAILER_MAX = 16 * 1024

@@ -25,7 +25,7 @@ from llmspell.errors import (
     one_line,
 )
 from llmspell.providers.base import WireReply
-from llmspell.providers.framing import WireError
+from llmspell.providers.framing import ANSWER_MAX, WireError
 from llmspell.providers.headers import sendable
 from llmspell.providers.transport import ConnectTimeout, Exchange, Pool
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWER_MAX", "ERROR_MAX", "Answer", "Door", "Origin"]
 
-ANSWER_MAX = 256 * 1024 * 1024  # bytes of one answer
 ERROR_MAX = 1024 * 1024  # bytes that are read of an error's answer
 INFLATED_MAX = 32 * 1024 * 1024  # bytes that one read may become
 USER_AGENT = f"llmspell/{__version__}"
@@ -253,6 +252,32 @@ class Answer:
                 raise
             raise failure from error
 
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands further bytes to *take* in the loop's own callback as they come, until it gives false or at their end.
+
+        Gives whether they are at their end. Only where `pours`, after the first `read`; raises as that does.
+        """
+        watch, exchange = self._watch, self._exchange
+        assert isinstance(exchange, Exchange)
+        try:
+            self._size = await exchange.pour(take, watch.idle, watch.ends, self._size)
+            return exchange.ended
+        except Exception as error:
+            failure = watch.failure(error, begun=True)
+            if failure is None:
+                raise
+            raise failure from error
+
+    @property
+    def pours(self) -> bool:
+        """Whether its bytes can be had where the loop gets them: over a connection of our own, as they are."""
+        return self._inflate is None and isinstance(self._exchange, Exchange)
+
+    def close(self, *, finished: bool) -> None:
+        """As `aclose`, of one that `pours`, for who cannot wait."""
+        assert isinstance(self._exchange, Exchange)
+        self._exchange.close(finished=finished)
+
     async def whole(self, limit: int, *, cut: bool = False) -> WireReply:
         """The answer, read to its end. Beyond *limit* bytes: ProviderError, or with *cut* just the beginning."""
         pieces: list[bytes] = []
@@ -281,9 +306,9 @@ class _Watch:
         self._started = clock()
         self._own_total = timeout is not None
         self._total = (timeout if timeout is not None else door.timeouts.total) or None
-        self._ends = None if self._total is None else self._started + self._total
+        self.ends = None if self._total is None else self._started + self._total
         self.waited_for = "first_token" if first_token else "total"
-        self._idle = door.timeouts.idle or None
+        self.idle = door.timeouts.idle or None
         self._first = door.timeouts.first_token or None
         self.begun = False
 
@@ -291,10 +316,10 @@ class _Watch:
         """When the wait that now begins has lasted too long, by the loop's clock; None is never."""
         at: float | None = None
         if self.waited_for == "idle":
-            at = None if self._idle is None else self._clock() + self._idle
+            at = None if self.idle is None else self._clock() + self.idle
         elif self.waited_for == "first_token":
             at = None if self._first is None else self._started + self._first
-        ends = self._ends
+        ends = self.ends
         if ends is None:
             return at
         return ends if at is None or ends < at else at
@@ -302,9 +327,9 @@ class _Watch:
     def left(self, timeout: float | None) -> float | None:
         """*timeout* seconds, or what is left of the whole call, if that is less."""
         timeout = timeout or None
-        if self._ends is None:
+        if self.ends is None:
             return timeout
-        left = max(0.0, self._ends - self._clock())
+        left = max(0.0, self.ends - self._clock())
         return left if timeout is None else min(timeout, left)
 
     def failure(self, error: BaseException, *, begun: bool) -> LLMSpellError | None:
@@ -331,7 +356,7 @@ class _Watch:
 
     def _late(self, which: str) -> CallTimeoutError:
         name, timeouts = self._door.name, self._door.timeouts
-        if self._ends is not None and self._clock() >= self._ends - 0.002:
+        if self.ends is not None and self._clock() >= self.ends - 0.002:
             which = "total"
         value = self._total if which == "total" else getattr(timeouts, which)
         setting = f"providers.{name}.timeout.{which}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import AuthError, ConfigError, LLMSpellError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
     from llmspell.providers.http import Answer
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.streaming import AgentChunk
+    from llmspell.types.streaming import AgentChunk, Room, Taker
 
 __all__ = ["ChatService"]
 
@@ -67,7 +68,7 @@ class ChatService(ProviderInstance):
         error means. Closing it, or cancelling who reads, closes the connection at once.
         """
         turn = Turn(self.name, call.model)
-        return AgentStream(turn.stream_id, self._batches(call, turn))
+        return AgentStream(turn.stream_id, self._batches(call, turn), partial(self._pour, call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
@@ -113,6 +114,39 @@ class ChatService(ProviderInstance):
                         told = True
                         turn.told(reading.metadata)
                     yield turn.chunks(contents)
+            self._check(reading, answer)
+        finally:
+            await answer.aclose(finished=finished)
+
+    async def _pour(self, call: ModelCall, turn: Turn, take: Taker, room: Room) -> None:
+        """As `_batches`, but each batch is handed to *take* where its bytes come in; see AgentStream.pour."""
+        turn.start()
+        reading = self._reading(call)
+        answer = await self._send(call, turn, stream=True)
+        pours, feed, chunks = answer.pours, reading.feed, turn.chunks
+        told = finished = False
+
+        def piece(data: bytes) -> bool:
+            nonlocal told, finished
+            contents = feed(data) if data else reading.end()
+            over = reading.finished
+            if over:
+                finished = reading.error is None
+                if pours:  # the connection may be wanted as soon as the last chunks are given out
+                    answer.close(finished=finished)
+            if not contents:
+                return not over
+            if over or not told:
+                told = True
+                turn.told(reading.metadata)
+            return take(chunks(contents)) and not over
+
+        try:
+            more = piece(await answer.read())
+            while not reading.finished:
+                if not more:
+                    await room()
+                more = (await answer.pour(piece) and piece(b"")) if pours else piece(await answer.read())
             self._check(reading, answer)
         finally:
             await answer.aclose(finished=finished)

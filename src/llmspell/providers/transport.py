@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from llmspell.providers.framing import HEAD_MAX, Unframed, WireError, body_of, head_end, parse_head
+from llmspell.providers.framing import ANSWER_MAX, HEAD_MAX, Unframed, WireError, body_of, head_end, parse_head
 
 if TYPE_CHECKING:
     import ssl
@@ -45,7 +45,11 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._over = False  # nothing more will come
         self._broken: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Callable[[bytes], bool] | None = None  # who is handed what comes, while it is poured
+        self._heard = 0.0
+        self._idle: float | None = None
+        self._ends: float | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -70,6 +74,11 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         self.answered = True
+        take = self._take
+        if take is not None:
+            self._heard = self.loop.time()
+            self._hand(take, data)
+            return
         self._held.append(data)
         self._size += len(data)
         self._wake()
@@ -98,7 +107,7 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(False)
 
     # What an exchange calls.
 
@@ -136,6 +145,51 @@ class Connection(asyncio.Protocol):
                 self._waiter = None
         return self._all_held()
 
+    async def pour(self, take: Callable[[bytes], bool], idle: float | None, ends: float | None) -> bool:
+        """Hands what comes to *take*, in the loop's own callback, for as long as it gives true; then gives true.
+
+        False: the connection has ended. What *take* raises is raised here. idle: seconds between two reads, ends: in
+        the loop's time; beyond them TimeoutError. Raises OSError for a connection that broke.
+        """
+        if self._held and not take(self._all_held()):
+            return True
+        if not self._over:
+            self._idle, self._ends, self._heard = idle, ends, self.loop.time()
+            due = self._due()
+            if due is not None and (self._timer is None or self._timer_at > due):
+                self._arm(due)
+            self._waiter = waiter = self.loop.create_future()
+            self._take = take
+            try:
+                if await waiter:
+                    return True
+            finally:  # the connection may serve the next request already
+                if self._waiter is waiter:
+                    self._waiter = self._take = None
+        if self._broken is not None:
+            raise self._broken
+        return False
+
+    def _hand(self, take: Callable[[bytes], bool], data: bytes) -> None:
+        waiter = self._waiter
+        try:
+            if take(data):
+                return
+        except Exception as error:
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+        if self._waiter is waiter:
+            self._take = None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(True)
+
+    def _due(self) -> float | None:
+        """When what is poured has been silent for too long."""
+        if self._idle is None:
+            return self._ends
+        due = self._heard + self._idle
+        return due if self._ends is None or due < self._ends else self._ends
+
     def _all_held(self) -> bytes:
         held = self._held
         data = held[0] if len(held) == 1 else b"".join(held)
@@ -155,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
-        waiter, deadline = self._waiter, self._deadline
+        waiter, deadline = self._waiter, self._deadline if self._take is None else self._due()
         if waiter is None or waiter.done() or deadline is None:
             return
         if deadline - self.loop.time() > 0.001:
@@ -236,6 +290,11 @@ class Exchange:
         """Whether any byte of the answer has come."""
         return self._connection.answered
 
+    @property
+    def ended(self) -> bool:
+        """Whether the body is at its end."""
+        return self._body.done
+
     async def start(self, request: bytes, deadline: float | None) -> None:
         """Sends the request and reads the answer's head."""
         self._connection.send(request)
@@ -272,8 +331,37 @@ class Exchange:
                 return content
         return b""
 
+    async def pour(self, take: Callable[[bytes], bool], idle: float | None, ends: float | None, size: int) -> int:
+        """Hands the body to *take* as it comes, in the loop's own callback, until that gives false or it is at its end.
+
+        size: bytes of it that came before; gives how many came until now. See Connection.pour; raises EOFError where
+        the connection ended before the body, WireError also for a body of more than ANSWER_MAX bytes.
+        """
+        body = self._body
+        feed = body.feed
+
+        def piece(data: bytes) -> bool:
+            nonlocal size
+            content = feed(data)
+            size += len(content)
+            if size > ANSWER_MAX:
+                raise WireError(f"its answer has more than {ANSWER_MAX >> 20} MiB")
+            return (not content or take(content)) and not body.done
+
+        early, self._early = self._early, b""
+        if body.done or (early and not piece(early)) or await self._connection.pour(piece, idle, ends):
+            return size
+        if not isinstance(body, Unframed):
+            raise EOFError
+        body.done = True
+        return size
+
     async def aclose(self, *, finished: bool) -> None:
         """Never waits. finished: it went well and nothing more is wanted; else the connection is closed at once."""
+        self.close(finished=finished)
+
+    def close(self, *, finished: bool) -> None:
+        """The same, for who cannot wait."""
         if self._closed:
             return
         self._closed = True

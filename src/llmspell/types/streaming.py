@@ -13,7 +13,7 @@ from llmspell.types.messages import ToolCall
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
     from types import TracebackType
 
 __all__ = [
@@ -119,6 +119,11 @@ class AgentChunk(NamedTuple):
         }
 
 
+#: Is handed a batch; gives whether there is room for more. And what waits until there is.
+Taker: TypeAlias = "Callable[[list[AgentChunk]], bool]"
+Room: TypeAlias = "Callable[[], Awaitable[object]]"
+
+
 class Collector:
     """Adds up chunks to an AgentOutput. The one place that knows how pieces become a whole."""
 
@@ -179,10 +184,16 @@ class AgentStream:
     Not to be made by users: agents and providers give it. Belongs to one task at a time.
     """
 
-    __slots__ = ("_batches", "_done", "_ready", "collector", "stream_id")
+    __slots__ = ("_batches", "_done", "_pour", "_ready", "collector", "stream_id")
 
-    def __init__(self, stream_id: str, batches: AsyncGenerator[list[AgentChunk], None]) -> None:
+    def __init__(
+        self,
+        stream_id: str,
+        batches: AsyncGenerator[list[AgentChunk], None],
+        pour: Callable[[Taker, Room], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self.stream_id = stream_id
+        self._pour = pour
         self.collector = Collector()
         self._batches = batches
         self._ready: list[AgentChunk] = []  # reversed: the next is last
@@ -226,6 +237,31 @@ class AgentStream:
         for chunk in batch:
             add(chunk)
         return batch
+
+    async def pour(self, take: Taker, room: Room) -> None:
+        """Hands each batch to *take*, to the end, where it can from within the loop's own callback, without a turn.
+
+        Where *take* gives false, nothing more is read until *room* is done. Raises as iteration does, and is cancelled
+        as it is. Not for a stream that was read from before; *take* must be short, and not raise.
+        """
+        if self._pour is None:
+            while (batch := await self.next_batch()) is not None:
+                if not take(batch):
+                    await room()
+            return
+        add = self.collector.add
+
+        def added(batch: list[AgentChunk]) -> bool:
+            for chunk in batch:
+                add(chunk)
+            return take(batch)
+
+        self._done = True
+        try:
+            await self._pour(added, room)
+        except LLMSpellError as error:
+            error.context.setdefault("partial", self.collector.text)
+            raise
 
     async def collect(self) -> AgentOutput:
         """Reads to the end and gives the whole answer, what was read before included."""
