@@ -18,6 +18,7 @@ keeps the process waiting. The budget is a median of 20 ms.
 from __future__ import annotations
 
 import argparse
+import asyncio  # noqa: F401 - a SIGINT in the midst of its import, which a script's first call makes, would leave it in pieces
 import gc
 import os
 import random
@@ -146,8 +147,16 @@ def _by_other_thread(script: Hostile, after: float, more: float, way: str) -> fl
             return None
         raise
     finally:
-        thread.join()
+        _join(thread)
     raise RuntimeError(f"{script.name} ended by itself")
+
+
+def _join(thread: threading.Thread) -> None:
+    """Waits for the thread's end. Its SIGINT comes here where the script had ended before."""
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        thread.join()
 
 
 def late(script: Hostile, way: str, after: float, more: float = 0.0) -> float | None:
