@@ -11,7 +11,7 @@ Nothing of lupa's Python side is used: the states are our own, so no Python obje
     lua_coroutines.pxi  coroutine, pcall, xpcall         lua_match.pxi   find, match, gmatch, gsub
     lua_calls.pxi       host calls and fibers            lua_python.pxi  Python's work while Lua runs
     lua_open.pxi        finding the library, timers, making a state
-    lua_engine.pxi      the engine itself
+    lua_errors.pxi      errors that end a fiber          lua_engine.pxi  the engine itself
 
 What Lua or a signal calls is `noexcept nogil` and owns nothing; a test reads the C that comes of it. Source:
 CYTHON_BRIDGE.md, "Rules".
@@ -112,4 +112,5 @@ include "lua_calls.pxi"
 include "lua_match.pxi"
 include "lua_python.pxi"
 include "lua_open.pxi"
+include "lua_errors.pxi"
 include "lua_engine.pxi"

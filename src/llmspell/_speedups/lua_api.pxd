@@ -121,35 +121,20 @@ cdef struct LuaApi:
     void (*sethook)(lua_State*, lua_Hook, int, int) noexcept nogil
     int (*gc)(lua_State*, int, ...) noexcept nogil
     int (*getstack)(lua_State*, int, lua_Debug*) noexcept nogil
-    lua_Alloc (*getallocf)(lua_State*, void**) noexcept nogil
-    void (*setallocf)(lua_State*, lua_Alloc, void*) noexcept nogil
-    int (*L_ref)(lua_State*, int) noexcept nogil
-    void (*L_unref)(lua_State*, int, int) noexcept nogil
     int (*load)(lua_State*, lua_Reader, void*, const char*, const char*) noexcept nogil
     int (*L_loadbufferx)(lua_State*, const char*, size_t, const char*, const char*) noexcept nogil
     int (*L_error)(lua_State*, const char*, ...) noexcept nogil
     void (*L_checkstack)(lua_State*, int, const char*) noexcept nogil
-    int (*L_argerror)(lua_State*, int, const char*) noexcept nogil
     void (*L_checktype)(lua_State*, int, int) noexcept nogil
-    int (*absindex)(lua_State*, int) noexcept nogil
     int (*rawequal)(lua_State*, int, int) noexcept nogil
     int (*iscfunction)(lua_State*, int) noexcept nogil
-    int (*isnumber)(lua_State*, int) noexcept nogil
     int (*isstring)(lua_State*, int) noexcept nogil
     lua_CFunction (*tocfunction)(lua_State*, int) noexcept nogil
     int (*gettable)(lua_State*, int) noexcept nogil
-    void (*settable)(lua_State*, int) noexcept nogil
-    int (*geti)(lua_State*, int, lua_Integer) noexcept nogil
-    void (*seti)(lua_State*, int, lua_Integer) noexcept nogil
-    void (*len)(lua_State*, int) noexcept nogil
     void (*concat)(lua_State*, int) noexcept nogil
     int (*pushthread)(lua_State*) noexcept nogil
     int (*getinfo)(lua_State*, const char*, lua_Debug*) noexcept nogil
     int (*dump)(lua_State*, lua_Writer, void*, int) noexcept nogil
-    lua_CFunction (*atpanic)(lua_State*, lua_CFunction) noexcept nogil
-    const char* (*getupvalue)(lua_State*, int, int) noexcept nogil
-    const char* (*setupvalue)(lua_State*, int, int) noexcept nogil
-    lua_Integer (*L_checkinteger)(lua_State*, int) noexcept nogil
     lua_Integer (*L_optinteger)(lua_State*, int, lua_Integer) noexcept nogil
     const char* (*L_checklstring)(lua_State*, int, size_t*) noexcept nogil
     void (*L_checkany)(lua_State*, int) noexcept nogil
@@ -157,7 +142,6 @@ cdef struct LuaApi:
     const char* (*L_tolstring)(lua_State*, int, size_t*) noexcept nogil
     void (*L_where)(lua_State*, int) noexcept nogil
     int (*L_getmetafield)(lua_State*, int, const char*) noexcept nogil
-    void (*L_traceback)(lua_State*, lua_State*, const char*, int) noexcept nogil
     lua_State* (*newstate)(lua_Alloc, void*) noexcept nogil
     void (*close)(lua_State*) noexcept nogil
     void (*L_requiref)(lua_State*, const char*, lua_CFunction, int) noexcept nogil

@@ -1,47 +1,5 @@
 # The engine: what Python sees. Its meaning, call by call, stands in `_lua_py.py`.
 
-cdef bytes HALF = b""
-LUA_HALF = ("compiled_locals", "common", "words", "compiled")
-
-
-cdef bytes own_half():
-    global HALF
-    if not HALF:
-        HALF = lua_half(LUA_HALF)
-    return HALF
-
-
-cdef str message_at_top(lua_State* L):
-    """The error on top of the stack, taken off, as text."""
-    cdef str text = "an error that is no text"
-    if lua.type(L, -1) == LUA_TSTRING:
-        text = PyBytes_FromStringAndSize(lua.tolstring(L, -1, NULL), lua.rawlen(L, -1)).decode("utf-8", "replace")
-    pop(L, 1)
-    return text
-
-
-def _compile(bytes text) -> bytes:
-    """The bytecode of a text of llmspell's own."""
-    cdef lua_State* L = lua.newstate(plain_alloc, NULL)
-    cdef bytearray code = bytearray()
-    if L == NULL:
-        raise MemoryError
-    try:
-        if lua.L_loadbufferx(L, <const char*> text, len(text), b"=[llmspell]", b"t") != LUA_OK:
-            raise SyntaxError(message_at_top(L))
-        lua.dump(L, dump_piece, <void*> code, 1)
-    finally:
-        lua.close(L)
-    return bytes(code)
-
-
-cdef void* plain_alloc(void* ud, void* p, size_t old, size_t size) noexcept nogil:
-    if size == 0:
-        free(p)
-        return NULL
-    return realloc(p, size)
-
-
 @cython.final
 @cython.no_gc_clear  # after `tp_clear`, `__dealloc__` would close a state whose owner has lost its callbacks
 cdef class Engine:
@@ -122,7 +80,6 @@ cdef class Engine:
 
     cdef void hand(self, object value):
         """*value* goes into Lua next."""
-        cdef list told
         if type(value) is list and self.chunk_type is not None:
             value = self.crossing(<list> value)
         elif self.chunk_type is not None and type(value) is self.chunk_type:
@@ -384,7 +341,7 @@ cdef class Engine:
             self.op = self.args = None
             return got
         if st != LUA_OK or s.failed:
-            got = self.failure(co, fiber, st)
+            got = failure(self, co, fiber, st)
         elif fiber == s.main_fiber:
             got = self.result(co)
             if s.kill:
@@ -455,83 +412,6 @@ cdef class Engine:
         self.answer = None
         s.answer = NULL
 
-    # ---- errors
-
-    cdef object failure(self, lua_State* co, long long fiber, int st):
-        """What is known of an error that nobody in the script caught."""
-        cdef int top = lua.gettop(co)
-        cdef int at = 1 if st == LUA_OK else top
-        cdef object number = self.number_of(co, at) if top else None
-        cdef dict told = {"traceback": self.notes.get(fiber) or []}
-        cdef int t = lua.type(co, at) if top else LUA_TNIL
-        told["type"] = lua.typename(co, t).decode()
-        if t == LUA_TSTRING:
-            told["message"] = self.cut(text_at(co, at))
-        elif number is not None:
-            self.copy_fields(co, at, told)
-        elif t == LUA_TTABLE:
-            try:
-                told["value"] = pull_all(co, self.s, at, at, False)[0]
-            except (Unfit, Stopped):
-                pass
-            if top > at and st == LUA_OK:
-                told["message"] = self.cut(text_at(co, at + 1))
-        elif t == LUA_TNIL:
-            told["message"] = "nil"
-        elif t == LUA_TBOOLEAN:
-            told["message"] = "true" if lua.toboolean(co, at) else "false"
-        elif t == LUA_TNUMBER:
-            lua.tolstring(co, at, NULL)
-            told["message"] = text_at(co, at)
-        else:
-            told["message"] = f"{told['type']}: 0x{<size_t> lua.topointer(co, at):x}"
-        return ERROR, told, self.errors.get(number) if number else None
-
-    cdef object cut(self, object text):
-        return text[:1048576]
-
-    cdef object number_of(self, lua_State* co, int at):
-        """The number of the exception that an error table stands for; 0 of the prelude's own; None of the script's."""
-        cdef object number = None
-        if lua.type(co, at) != LUA_TTABLE or not lua.checkstack(co, 4):
-            return None
-        lua.rawgetp(co, REGISTRY, &ORIGIN_)
-        lua.pushvalue(co, at)
-        if lua.rawget(co, -2) == LUA_TNUMBER:
-            number = lua.tointegerx(co, -1, NULL)
-        pop(co, 2)
-        return number
-
-    cdef int copy_fields(self, lua_State* co, int at, dict told) except -1:
-        """What of an error table of llmspell's may be taken at its word: the script may have written into it."""
-        cdef dict fields
-        cdef object key, value
-        cdef int top = lua.gettop(co)
-        if not lua.checkstack(co, 4):
-            return 0
-        lua.pushnil(co)
-        while lua.next(co, at):
-            if lua.type(co, top + 1) == LUA_TSTRING:
-                key = text_at(co, top + 1)
-                if type(key) is str and key not in OURS:
-                    try:
-                        value = pull_all(co, self.s, top + 2, top + 2, False)[0]
-                    except (Unfit, Stopped):
-                        value = None
-                    if key in ("line", "column"):
-                        value = value if type(value) is int else None
-                    elif key == "retryable":
-                        value = value if type(value) is bool else None
-                    elif key in FIELDS:
-                        value = value if type(value) is str else None
-                    if value is not None:
-                        told[key] = value
-            lua.settop(co, top + 1)
-        lua.settop(co, top)
-        told.setdefault("kind", "script")
-        told.setdefault("message", "an error without a message")
-        return 0
-
     # ---- stopping
 
     def close_fiber(self, long long fiber):
@@ -584,8 +464,6 @@ cdef class Engine:
 
 cdef tuple REASONS = ("host", "host", "memory", "deadline", "cpu")  # by WHY_…
 cdef list told_chunks = []
-cdef frozenset OURS = frozenset(("self", "id", "type", "traceback", "value", "cause"))
-cdef frozenset FIELDS = frozenset(("kind", "message", "hint", "script"))
 
 
 cdef long long next_fiber(State* s) noexcept nogil:

@@ -313,3 +313,46 @@ cdef void add_piece(PyObject* into, const char* piece, size_t n) noexcept with g
 cdef const char* library_names[8]
 for _i in range(8):
     library_names[_i] = <const char*> <bytes> LIBRARIES[_i]
+
+# ------------------------------------------------------------------------------------------------ our own Lua
+
+cdef bytes HALF = b""
+LUA_HALF = ("compiled_locals", "common", "words", "compiled")
+
+
+cdef bytes own_half():
+    global HALF
+    if not HALF:
+        HALF = lua_half(LUA_HALF)
+    return HALF
+
+
+cdef str message_at_top(lua_State* L):
+    """The error on top of the stack, taken off, as text."""
+    cdef str text = "an error that is no text"
+    if lua.type(L, -1) == LUA_TSTRING:
+        text = PyBytes_FromStringAndSize(lua.tolstring(L, -1, NULL), lua.rawlen(L, -1)).decode("utf-8", "replace")
+    pop(L, 1)
+    return text
+
+
+def _compile(bytes text) -> bytes:
+    """The bytecode of a text of llmspell's own."""
+    cdef lua_State* L = lua.newstate(plain_alloc, NULL)
+    cdef bytearray code = bytearray()
+    if L == NULL:
+        raise MemoryError
+    try:
+        if lua.L_loadbufferx(L, <const char*> text, len(text), b"=[llmspell]", b"t") != LUA_OK:
+            raise SyntaxError(message_at_top(L))
+        lua.dump(L, dump_piece, <void*> code, 1)
+    finally:
+        lua.close(L)
+    return bytes(code)
+
+
+cdef void* plain_alloc(void* ud, void* p, size_t old, size_t size) noexcept nogil:
+    if size == 0:
+        free(p)
+        return NULL
+    return realloc(p, size)
