@@ -19,6 +19,7 @@ import pytest
 
 from llmspell import ScriptRuntime, _speedups
 from llmspell.errors import LimitError, LLMSpellError, ScriptError
+from support.quiet import Nowhere, quiet
 
 HOSTILE = sorted((Path(__file__).parent / "lua" / "hostile").glob("*.lua"))
 DEADLINE, LATE = 0.3, 2.0  # seconds: the run's limit, and what is too late whatever else the machine does
@@ -50,20 +51,6 @@ BEYOND_BOTH = {
     "endless_weak_chain",
 }
 BEYOND = BEYOND_BOTH if _speedups.choice("lua") == "compiled" else BEYOND_PURE | BEYOND_BOTH
-
-
-class Nowhere:
-    """Output that goes nowhere."""
-
-    def write(self, data: bytes, /) -> None:
-        return None
-
-    def flush(self) -> None:
-        return None
-
-
-def quiet(*_: object) -> None:
-    return None
 
 
 def runtime(timeout: float) -> ScriptRuntime:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,31 +18,13 @@ from llmspell import ScriptRuntime
 from llmspell.bridge.isolation import ProcessPool, default_pool
 from llmspell.config.loader import load
 from llmspell.errors import LLMSpellError, RunCancelledError, ValidationError
+from support.processes import PATIENCE, eventually, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 PLAIN = load(script_dir=None, config_file=None, env={}, flags={})
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks into /proc")
-PATIENCE = 10.0  # seconds for what must happen
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold in time."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def state_of(pid: int) -> str:
-    """The letter that Linux has for a process: R, S, Z …; none where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
 
 
 def children(state: str = "") -> list[int]:

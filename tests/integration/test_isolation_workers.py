@@ -19,14 +19,14 @@ from llmspell.bridge.isolation.codec import decode, encode
 from llmspell.config.loader import load
 from llmspell.errors import LimitError, RunCancelledError, WorkerLostError
 from support.loopback import STALL, Loopback, chunked, head, sse
+from support.processes import PATIENCE, eventually, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PLAIN = load(script_dir=None, config_file=None, env={}, flags={})
 HAS_PROC = os.path.isdir("/proc/self/fd")
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="looks into /proc")
-PATIENCE = 10.0  # seconds for what must happen
 
 
 @pytest.fixture
@@ -34,24 +34,6 @@ def pool() -> Iterator[ProcessPool]:
     made = ProcessPool(1)
     yield made
     made.close()
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold in time."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs: one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 # ---- death

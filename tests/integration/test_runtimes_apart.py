@@ -23,6 +23,7 @@ from llmspell.bridge.engine import CALL, DONE, Engine
 from llmspell.config.loader import Config, load
 from llmspell.errors import LimitError, LLMSpellError, RunCancelledError, ScriptError, ValidationError
 from support.loopback import STALL, Gate, Loopback, chunked, head, reply, sse
+from support.quiet import Nowhere, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
 
 PIECES = 12
 PATIENCE = 60.0  # seconds: too late whatever else the machine does
-
-
-class Nowhere:
-    """Output that goes nowhere."""
-
-    def write(self, data: bytes, /) -> None:
-        return None
-
-    def flush(self) -> None:
-        return None
-
-
-def quiet(*_: object) -> None:
-    return None
 
 
 def config_for(url: str) -> Config:

@@ -12,22 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmspell._speedups._lua_shared import CALL, DONE, ERROR, STOPPED, UNFIT, LoadError
+from support.engine import PUBLIC
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-PRELUDE = b"""
-local host = ...
-local public = host.public
-pcall, xpcall = public.pcall, public.xpcall
-for _, name in ipairs { "create", "wrap", "resume", "yield", "status", "close", "running", "isyieldable" } do
-  coroutine[name] = public[name]
-end
+PRELUDE = (
+    PUBLIC
+    + b"""
 ask, call, null, array_mark = host.ask, host.call, host.null, host.array_mark
 ask_json = host.ask_json
 function spawn(group, f) return host.spawn({}, group, f) end
 host.thread_methods({})
 """
+)
 
 
 def fields(error: BaseException) -> dict[str, Any]:

@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmspell._speedups._lua_shared import CALL, DONE, ERROR, STOPPED
+from support.engine import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.compiled
 
-PRELUDE = b"""
-local host = ...
-local public = host.public
-pcall, xpcall = public.pcall, public.xpcall
-for _, name in ipairs { "create", "wrap", "resume", "yield", "status", "close", "running", "isyieldable" } do
-  coroutine[name] = public[name]
-end
+PRELUDE = (
+    PUBLIC
+    + b"""
 ask, call, close_fiber, this_fiber = host.ask, host.call, host.close_fiber, host.this_fiber
 """
+)
 
 
 class Host:
