@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell.bridge.runtime import ScriptRuntime
-from llmspell.config import discovery, files, schema
+from llmspell.config import discovery, files, loader, schema
 from llmspell.config.loader import Config, load
 from llmspell.config.positions import line_and_column, positions
 from llmspell.errors import ConfigError, LimitError, ValidationError
@@ -68,6 +68,46 @@ def refused(place: Place, **how: Any) -> ConfigError:
     assert error.hint
     assert "\n" not in error.message + error.hint
     return error
+
+
+# What was found before is not taken for what is there now
+
+
+def test_a_look_at_a_process_s_own_surroundings_sees_what_has_changed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timeout() -> tuple[float, str]:
+        config = load(script_dir=None, config_file=None, env=os.environ, flags={})
+        return config.get("runtime.timeout"), config.origin("runtime.timeout")
+
+    monkeypatch.setattr(loader, "_known", None)
+    for name in [name for name in os.environ if name.startswith("LLMSPELL_") or name == "OPENAI_BASE_URL"]:
+        monkeypatch.delenv(name)
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    usual = timeout()
+    assert usual[1] == "default"
+    assert timeout() == usual
+
+    monkeypatch.setenv("LLMSPELL_RUNTIME__TIMEOUT", "7")
+    assert timeout() == (7, "environment LLMSPELL_RUNTIME__TIMEOUT")
+    monkeypatch.setenv("LLMSPELL_RUNTIME__TIMEOUT", "8")
+    assert timeout()[0] == 8
+    monkeypatch.delenv("LLMSPELL_RUNTIME__TIMEOUT")
+    assert timeout() == usual
+
+    place.user.write_text("[runtime]\ntimeout = 9")
+    assert timeout()[0] == 9
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place.cwd / "elsewhere"))
+    assert timeout() == usual
+    monkeypatch.setenv("XDG_CONFIG_HOME", place.env["XDG_CONFIG_HOME"])
+    place.user.unlink()
+    assert timeout() == usual
+
+    (place.cwd / "llmspell.toml").write_text("[runtime]\ntimeout = 5")
+    assert timeout()[0] == 5
+    monkeypatch.chdir(place.cwd.parent)
+    assert timeout() == usual
 
 
 # What wins
@@ -599,10 +639,17 @@ def test_every_key_is_documented_and_its_default_is_valid() -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_with_one_error(text: str) -> None:
     for key in schema.KEYS:
-        try:
-            key.parse(text)
-        except ValueError as exc:
-            assert len(text) < 8 or text not in str(exc)  # noqa: PT017 (the property is about the error)
+        told = _complaint(key, text)
+        # No text is repeated: it may be a secret. The message's own words may be the text, though.
+        assert told is None or len(text) < 8 or text not in told or text in (_complaint(key, "\u2042" * 9) or "")
+
+
+def _complaint(key: schema.Key, text: str) -> str | None:
+    try:
+        key.parse(text)
+    except ValueError as exc:
+        return str(exc)
+    return None
 
 
 # Where keys stand

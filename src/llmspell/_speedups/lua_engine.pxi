@@ -59,7 +59,7 @@ cdef class Engine:
             if s.ticker != NULL and s.ticker.active == s:
                 s.ticker.active = NULL
             s.memory.enforce = False
-            if s.main != NULL:
+            if s.main != NULL and not drop_all(&s.memory):
                 lua.close(s.main)
             give_region(&s.memory)
             free(s)

@@ -29,7 +29,6 @@ except ImportError as error:
 __all__ = [
     "AWAY",
     "CALL",
-    "CORE",
     "DONE",
     "ERROR",
     "GONE",
@@ -40,6 +39,7 @@ __all__ = [
     "UNFIT",
     "Engine",
     "LoadError",
+    "core",
     "prelude",
 ]
 
@@ -48,7 +48,7 @@ __all__ = [
 AWAY, LOST, REFUSED = range(PREEMPTED + 1, PREEMPTED + 4)
 
 #: Prelude files that every run has, in order; each of the others is loaded when its global is first used.
-CORE = ("sandbox", "table", "io", "module", "coroutine", "api")
+_CORE = ("sandbox", "table", "io", "module", "coroutine", "api")
 
 _texts: dict[str, bytes] = {}
 
@@ -59,4 +59,13 @@ def prelude(name: str) -> bytes:
     if text is None:
         with open(os.path.join(os.path.dirname(__file__), "prelude", name + ".lua"), "rb") as file:
             text = _texts[name] = file.read()
+    return text
+
+
+def core() -> bytes:
+    """The text that every run starts with: those files, each a function of its own."""
+    text = _texts.get("")
+    if text is None:
+        text = b"local host = ...\n" + b"".join(b"(function(...)\n%b\nend)(host);\n" % prelude(part) for part in _CORE)
+        _texts[""] = text
     return text

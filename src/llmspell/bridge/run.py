@@ -9,7 +9,6 @@ from llmspell.bridge import limits
 from llmspell.bridge.engine import (
     AWAY,
     CALL,
-    CORE,
     DONE,
     ERROR,
     LOST,
@@ -17,7 +16,7 @@ from llmspell.bridge.engine import (
     STOPPED,
     Engine,
     LoadError,
-    prelude,
+    core,
 )
 from llmspell.bridge.output import Output, unwritten
 from llmspell.errors import (
@@ -147,8 +146,7 @@ class Run:
 
     def _own_engine(self, options: dict[str, Any]) -> Engine | RemoteEngine:
         engine = Engine(self._ask, self._write, error_fields, **options)
-        for part in CORE:
-            engine.start(prelude(part))
+        engine.start(core())
         return engine
 
     def _remote_engine(self, pool: ProcessPool, options: dict[str, Any]) -> RemoteEngine:

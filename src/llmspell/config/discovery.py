@@ -42,14 +42,28 @@ def project_file(folder: str) -> str | None:
         folder = os.getcwd() if folder == os.curdir else os.path.abspath(folder)
     except OSError:  # the working folder is gone
         return None
-    while True:
-        path = os.path.join(folder, PROJECT_FILE)
+    for path in _upwards(folder):
         if _is_file(path):
             return path
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
+    return None
+
+
+_last: tuple[str, list[str]] = "", []
+
+
+def _upwards(folder: str) -> list[str]:
+    """Where a project's file of *folder* could be. The last answer is kept: embedders ask for each of their scripts."""
+    global _last
+    known, paths = _last  # once: other threads look, too
+    if folder == known:
+        return paths
+    paths = []
+    at, above = folder, ""
+    while at != above:
+        paths.append(os.path.join(at, PROJECT_FILE))
+        at, above = os.path.dirname(at), at
+    _last = folder, paths
+    return paths
 
 
 def _is_file(path: str) -> bool:
@@ -60,13 +74,14 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def find(script_dir: str | None, config_file: str | None, env: Mapping[str, str]) -> list[tuple[str, bool]]:
+def find(script_dir: str | None, config_file: str | None, places: list[str]) -> list[tuple[str, bool]]:
     """The files to read, the strongest last, each with whether it is trusted.
 
-    script_dir: the folder of the script, None where it has none. config_file: what `--config` named, taken as it is
-    and not looked for. A project's file may have come with the script, so it is not trusted more than the script is.
+    places: where the machine's file and the user's would be. script_dir: the folder of the script, None where it has
+    none. config_file: what `--config` named, taken as it is and not looked for. A project's file may have come with the
+    script, so it is not trusted more than the script is.
     """
-    found = [(path, True) for path in (system_file(env), user_file(env)) if path and _is_file(path)]
+    found = [(path, True) for path in places if _is_file(path)]
     if config_file is not None:
         found.append((config_file, True))
         return found

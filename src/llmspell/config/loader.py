@@ -257,8 +257,8 @@ def load(
     given. ConfigError for whatever is wrong, with file, line and column, or the variable's name.
     """
     global _plain
-    found = discovery.find(script_dir, config_file, env)
-    names = [name for name in env if name[: len(PREFIX)] == PREFIX or name in VENDOR_VARIABLES]
+    names, places = _surroundings(env)
+    found = discovery.find(script_dir, config_file, places)
     plain = not (found or names or flags)
     if plain and _plain is not None:
         return _plain
@@ -276,6 +276,27 @@ def load(
     if plain:
         _plain = config
     return config
+
+
+_known: tuple[object, list[str], list[str]] | None = None
+
+
+def _surroundings(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Of the environment, the names that may concern us; and where the machine's file and the user's would be.
+
+    Reading all of `os.environ` is a third of what a look for the configuration costs, and embedders look for each of
+    their scripts: while its own table (`_data`, where it has one) is the same as last time, so is what was found.
+    """
+    global _known
+    table = getattr(env, "_data", None)
+    known = _known  # once: other threads look, too
+    if known is not None and known[0] == table:
+        return known[1], known[2]
+    names = [name for name in env if name[: len(PREFIX)] == PREFIX or name in VENDOR_VARIABLES]
+    places = [path for path in (discovery.system_file(env), discovery.user_file(env)) if path]
+    if isinstance(table, dict):
+        _known = dict(table), names, places
+    return names, places
 
 
 def _hints() -> ModuleType:

@@ -11,7 +11,7 @@ import os
 import socket
 from time import monotonic
 
-from llmspell.bridge.engine import CORE, ERROR, GONE, REFUSED, STOPPED, Engine, LoadError, prelude
+from llmspell.bridge.engine import ERROR, GONE, REFUSED, STOPPED, Engine, LoadError, core, prelude
 from llmspell.bridge.isolation import frames
 from llmspell.bridge.isolation.codec import encode
 from llmspell.bridge.isolation.lockdown import Memory, close_doors, die_with
@@ -183,8 +183,7 @@ class Worker:
             old.close()
         engine = Engine(self._ask, self._write, _fields, **options)
         engine.preempting = True  # a script's own fibers take turns
-        for part in CORE:
-            engine.start(prelude(part))
+        engine.start(core())
         engine.use_chunks(_Chunk, {kind: word for word, kind in CONTENTS.items()})
         self._engine, self._options = engine, options
 

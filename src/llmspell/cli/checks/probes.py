@@ -143,13 +143,12 @@ def _engine(_: str) -> dict[str, Any]:
     """A script is run, and one without end is stopped."""
     from time import monotonic
 
-    from llmspell.bridge.engine import CORE, DONE, STOPPED, Engine, prelude
+    from llmspell.bridge.engine import DONE, STOPPED, Engine, core
     from llmspell.errors import InternalError
 
     def outcome(text: bytes, seconds: float) -> Any:
         lua = Engine(lambda op, args: None, lambda fd, data: True, lambda error: {"message": str(error)})
-        for part in CORE:
-            lua.start(prelude(part))
+        lua.start(core())
         lua.deadline = monotonic() + seconds
         return lua.resume(lua.load(text, b"@doctor"), None, [])
 
