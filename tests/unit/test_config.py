@@ -389,9 +389,9 @@ def test_a_bad_value_names_its_variable_or_the_flag(place: Place) -> None:
             "runtime.timeout: seconds for the whole run; 0 = none",
         ),
         (
-            "[runtime]\nmax_concurrency = 0\n",
-            "2:1: `runtime.max_concurrency`: expected a whole number from 1 to 100000",
-            "runtime.max_concurrency: model calls at once",
+            "[runtime]\nmax_concurrency = -1\n",
+            "2:1: `runtime.max_concurrency`: expected a whole number from 0 to 100000",
+            "runtime.max_concurrency: model calls at once; 0 = any",
         ),
         (
             "[runtime]\nmax_memory = 1979-05-27\n",

@@ -248,7 +248,7 @@ KEYS = (
     Key("runtime.max_cpu", "seconds", 0.0, "seconds of computing by the script itself; 0 = none"),
     Key("runtime.max_memory", "size", 256 << 20, 'of the Lua heap, such as "256MB"; 0 = none'),
     Key("runtime.max_output", "size", 64 << 20, 'of what the script writes, such as "64MB"; 0 = none'),
-    Key("runtime.max_concurrency", "count", 1024, "model calls at once", bounds=(1, 100_000)),
+    Key("runtime.max_concurrency", "count", 1024, "model calls at once; 0 = any", bounds=(0, 100_000)),
     Key("runtime.interrupts", "word", "tick", "how a script that computes is stopped", choices=INTERRUPTS),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
     Key(_N + "type", "word", None, "the dialect it speaks", choices=PROVIDER_TYPES),
