@@ -25,7 +25,7 @@ from llmspell.errors import (
     RateLimitError,
     StreamTruncatedError,
 )
-from llmspell.providers import http, openai_chat, transport
+from llmspell.providers import connection, http, openai_chat, transport
 from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
 from llmspell.types.messages import Message
@@ -447,7 +447,7 @@ async def test_nothing_is_sent_before_the_first_read() -> None:
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine the last bytes of an answer may take longer than a new connection would."""
     monkeypatch.setattr(transport, "SETTLE", 5.0)
-    monkeypatch.setattr(transport, "DRAIN", 5.0)
+    monkeypatch.setattr(connection, "DRAIN", 5.0)
 
 
 @pytest.mark.parametrize("sized", [False, True])
@@ -481,7 +481,7 @@ async def test_the_end_mark_ends_the_answer_though_http_goes_on() -> None:
 
 
 async def test_a_connection_whose_answer_does_not_end_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "DRAIN", 0.05)
+    monkeypatch.setattr(connection, "DRAIN", 0.05)
     with Loopback([[head(), *chunked(EVENTS, end=False), STALL], reply(EVENTS)]) as server:
         async with Asking(server.url) as asking:
             assert await asking.text() == "Hello wörld"

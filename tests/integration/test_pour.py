@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmspell import ScriptRuntime
+from llmspell.bridge.driver import TURNS, Driver, Fiber
+from llmspell.bridge.engine import DONE, PREEMPTED
 from llmspell.errors import CallTimeoutError, LLMSpellError, ProviderError, RateLimitError, StreamTruncatedError
 from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
@@ -132,6 +136,112 @@ async def test_what_the_taker_raises_is_raised_and_closes_the_connection() -> No
             await asyncio.to_thread(server.connections[0].wait_closed)
 
 
+@pytest.mark.parametrize("kind", [BrokenPipeError, TimeoutError, EOFError])
+async def test_what_the_taker_raises_is_not_taken_for_the_connections(kind: type[Exception]) -> None:
+    """Not even where it is of a kind that the connection raises, and raised where the bytes came in."""
+    gate, pieces = Gate(), chunked(sse(WORDS), end=False)
+    with Loopback([[head(), *pieces[:2], gate, *pieces[2:], STALL]]) as server:
+        async with service(server) as provider:
+            poured = Poured()
+
+            def take(batch: list[AgentChunk]) -> bool:
+                gate.open()
+                if WORDS[1] in (poured.text if poured.take(batch) else ""):
+                    raise kind("of the taker's own")
+                return True
+
+            with pytest.raises(kind, match="own"):
+                await asyncio.wait_for(provider.stream(CALL).pour(take, poured.room), LATE)
+            await asyncio.to_thread(server.connections[0].wait_closed)
+
+
+async def test_what_interrupts_the_taker_ends_the_stream() -> None:
+    """Whoever goes on after it has no answer with a gap in it, and none that seems whole."""
+    gate, pieces = Gate(), chunked(sse(WORDS), end=False)
+    with Loopback([[head(), *pieces[:2], gate, *pieces[2:], STALL]]) as server:
+        async with service(server) as provider:
+
+            def take(batch: list[AgentChunk]) -> bool:
+                gate.open()
+                if any(chunk.content == Text(WORDS[1]) for chunk in batch):
+                    raise asyncio.CancelledError
+                return True
+
+            with pytest.raises(StreamTruncatedError):
+                await asyncio.wait_for(provider.stream(CALL).pour(take, Poured().room), LATE)
+            await asyncio.to_thread(server.connections[0].wait_closed)
+
+
+async def test_time_that_others_need_is_no_silence_of_the_service() -> None:
+    """Where its timer is due early, and late for what the loop does before it: what lies in the socket counts."""
+    pieces, gates = chunked(sse(["a", "b", "c"])), [Gate(), Gate(), Gate()]
+    plan = [head(), *pieces[:2], gates[0], pieces[2], gates[1], pieces[3], gates[2], *pieces[4:]]
+    loop = asyncio.get_running_loop()
+
+    def hold_past_the_timer() -> None:
+        loop.call_soon(hold_past_the_deadline)  # in one turn with the timer, and before it
+        time.sleep(0.4)
+
+    def hold_past_the_deadline() -> None:
+        gates[1].open()
+        gates[2].reached()  # "c" lies in the socket
+        time.sleep(0.6)
+        gates[2].open()
+
+    def take(batch: list[AgentChunk]) -> bool:
+        if poured.take(batch) and poured.text == "ab":
+            loop.call_later(0.1, hold_past_the_timer)
+        return True
+
+    with Loopback([plan]) as server:
+        async with service(server, timeout={"idle": 0.5}) as provider:
+            poured = Poured()
+            loop.call_later(0.15, gates[0].open)
+            await provider.stream(CALL).pour(take, poured.room)
+    assert poured.text == "abc"
+
+
+async def test_one_that_was_closed_is_not_asked_for() -> None:
+    with Loopback([reply(sse(WORDS))]) as server:
+        async with service(server) as provider:
+            poured, stream = Poured(), provider.stream(CALL)
+            await stream.aclose()
+            await stream.pour(poured.take, poured.room)
+        assert not poured.chunks
+        assert not server.requests
+
+
+@pytest.mark.parametrize("framing", ["chunked", "sized", "unframed"])
+async def test_an_answer_that_is_cut_anywhere_ends_as_in_iteration(framing: str) -> None:
+    body = sse(["a", "b"])
+    if framing == "chunked":
+        start, wire = head(), b"".join(chunked(body))
+    else:
+        start, wire = head(size=sum(map(len, body))), b"".join(body)
+    if framing == "unframed":
+        start = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    cuts = [*range(0, len(wire), 23), *range(len(wire) - 30, len(wire) + 1)]
+    plans = [[start, wire[: cut // 2], 0.001, wire[cut // 2 : cut], CLOSE] for cut in cuts for _ in range(2)]
+
+    async def outcome(provider: Any, poured: Poured, *, pour: bool) -> Any:
+        stream = provider.stream(CALL)
+        try:
+            if pour:
+                await stream.pour(poured.take, poured.room)
+            else:
+                while (batch := await stream.next_batch()) is not None:
+                    poured.take(batch)
+        except LLMSpellError as error:
+            return plain(poured.chunks), type(error), error.message, error.context.get("partial")
+        return plain(poured.chunks), stream.collector.output().text
+
+    with Loopback(plans) as server:
+        async with service(server) as provider:
+            for cut in cuts:
+                one = await outcome(provider, Poured(), pour=True)
+                assert one == await outcome(provider, Poured(), pour=False), cut
+
+
 async def test_cancelled_it_closes_the_connection() -> None:
     with Loopback([[head(), *chunked(sse(WORDS, finish=None, done=False), end=False), STALL]]) as server:
         async with service(server) as provider:
@@ -210,3 +320,79 @@ async def test_a_script_that_does_not_read_holds_the_stream_back() -> None:
         finally:
             await manager.aclose()
     assert 0 < ready[0] < 5000
+
+
+OTHER = 'for other in Agent.create({ model = "acme/m" }):stream_execute("hi") do n = n + 1 end'
+
+
+@pytest.mark.parametrize("isolation", [None, "process"])
+@pytest.mark.parametrize(
+    ("at", "body", "told"),
+    [
+        ("text == 'b'", "error('boo')", "boo"),
+        ("text == 'b'", "do break end", 3),
+        ("text == 'b'", "coroutine.close(stream)", 3),
+        ("text == 'b'", OTHER, 8),
+        ("message == 'stream_end'", OTHER, 8),
+        ("text ~= 'x'", "Async.sleep(0.005)", 4),
+        ("text == 'b'", "Async.spawn(function() n = n + 1 end) Async.sleep(0)", 5),
+        ("text == 'b'", "while true do end", "limit of 1 s"),
+    ],
+    ids=["errs", "breaks", "closes", "opens-another", "opens-another-last", "sleeps", "spawns", "computes"],
+)
+async def test_a_script_may_do_anything_where_its_bytes_come_in(
+    at: str, body: str, told: int | str, isolation: str | None
+) -> None:
+    """Its stream has four chunks: the start, two texts, the end."""
+    text = f"""
+      local stream, n = Agent.create({{ model = "acme/m" }}):stream_execute("hi"), 0
+      for chunk in stream do
+        n = n + 1
+        if chunk.content.{at} then {body} end
+      end
+      return n
+    """
+    slowly = [step for piece in chunked(sse(["a", "b"])) for step in (piece, 0.005)]
+    with Loopback([[head(), *slowly]]) as server:
+        manager = ProviderManager({"acme": {"type": "openai", "base_url": server.url, "model": "m"}}, env={})
+        runtime = ScriptRuntime(providers=manager, timeout=1.0 if "true" in body else 20.0, isolation=isolation)
+        try:
+            outcome: Any = (await asyncio.wait_for(runtime.execute_script(text), 20)).result
+        except LLMSpellError as error:
+            outcome = error.message
+        finally:
+            await runtime.aclose()
+            await manager.aclose()
+        assert outcome == told if isinstance(told, int) else told in outcome
+        if body == OTHER:  # the connection was there again at the end, and not before
+            assert len(server.connections) == (1 if "end" in at else 2)
+
+
+async def test_a_fiber_that_took_its_slice_leaves_the_loop_its_turns_although_it_woke_others() -> None:
+    turns = 0
+    resumed: list[tuple[int, int]] = []  # at which turn of the loop, and which
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    class Waking:
+        """Its first fiber wakes the second, and computes."""
+
+        def resume(self, number: int, ok: bool | None, value: Any) -> tuple[Any, ...]:
+            resumed.append((turns, number))
+            if len(resumed) == 1:
+                driver.wake(2, True, None)
+                return (PREEMPTED,)
+            return DONE, None
+
+    loop = asyncio.get_running_loop()
+    driver = Driver(SimpleNamespace(engine=Waking(), remote=None, start_streams=lambda driver: None))  # type: ignore[arg-type]
+    driver.loop, driver.ended, driver.main = loop, loop.create_future(), 1
+    driver.fibers = {1: Fiber(-1), 2: Fiber(0)}
+    loop.call_soon(turn)
+    driver.hand(1, [], lambda number, op, args: False)
+    await asyncio.wait_for(driver.ended, LATE)
+    assert [number for _, number in resumed] == [1, 1]
+    assert resumed[1][0] - resumed[0][0] >= TURNS

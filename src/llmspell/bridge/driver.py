@@ -161,20 +161,27 @@ class Driver:
             self.wake(number, True, value)
             return
         cancel, fiber.cancel = fiber.cancel, None
-        outcome = self.run.engine.resume(number, True, value)
+        self._flushing = True  # what the fiber wakes is served below, and by no turn of its own
+        outcome = self._resume(number, True, value)
         if outcome[0] == CALL and not (self.ready or fiber.doomed) and again(number, outcome[1], outcome[2]):
-            fiber.cancel = cancel
+            fiber.cancel, self._flushing = cancel, False
             return
         fiber.external = False
-        self._flushing = True
         self._handle(number, outcome)
         if outcome[0] == PREEMPTED:
             self.loop.call_soon(self._flush_after, TURNS)
         else:
             self._flush()
 
+    def _resume(self, number: int, ok: bool | None, value: Any) -> tuple[Any, ...]:
+        try:
+            outcome: tuple[Any, ...] = self.run.engine.resume(number, ok, value)
+        except Exception as error:  # a fault of ours: it ends the run, and is not lost in a callback of the loop's
+            outcome = LOST, error
+        return outcome
+
     def _flush(self) -> None:
-        resume, ready = self.run.engine.resume, self.ready
+        resume, ready = self._resume, self.ready
         for _ in range(AT_ONCE):
             if not ready or self.ended.done() or self._is_away():
                 break

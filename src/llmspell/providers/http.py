@@ -27,7 +27,7 @@ from llmspell.errors import (
 from llmspell.providers.base import WireReply
 from llmspell.providers.framing import ANSWER_MAX, WireError
 from llmspell.providers.headers import sendable
-from llmspell.providers.transport import ConnectTimeout, Exchange, Pool
+from llmspell.providers.transport import ConnectTimeout, Exchange, Pool, TakerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_MAX", "ERROR_MAX", "Answer", "Door", "Origin"]
 
 ERROR_MAX = 1024 * 1024  # bytes that are read of an error's answer
-INFLATED_MAX = 32 * 1024 * 1024  # bytes that one read may become
 USER_AGENT = f"llmspell/{__version__}"
 
 
@@ -225,7 +224,9 @@ class Answer:
         self.headers = exchange.headers
         coding = self.headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("", "identity"):  # although it was not asked for
-            self._inflate = _inflater(coding)
+            from llmspell.providers.codings import inflater  # with zlib, which few answers need
+
+            self._inflate = inflater(coding)
 
     async def read(self) -> bytes:
         """The next bytes of the body; none at its end. Waits at most `idle`, or `first_token` for the first.
@@ -255,18 +256,22 @@ class Answer:
     async def pour(self, take: Callable[[bytes], bool]) -> bool:
         """Hands further bytes to *take* in the loop's own callback as they come, until it gives false or at their end.
 
-        Gives whether they are at their end. Only where `pours`, after the first `read`; raises as that does.
+        Gives whether they are at their end. Only where `pours`, after the first `read`; raises as that does, and what
+        *take* raises as it is.
         """
         watch, exchange = self._watch, self._exchange
         assert isinstance(exchange, Exchange)
         try:
             self._size = await exchange.pour(take, watch.idle, watch.ends, self._size)
             return exchange.ended
+        except TakerFailed as failed:
+            own = failed.__cause__ or failed
         except Exception as error:
             failure = watch.failure(error, begun=True)
             if failure is None:
                 raise
             raise failure from error
+        raise own  # out here, for it is no context of itself
 
     @property
     def pours(self) -> bool:
@@ -401,31 +406,6 @@ class _Watch:
 
     def _about(self) -> dict[str, Any]:
         return {"provider": self._door.name, "model": self._model}
-
-
-def _inflater(coding: str) -> Callable[[bytes], bytes]:
-    """Undoes a content coding, a bounded amount at a time. Raises WireError, at its first use for an unknown one."""
-    import zlib
-
-    known = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-    if coding not in known:
-
-        def refuse(data: bytes) -> bytes:
-            raise WireError(f"its answer is in a coding that was not asked for: {one_line(coding, 40)}")
-
-        return refuse
-    machine = zlib.decompressobj(known[coding])
-
-    def inflate(data: bytes) -> bytes:
-        try:
-            out = machine.decompress(data, INFLATED_MAX)
-        except zlib.error:
-            raise WireError(f"its answer is not the {coding} that it says") from None
-        if machine.unconsumed_tail:
-            raise WireError("its answer is packed more tightly than any text is")
-        return out
-
-    return inflate
 
 
 def _tls_context() -> ssl.SSLContext:

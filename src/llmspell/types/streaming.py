@@ -244,7 +244,7 @@ class AgentStream:
         Where *take* gives false, nothing more is read until *room* is done. Raises as iteration does, and is cancelled
         as it is. Not for a stream that was read from before; *take* must be short, and not raise.
         """
-        if self._pour is None:
+        if self._pour is None or self._done:
             while (batch := await self.next_batch()) is not None:
                 if not take(batch):
                     await room()
