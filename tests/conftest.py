@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import sys
 import sysconfig
@@ -25,6 +26,12 @@ def can_compile() -> bool:
     """Whether this machine could have built the extensions: a compiler, and nobody forbade it."""
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     return not PURE and sys.implementation.name == "cpython" and shutil.which(compiler) is not None
+
+
+def pytest_configure() -> None:
+    """A shell starts its background with Ctrl+C ignored, and every process that a test starts would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
