@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from llmspell.errors import LLMSpellError, StreamTruncatedError
 from llmspell.providers import openai_chat
+from llmspell.providers import reading as reading_module
 from llmspell.providers.base import ModelCall
 from llmspell.providers.chat_reader import ChatReader, usage_of
 from llmspell.types.agent import Parameters
@@ -251,7 +252,7 @@ def test_what_is_after_the_end_mark_is_not_read() -> None:
 
 
 def test_one_event_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_chat, "MAX_EVENTS", 3)
+    monkeypatch.setattr(reading_module, "MAX_EVENTS", 3)
     _, error, _ = read(made(*[START] * 4), [0, 10_000])
     assert error is not None
     assert "more than 3 events" in error.message

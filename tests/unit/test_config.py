@@ -139,6 +139,39 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
             },
         ),
         (
+            "anthropic",
+            {
+                "type": "anthropic",
+                "base_url": "https://api.anthropic.com",
+                "api_key_env": "ANTHROPIC_API_KEY",
+                "model": "claude-haiku-4-5",
+                "headers": {},
+                "timeout": timeout,
+            },
+        ),
+        (
+            "gemini",
+            {
+                "type": "gemini",
+                "base_url": "https://generativelanguage.googleapis.com/v1beta",
+                "api_key_env": "GEMINI_API_KEY",
+                "model": "gemini-2.5-flash-lite",
+                "headers": {},
+                "timeout": timeout,
+            },
+        ),
+        (
+            "ollama",
+            {
+                "type": "ollama",
+                "base_url": "http://localhost:11434",
+                "api_key_env": None,
+                "model": None,
+                "headers": {},
+                "timeout": timeout,
+            },
+        ),
+        (
             "local",
             {
                 "type": "local",
@@ -233,7 +266,7 @@ def test_a_provider_of_one_s_own_comes_after_the_built_in_ones(place: Place) -> 
         'headers = { X-Team = "a" }\ntimeout = { idle = 5 }\n[providers.openai]\nmodel = "gpt-5"\n'
     )
     providers = place.load().providers()
-    assert list(providers) == ["openai", "local", "lm-studio"]
+    assert list(providers) == ["openai", "anthropic", "gemini", "ollama", "local", "lm-studio"]
     assert providers["openai"]["model"] == "gpt-5"
     own = providers["lm-studio"]
     assert own["base_url"] == "http://localhost:1234/v1"
@@ -283,7 +316,7 @@ def test_the_environment_reaches_providers(place: Place) -> None:
         }
     )
     providers = config.providers()
-    assert list(providers) == ["openai", "local", "lm-studio", "new"]
+    assert list(providers) == ["openai", "anthropic", "gemini", "ollama", "local", "lm-studio", "new"]
     assert providers["openai"]["timeout"]["connect"] == 0.5
     assert providers["openai"]["headers"] == {"X-Team": "b"}
     assert providers["lm-studio"]["model"] == "m"

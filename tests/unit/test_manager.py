@@ -10,7 +10,7 @@ import pytest
 from llmspell.errors import AuthError, ConfigError
 from llmspell.providers.base import ModelCall, ProviderInstance
 from llmspell.providers.manager import TYPES, ProviderManager
-from llmspell.providers.service import ChatService
+from llmspell.providers.service import Service
 from llmspell.types.messages import Message
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -129,8 +129,54 @@ async def test_without_a_key_the_first_use_says_what_to_set() -> None:
 def test_which_key_goes_where(settings: dict[str, Any], env: dict[str, str], header: str | None) -> None:
     made = ProviderManager({"my-hub": {"type": "openai", "base_url": "http://127.0.0.1:9"} | settings}, env=env)
     provider = made.get("my-hub")
-    assert isinstance(provider, ChatService)
+    assert isinstance(provider, Service)
     assert provider._door._headers.get("authorization") == header
+
+
+@pytest.mark.parametrize(
+    ("type_", "variable", "header", "value"),
+    [
+        ("openai-responses", "OPENAI_API_KEY", "authorization", f"Bearer {KEY}"),
+        ("anthropic", "ANTHROPIC_API_KEY", "x-api-key", KEY),
+        ("gemini", "GEMINI_API_KEY", "x-goog-api-key", KEY),
+        ("ollama", "OLLAMA_API_KEY", "authorization", f"Bearer {KEY}"),
+    ],
+)
+def test_each_vendor_s_key_goes_to_the_vendor_alone(type_: str, variable: str, header: str, value: str) -> None:
+    made = ProviderManager(
+        {"own": {"type": type_}, "hub": {"type": type_, "base_url": "http://h"}}, env={variable: KEY}
+    )
+    own, hub = made.get("own"), made.get("hub")
+    assert isinstance(own, Service)
+    assert isinstance(hub, Service)
+    assert own._door._headers.get(header) == value
+    assert hub._door._headers.get(header) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "model", "default"),
+    [
+        ({}, None, "local"),
+        ({}, "qwen3", "ollama"),
+        ({"GEMINI_API_KEY": KEY}, "qwen3", "gemini"),
+        ({"ANTHROPIC_API_KEY": KEY, "GEMINI_API_KEY": KEY}, None, "anthropic"),
+        ({"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}, None, "openai"),
+    ],
+)
+def test_auto_takes_the_first_that_can_be_used(env: dict[str, str], model: str | None, default: str) -> None:
+    names = ("openai", "anthropic", "gemini", "ollama")
+    settings: dict[str, dict[str, Any]] = {name: {"type": name} for name in names}
+    settings["ollama"]["model"] = model
+    assert ProviderManager(settings, env=env).default() == default
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1/"]
+)
+def test_anthropic_s_address_is_taken_with_and_without_its_version(url: str) -> None:
+    provider = ProviderManager({"a": {"type": "anthropic", "base_url": url}}, env={}).get("a")
+    assert isinstance(provider, Service)
+    assert provider._door.origin.target("/v1/messages") == "/v1/messages"
 
 
 def test_no_secret_is_in_a_repr() -> None:
@@ -178,6 +224,8 @@ def test_addresses_are_taken_apart(url: str, authority: str, target: str) -> Non
 
     origin = Origin.of(url, "s")
     assert (origin.authority, origin.target("/x")) == (authority, target)
+    query = url.partition("?")[2]
+    assert origin.target("/x?alt=sse") == target.partition("?")[0] + "?alt=sse" + (f"&{query}" if query else "")
 
 
 @pytest.mark.parametrize("timeout", [{"idle": "1"}, {"idle": -1}, {"idle": True}, {"nap": 1}])
@@ -189,7 +237,7 @@ def test_a_timeout_that_is_none_is_refused(timeout: dict[str, Any]) -> None:
 async def test_closing_closes_each_though_one_fails() -> None:
     closed: list[str] = []
 
-    class Fake(ChatService):
+    class Fake(Service):
         async def aclose(self) -> None:
             closed.append(self.name)
             if self.name == "a":

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 #: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
-PROVIDER_TYPES = ("openai", "local")
+PROVIDER_TYPES = ("openai", "openai-responses", "anthropic", "gemini", "ollama", "local")
 #: What `runtime.interrupts` may be: by a real-time signal and a timer, by a hook that counts instructions, not at all.
 INTERRUPTS = ("tick", "hook", "none")
 TIMEOUTS = ("connect", "first_token", "idle", "total")
@@ -39,7 +39,10 @@ PREFIX = "LLMSPELL_"
 #: Variables of llmspell's own that are no keys.
 OWN_VARIABLES = ("LLMSPELL_NO_EXTENSIONS", "LLMSPELL_CACHE_DIR", "LLMSPELL_WIRE", "LLMSPELL_TEST_WEIGHTS")
 #: The vendors' own variables. Keys of accounts are not among them: `api_key_env` names theirs, the provider reads it.
-VENDOR_VARIABLES = {"OPENAI_BASE_URL": "providers.openai.base_url"}
+VENDOR_VARIABLES = {
+    "OPENAI_BASE_URL": "providers.openai.base_url",
+    "ANTHROPIC_BASE_URL": "providers.anthropic.base_url",
+}
 
 #: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests
 #: go and what is sent with them (base_url, headers, api_key_env), and what is read from disk or fetched.
@@ -238,7 +241,7 @@ _CHECKS = {
 }
 
 _LOCAL = ("local",)
-_HTTP = ("openai",)
+_HTTP = tuple(type_ for type_ in PROVIDER_TYPES if type_ != "local")
 _N = "providers.NAME."
 _T = _N + "timeout."
 
@@ -276,6 +279,19 @@ BUILT_IN: dict[str, dict[str, Any]] = {
         "api_key_env": "OPENAI_API_KEY",
         "model": "gpt-4o-mini",
     },
+    "anthropic": {
+        "type": "anthropic",
+        "base_url": "https://api.anthropic.com",
+        "api_key_env": "ANTHROPIC_API_KEY",
+        "model": "claude-haiku-4-5",
+    },
+    "gemini": {
+        "type": "gemini",
+        "base_url": "https://generativelanguage.googleapis.com/v1beta",
+        "api_key_env": "GEMINI_API_KEY",
+        "model": "gemini-2.5-flash-lite",
+    },
+    "ollama": {"type": "ollama", "base_url": "http://localhost:11434"},
     "local": {"type": "local", "model": "smollm2-135m-instruct"},
 }
 

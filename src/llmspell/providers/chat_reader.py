@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from llmspell.errors import LLMSpellError, StreamTruncatedError, one_line
-from llmspell.types.streaming import Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
+from llmspell.errors import LLMSpellError, one_line
+from llmspell.providers.calls import PartialCall, count, text_of
+from llmspell.providers.reading import failure, truncated
+from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class ChatReader:
         "_calls", "_done", "_ended", "_error", "_finish", "_keys", "_known", "_refused", "_usage",
         "key_env", "metadata", "model", "provider", "secrets",
     )  # fmt: skip
+
+    typed = False
+    over = False  # usage may come after all else: the transport's end, or the end mark, is the end
 
     def __init__(
         self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
@@ -109,23 +112,16 @@ class ChatReader:
         self._done = True
         return self.event(data)
 
+    def whole(self, value: Any, out: list[ChunkContent]) -> None:
+        """As `reply`, of what may be a list of such, or an error in a shape of its own, under status 200."""
+        one = next((v for v in value if isinstance(v, dict)), {}) if isinstance(value, list) else value
+        if not isinstance(one.get("choices"), list):
+            raise failure(self, one)
+        out += self.reply(one)
+
     def done(self) -> None:
         """The stream's end mark was seen."""
         self._done = True
-
-    def failed(self, body: Any) -> LLMSpellError:
-        """The error that *body* (an error member, or what an event named "error" holds) means."""
-        from llmspell.providers.wire_errors import from_error
-
-        return from_error(
-            body,
-            status=None,
-            headers={},
-            provider=self.provider,
-            model=self.model,
-            key_env=self.key_env,
-            secrets=self.secrets,
-        )
 
     @property
     def complete(self) -> bool:
@@ -142,12 +138,7 @@ class ChatReader:
         if self._error is not None:
             raise self._error
         if not self.complete:
-            raise StreamTruncatedError(
-                f"the answer of {self.provider or 'the model'} stopped before its end",
-                hint="try again; what came is in the error's `partial`",
-                provider=self.provider or None,
-                model=self.model or None,
-            )
+            raise truncated(self)
         self._ended = True
         out: list[ChunkContent] = [call.whole() for call in self._calls]
         usage = self._usage.with_total()
@@ -174,7 +165,7 @@ class ChatReader:
         if data.get("object") == "chat.completion":
             self._done = True
         if data.get("error") or data.get("object") == "error" or data.get("type") == "error":
-            self._error = self.failed(data)
+            self._error = failure(self, data)
             raise self._error
 
     def _tell(self, data: dict[str, Any], named: bool) -> None:
@@ -240,7 +231,7 @@ class ChatReader:
         self, fragment: dict[str, Any], function: dict[str, Any], place: int, out: list[ChunkContent]
     ) -> None:
         """A piece of a tool call: finds its call, or begins one."""
-        id_, name = _string(fragment.get("id")), _string(function.get("name"))
+        id_, name = text_of(fragment.get("id")), text_of(function.get("name"))
         index = fragment.get("index")
         key: int | str = index if type(index) is int else f"place {place}"
         call = self._keys.get(key)
@@ -264,16 +255,14 @@ class ChatReader:
             out.append(ToolCallProgress(call.id, call.name, piece))
 
 
-class _Call:
+class _Call(PartialCall):
     """A tool call that is being read."""
 
-    __slots__ = ("id", "name", "pieces", "told_id")
+    __slots__ = ("told_id",)
 
     def __init__(self, id_: str, told_id: str) -> None:
-        self.id = id_
+        super().__init__(id_, "")
         self.told_id = told_id  # as the service said; empty where it said none
-        self.name = ""
-        self.pieces: list[str] = []
 
     def is_another(self, id_: str, *, indexed: bool) -> bool:
         """Whether a fragment that names a function begins a call of its own, though its key is this call's.
@@ -284,37 +273,6 @@ class _Call:
         if indexed:
             return bool(id_ and self.told_id and id_ != self.told_id)
         return bool(self.pieces) and self.parsed() is not None
-
-    def add(self, arguments: Any) -> str:
-        """Takes in a piece of the arguments; gives the text that it adds."""
-        if isinstance(arguments, dict):
-            text = orjson.dumps(arguments).decode()
-            if "".join(self.pieces).strip():  # an object is the whole: nothing of it adds to what was told
-                self.pieces = [text]
-                return ""
-            self.pieces = [text]
-            return text
-        if isinstance(arguments, str) and arguments:
-            self.pieces.append(arguments)
-            return arguments
-        return ""
-
-    def parsed(self) -> dict[str, Any] | None:
-        text = "".join(self.pieces).strip()
-        if text in ("", "null"):
-            return {}
-        try:
-            value = orjson.loads(text)
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
-
-    def whole(self) -> ToolCallComplete:
-        return ToolCallComplete(self.id, self.name, self.parsed(), None, "".join(self.pieces))
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _reasoning(delta: dict[str, Any]) -> str:
@@ -349,26 +307,20 @@ def _parts(parts: list[Any], out: list[ChunkContent]) -> None:
                 out.append(Text(text))
 
 
-def _count(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and value >= 0 else None
-
-
 def usage_of(usage: dict[str, Any]) -> Usage:
     """The tokens that a `usage` member tells; what it leaves out is unknown.
 
     Where the total shows that the output was counted without its reasoning (xAI), the reasoning is added.
     """
-    read, written, total = (_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    read, written, total = (count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
     details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    cached = count(details.get("cached_tokens")) if isinstance(details, dict) else None
     if cached is None:
-        cached = _count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+        cached = count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
     details = usage.get("completion_tokens_details")
-    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    reasoning = count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     if reasoning is None:
-        reasoning = _count(usage.get("reasoning_tokens"))
+        reasoning = count(usage.get("reasoning_tokens"))
     if reasoning and None not in (read, written, total) and total == read + written + reasoning:  # type: ignore[operator]
         written += reasoning  # type: ignore[operator]
     return Usage(read, written, cached, reasoning, total)

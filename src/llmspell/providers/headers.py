@@ -14,7 +14,7 @@ __all__ = ["extra_headers", "request_id", "sendable"]
 #: What says where a request goes, as whom, and how it is framed: not for a script to say.
 RESERVED = frozenset(
     {"authorization", "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
-     "proxy-authorization", "accept-encoding", "expect"}
+     "proxy-authorization", "accept-encoding", "expect", "x-api-key", "api-key", "x-goog-api-key"}
 )  # fmt: skip
 TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 REQUEST_ID = (

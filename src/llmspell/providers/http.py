@@ -92,7 +92,7 @@ class Origin(NamedTuple):
 
     def target(self, path: str) -> str:
         """The request's target: *path* below the base address, whose query is kept."""
-        return f"{self.path}{path}" + (f"?{self.query}" if self.query else "")
+        return f"{self.path}{path}" + (f"{'&' if '?' in path else '?'}{self.query}" if self.query else "")
 
 
 class Door:

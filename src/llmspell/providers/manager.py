@@ -17,10 +17,19 @@ __all__ = ["TYPES", "ProviderManager"]
 
 #: type: where its class is. It is made with a name and the settings.
 TYPES = {
-    "openai": ("llmspell.providers.service", "ChatService"),
+    **dict.fromkeys(
+        ("openai", "openai-responses", "anthropic", "gemini", "ollama"), ("llmspell.providers.service", "Service")
+    ),
     "local": ("llmspell.providers.local", "LocalProvider"),
 }
-OPENAI_URL = "https://api.openai.com/v1"
+#: type: where its vendor's own service is, and the stem of the variable that holds its key.
+OWN = {
+    "openai": ("https://api.openai.com/v1", "OPENAI"),
+    "openai-responses": ("https://api.openai.com/v1", "OPENAI"),
+    "anthropic": ("https://api.anthropic.com", "ANTHROPIC"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI"),
+    "ollama": ("http://localhost:11434", "OLLAMA"),
+}
 
 
 class ProviderManager:
@@ -99,9 +108,20 @@ class ProviderManager:
         """Whether *name* can be asked as it is configured: it needs no key, or has one."""
         if self._type(name) == "local":
             return True
-        settings = self._settings[name]
-        url = settings.get("base_url") or OPENAI_URL
-        return str(url).rstrip("/") != OPENAI_URL or bool(self._key(name)[0])
+        if self._type(name) == "ollama":
+            return bool(
+                self._settings[name].get("model")
+            )  # nobody looks whether a server runs: who names a model has one
+        return not self._at_home(name) or bool(self.key_of(name)[0])
+
+    def address(self, name: str) -> str:
+        """Where a provider behind an address is asked."""
+        return str(self._settings[name].get("base_url") or OWN[self._type(name)][0])
+
+    def _at_home(self, name: str) -> bool:
+        """Whether it is its vendor's own service."""
+        own = OWN[self._type(name)][0]
+        return self.address(name).rstrip("/").removesuffix("/v1") == own.removesuffix("/v1")
 
     def get(self, name: str) -> ProviderInstance:
         """The provider *name*, made on its first use. Raises ConfigError."""
@@ -110,8 +130,8 @@ class ProviderManager:
             if name not in self._settings:
                 raise self._unknown(name)
             module, cls = TYPES[self._type(name)]
-            settings = dict(self._settings[name])
-            settings["api_key"], settings["api_key_env"] = self._key(name)
+            settings = {**self._settings[name], "type": self._type(name)}
+            settings["api_key"], settings["api_key_env"] = self.key_of(name)
             made = self._made[name] = getattr(import_module(module), cls)(name, settings)
         return made
 
@@ -132,21 +152,21 @@ class ProviderManager:
         if type_ not in TYPES:
             raise ConfigError(
                 f"`providers.{one_line(name, 60)}.type` is not a type of provider: `{one_line(type_, 60)}`",
-                hint=f"there are {' and '.join(TYPES)}",
+                hint=f"there are {', '.join(TYPES)}",
             )
         return type_
 
-    def _key(self, name: str) -> tuple[str | None, str | None]:
+    def key_of(self, name: str) -> tuple[str | None, str | None]:
         """The key and the variable that holds it.
 
-        OPENAI_API_KEY goes to OpenAI, and to whatever address the provider of that name was given; no other service
-        gets it unless the settings say so.
+        A vendor's own key goes to the vendor, and to whatever address the provider of that name was given; no other
+        service gets it unless the settings say so.
         """
         settings = self._settings[name]
         variable = settings.get("api_key_env")
         if not variable:
-            url = str(settings.get("base_url") or OPENAI_URL).rstrip("/")
-            stem = "OPENAI" if url == OPENAI_URL else "".join(c if c.isalnum() else "_" for c in name).upper()
+            known = self._type(name) in OWN and self._at_home(name)
+            stem = OWN[self._type(name)][1] if known else "".join(c if c.isalnum() else "_" for c in name).upper()
             variable = f"{stem}_API_KEY"
         return settings.get("api_key") or self._env.get(variable) or None, variable
 

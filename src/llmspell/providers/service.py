@@ -1,4 +1,4 @@
-"""A service over HTTP that speaks OpenAI's chat dialect: the dialect and the door to the network, joined."""
+"""A service over HTTP: its dialect and the door to the network, joined."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import AuthError, ConfigError, LLMSpellError
-from llmspell.providers import openai_chat
 from llmspell.providers.base import ProviderInstance, Timeouts
+from llmspell.providers.dialect import dialect_of
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
+from llmspell.providers.reading import MAX_REPLY
 from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Collector
 
@@ -18,47 +19,48 @@ if TYPE_CHECKING:
 
     from llmspell.providers.base import ModelCall
     from llmspell.providers.http import Answer
+    from llmspell.providers.reading import Reading
     from llmspell.types.agent import AgentOutput
     from llmspell.types.streaming import AgentChunk, Room, Taker
 
-__all__ = ["ChatService"]
+__all__ = ["Service"]
 
 #: Configured headers whose values are secrets, by a part of their name.
 SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
 
 
-class ChatService(ProviderInstance):
+class Service(ProviderInstance):
     """One configured service.
 
-    settings: base_url, api_key (the secret itself), api_key_env (its variable, for hints), model, headers, timeout.
-    Without a key, a service at OpenAI's own address raises AuthError when it is first used; others are asked without.
+    settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints), model,
+    headers, timeout. Without a key, a service at its vendor's own address raises AuthError when it is first used;
+    others are asked without.
     Raises ConfigError for a base_url, header or timeout that cannot be used.
     """
 
-    type = "openai"
-
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
-        base_url = settings.get("base_url") or openai_chat.BASE_URL
-        origin = Origin.of(str(base_url), f"providers.{name}.base_url")
-        self._quirks = openai_chat.Quirks.of(origin.host)
+        self.type = str(settings.get("type") or "openai")
+        usual = dialect_of(self.type)
+        address = usual.address(str(settings.get("base_url") or usual.base_url))
+        origin = Origin.of(address, f"providers.{name}.base_url")
+        self._dialect = dialect = dialect_of(self.type, origin.host)
         self._key_env: str | None = settings.get("api_key_env")
         key = str(settings.get("api_key") or "").strip()  # keys out of files have a line end
-        headers = {"authorization": f"Bearer {key}"} if key else {}
         own: Mapping[str, str] = settings.get("headers") or {}
-        headers |= {header.lower(): value for header, value in own.items()}
-        self._lacks_key = self._quirks.own and "authorization" not in headers
+        headers = dialect.auth(key) | {header.lower(): value for header, value in own.items()}
+        self._lacks_key = not dialect.keyless and not key and dialect.auth("?").keys() - headers.keys() != set()
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
-        self._model = str(settings.get("model") or (openai_chat.MODEL if self._quirks.own else ""))
+        self._model = str(settings.get("model") or (dialect.model if dialect.own else ""))
         self._door = Door(name, origin, timeouts=_timeouts(name, settings.get("timeout") or {}), headers=headers)
 
     def __repr__(self) -> str:
-        return f"ChatService({self.name!r}, {self._door.origin.host!r})"
+        return f"Service({self.name!r}, {self._door.origin.host!r})"
 
     @property
     def default_model(self) -> str:
-        """The model of the settings; at OpenAI's own address a small one where they name none."""
+        """The model of the settings; at its vendor's own address a small one where they name none."""
         return self._model
 
     def stream(self, call: ModelCall) -> AgentStream:
@@ -76,7 +78,7 @@ class ChatService(ProviderInstance):
         reading = self._reading(call)
         answer = await self._send(call, turn, stream=False)
         try:
-            reply = await answer.whole(openai_chat.MAX_REPLY)
+            reply = await answer.whole(MAX_REPLY)
             contents = [*reading.feed(reply.body), *reading.end()]
             self._check(reading, answer)
         except BaseException:
@@ -151,19 +153,19 @@ class ChatService(ProviderInstance):
         finally:
             await answer.aclose(finished=finished)
 
-    def _reading(self, call: ModelCall) -> openai_chat.Reading:
-        return openai_chat.Reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)
+    def _reading(self, call: ModelCall) -> Reading:
+        return self._dialect.reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)
 
     async def _send(self, call: ModelCall, turn: Turn, *, stream: bool) -> Answer:
         """Sends the request; an answer that is an error is read and raised."""
         if self._lacks_key:
             raise AuthError(
                 f"there is no key for {self.name}",
-                hint=f"set `{self._key_env or openai_chat.KEY_ENV}`, or run without one: `--model local`",
+                hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
                 provider=self.name,
                 model=call.model,
             )
-        request = openai_chat.request(call, stream=stream, quirks=self._quirks)
+        request = self._dialect.request(call, stream=stream)
         answer = await self._door.send(request, model=call.model, total=call.timeout, first_token=stream)
         if 200 <= answer.status < 300:
             turn.told({"request_id": request_id(answer.headers)})
@@ -178,7 +180,7 @@ class ChatService(ProviderInstance):
 
         raise from_reply(reply, provider=self.name, model=call.model, key_env=self._key_env, secrets=self._secrets)
 
-    def _check(self, reading: openai_chat.Reading, answer: Answer) -> None:
+    def _check(self, reading: Reading, answer: Answer) -> None:
         error: LLMSpellError | None = reading.error
         if error is not None:
             if (told := request_id(answer.headers)) is not None:

@@ -69,13 +69,19 @@ def _service(name: str, settings: dict[str, Any], manager: ProviderManager, want
     """A provider behind an address: whether it has a key. Nobody is asked whether the key is any good."""
     from urllib.parse import urlsplit
 
-    key, variable = manager._key(name)
-    host = urlsplit(settings["base_url"]).netloc
+    key, variable = manager.key_of(name)
+    host = urlsplit(manager.address(name)).netloc
     facts = {"type": settings["type"], "host": host, "key": bool(key), "key_variable": variable}
     facts |= {"model": settings["model"], "usable": manager.usable(name)}
     check = f"provider.{name}"
     if key:
         return Check(check, OK, f"{name}: {host}, with the key in {variable}", None, facts)
+    if settings["type"] == "ollama":
+        if settings["model"]:
+            message = f"{name}: {host}, {settings['model']}; whether it runs was not asked"
+            return Check(check, OK, message, None, facts)
+        hint = f"name a model to use it: `--model {name}/MODEL`, or providers.{name}.model"
+        return Check(check, OFF, f"{name}: {host}, no model is named", hint, facts)
     if manager.usable(name):
         return Check(check, OK, f"{name}: {host}, without a key ({variable} is not set)", None, facts)
     return Check(check, WARNING if wanted else OFF, f"{name}: no key in {variable}", f"set {variable} to use it", facts)

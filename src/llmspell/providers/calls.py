@@ -1,0 +1,63 @@
+"""What every dialect's reader needs: a tool call that comes in pieces, and values that may be anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from llmspell.types.streaming import ToolCallComplete
+
+__all__ = ["PartialCall", "count", "text_of"]
+
+
+class PartialCall:
+    """A tool call that is being read. id, name: as they are told to scripts."""
+
+    __slots__ = ("id", "name", "pieces")
+
+    def __init__(self, id_: str, name: str) -> None:
+        self.id = id_
+        self.name = name
+        self.pieces: list[str] = []
+
+    def add(self, arguments: Any) -> str:
+        """Takes in a piece of the arguments, or all of them as an object; gives the text that it adds."""
+        if isinstance(arguments, dict):
+            text = orjson.dumps(arguments).decode()
+            if "".join(self.pieces).strip():  # an object is the whole: nothing of it adds to what was told
+                self.pieces = [text]
+                return ""
+            self.pieces = [text]
+            return text
+        if isinstance(arguments, str) and arguments:
+            self.pieces.append(arguments)
+            return arguments
+        return ""
+
+    def parsed(self) -> dict[str, Any] | None:
+        """The arguments; None where their text is no JSON object."""
+        text = "".join(self.pieces).strip()
+        if text in ("", "null"):
+            return {}
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def whole(self) -> ToolCallComplete:
+        """The call, at its end."""
+        return ToolCallComplete(self.id, self.name, self.parsed(), None, "".join(self.pieces))
+
+
+def text_of(value: Any) -> str:
+    """*value* if it is a text, else none."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int | None:
+    """*value* if it is a number of things."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,334 @@
+"""Reads an answer of status 200, cut anywhere: bytes to values, and each dialect's reader makes contents of them.
+
+An answer is an event stream, lines of JSON (Ollama's), or one JSON value, asked for or not. Source: WIRE.md §1, §2.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from llmspell._speedups import EventParser, EventTooLarge
+from llmspell.errors import LLMSpellError, ProviderError, StreamTruncatedError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmspell.types.streaming import ChunkContent
+
+__all__ = ["MAX_REPLY", "LineReading", "Reader", "Reading", "failure", "truncated"]
+
+MAX_EVENTS = 2_000_000  # of one answer
+MAX_REPLY = 32 * 1024 * 1024  # bytes of an answer that is no event stream
+MAX_LINE = 16 * 1024 * 1024  # bytes of one line of JSON
+
+
+class Reader(Protocol):
+    """What a dialect makes of the values of one answer. What fails is raised, once what came before it is given out.
+
+    over: the protocol's own last word came, so nothing more is read. complete: the answer may end here. typed: the
+    values name their own type, which is the event's name where they do not.
+    """
+
+    provider: str
+    model: str
+    metadata: dict[str, Any]
+    key_env: str | None
+    secrets: tuple[str, ...]
+    typed: bool
+
+    @property
+    def over(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
+        """What the values of a stream add."""
+
+    def whole(self, value: Any, out: list[ChunkContent]) -> None:
+        """What an answer that is one value holds."""
+
+    def done(self) -> None:
+        """The end mark `[DONE]` was seen."""
+
+    def end(self) -> list[ChunkContent]:
+        """The transport has ended: each tool call whole, then "stream_end"."""
+
+
+class Reading:
+    """One answer of status 200: `feed` its bytes as they come, cut anywhere, then `end`.
+
+    Both give the contents that came, and never raise: what failed stands in `error` and is for the caller to raise
+    once the contents are delivered. `finished` is true when nothing more of the answer is wanted. An answer that is
+    one JSON value, asked for or not, is read as a whole reply.
+    """
+
+    __slots__ = ("_bare", "_events", "_parser", "_plain", "_reader", "_size", "error", "finished")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._parser = EventParser()
+        self._plain: bool | None = None  # whether it is JSON and no event stream; None before the first byte
+        self._bare: list[bytes] = []
+        self._size = 0
+        self._events = 0
+        self.error: LLMSpellError | None = None
+        self.finished = False
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the service told of the answer so far."""
+        return self._reader.metadata
+
+    def feed(self, data: bytes) -> list[ChunkContent]:
+        """What *data* completes; nothing once `finished`."""
+        out: list[ChunkContent] = []
+        if self.finished:
+            return out
+        try:
+            if self._plain is None:
+                start = data.lstrip()[:1]
+                self._plain = start in (b"{", b"[") if start else None
+            if self._plain:
+                self._keep(data)
+            else:
+                self._take(self._parser.feed(data), out)
+        except EventTooLarge:
+            self._fail(self._too_much(f"an event of more than {self._parser.max_event >> 20} MiB"))
+        except LLMSpellError as error:
+            self._fail(error)
+        return out
+
+    def end(self) -> list[ChunkContent]:
+        """What is left when the transport has ended; afterwards the answer is `finished`, well or in error."""
+        out: list[ChunkContent] = []
+        if self.finished:
+            return out
+        try:
+            if self._plain:
+                self._reply(out)
+            else:
+                self._take(self._parser.end(), out, last=True)
+                if not self.finished and not self._reader.complete:
+                    self._aside()
+            self._over(out, last=True)
+        except EventTooLarge:
+            self._fail(self._too_much(f"an event of more than {self._parser.max_event >> 20} MiB"))
+        except LLMSpellError as error:
+            self._fail(error)
+        return out
+
+    def _fail(self, error: LLMSpellError) -> None:
+        self.error = error
+        self.finished = True
+
+    def _over(self, out: list[ChunkContent], *, last: bool = False) -> None:
+        if not self.finished and (last or self._reader.over):
+            out += self._reader.end()
+            self.finished = True
+
+    def _take(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool = False) -> None:
+        self._events += len(events)
+        if self._events > MAX_EVENTS:
+            raise self._too_much(f"more than {MAX_EVENTS} events")
+        if self._reader.typed:
+            self._take_typed(events, out, last=last)
+            return
+        if len(events) == 1 and not events[0][0]:  # a token at a time
+            try:
+                value = orjson.loads(events[0][1])
+            except orjson.JSONDecodeError:
+                self._no_value(events[0][1], out, last=last)
+            else:
+                self._reader.read_all((value,), out)
+            return
+        while events and not self.finished:
+            names, datas = zip(*events, strict=True)
+            count = names.index("error") if "error" in names else len(names)
+            if count == 0:
+                raise failure(self._reader, _json_or_text(datas[0]))
+            texts = iter(datas[:count])
+            try:
+                # One at a time from bytes to contents: values that lie about in a list cost twice as much.
+                self._reader.read_all(map(orjson.loads, texts), out)
+            except orjson.JSONDecodeError:
+                count -= sum(1 for _ in texts)
+                self._no_value(datas[count - 1], out, last=last)
+            events = events[count:]
+
+    def _take_typed(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool) -> None:
+        reader, at = self._reader, 0
+
+        def values() -> Iterable[Any]:
+            nonlocal at
+            for name, data in events[at:]:
+                at += 1
+                value = orjson.loads(data)
+                if name and type(value) is dict and "type" not in value:
+                    value["type"] = name
+                yield value
+                if reader.over:
+                    return
+
+        while at < len(events) and not self.finished:
+            try:
+                reader.read_all(values(), out)
+            except orjson.JSONDecodeError:
+                name, data = events[at - 1]
+                if name == "error":
+                    raise failure(reader, _json_or_text(data)) from None
+                self._no_value(data, out, last=last)
+            self._over(out)
+
+    def _no_value(self, data: bytes, out: list[ChunkContent], *, last: bool) -> None:
+        """An event that is no JSON: the end mark, or nothing, or what should not be."""
+        if data.strip() == b"[DONE]":
+            self._reader.done()
+            self._over(out, last=True)
+        elif data.strip():
+            raise self._cut_short() if last else self._no_json(data)  # at the transport's end it may be half an event
+
+    def _keep(self, data: bytes) -> None:
+        self._bare.append(data)
+        self._size += len(data)
+        if self._size > MAX_REPLY:
+            raise self._too_much(f"an answer of more than {MAX_REPLY >> 20} MiB in one piece")
+
+    def _reply(self, out: list[ChunkContent]) -> None:
+        """The whole answer as one JSON value."""
+        text = b"".join(self._bare)
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            raise self._cut_short() from None
+        if not any(isinstance(one, dict) for one in (value if isinstance(value, list) else [value])):
+            raise self._no_json(text)
+        self._reader.whole(value, out)
+
+    def _aside(self) -> None:
+        """An error may stand as bare JSON among the events; and a web page is no event stream. Source: WIRE.md §1."""
+        text = self._parser.leftover.strip()
+        if text.startswith(b"<") and self._events == 0:
+            raise self._no_json(text)
+        for start in (b"{", b"["):
+            try:
+                value = orjson.loads(text[text.index(start) :])
+            except ValueError:
+                continue
+            one = value[0] if isinstance(value, list) and value else value
+            if isinstance(one, dict) and "error" in one:
+                raise failure(self._reader, one)
+
+    def _cut_short(self) -> StreamTruncatedError:
+        return truncated(self._reader, "within a piece")
+
+    def _no_json(self, data: bytes) -> ProviderError:
+        excerpt = one_line(data[:200].decode("utf-8", "replace"), 80)
+        return ProviderError(
+            f"{self._reader.provider or 'the service'} sent what is no model's answer: {excerpt}",
+            hint="check that `base_url` is that of a service of this type",
+            **_about(self._reader),
+        )
+
+    def _too_much(self, what: str) -> ProviderError:
+        return ProviderError(
+            f"{self._reader.provider or 'the service'} sent {what}",
+            hint="ask for a shorter answer (`max_tokens`), or check what answers at `base_url`",
+            **_about(self._reader),
+        )
+
+
+class LineReading(Reading):
+    """The same of an answer in lines of JSON; one that is a single value is a line of it."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> list[ChunkContent]:
+        """What *data* completes; nothing once `finished`."""
+        out: list[ChunkContent] = []
+        if self.finished:
+            return out
+        try:
+            self._lines(data, out)
+        except LLMSpellError as error:
+            self._fail(error)
+        return out
+
+    def end(self) -> list[ChunkContent]:
+        """What is left when the transport has ended; afterwards the answer is `finished`, well or in error."""
+        out: list[ChunkContent] = []
+        if self.finished:
+            return out
+        try:
+            rest = b"".join(self._bare)
+            if rest.strip():
+                self._line(rest, out, last=True)
+            self._over(out, last=True)
+        except LLMSpellError as error:
+            self._fail(error)
+        return out
+
+    def _lines(self, data: bytes, out: list[ChunkContent]) -> None:
+        first, *others = data.split(b"\n")
+        self._bare.append(first)
+        self._size += len(first)
+        if self._size > MAX_LINE:
+            raise self._too_much(f"a line of more than {MAX_LINE >> 20} MiB")
+        if not others:
+            return
+        lines = [b"".join(self._bare), *others]
+        self._bare, self._size = [lines[-1]], len(lines[-1])
+        self._events += len(others)
+        if self._events > MAX_EVENTS:
+            raise self._too_much(f"more than {MAX_EVENTS} lines")
+        for line in lines[:-1]:
+            if self.finished:
+                return
+            if line.strip():
+                self._line(line, out)
+
+    def _line(self, line: bytes, out: list[ChunkContent], *, last: bool = False) -> None:
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            cut = last and line.lstrip()[:1] == b"{"
+            raise (self._cut_short() if cut else self._no_json(line)) from None
+        self._reader.read_all((value,), out)
+        self._over(out)
+
+
+def failure(reader: Reader, body: Any) -> LLMSpellError:
+    """The error that *body* (an error member, or what an event named "error" holds) means, inside an answer."""
+    from llmspell.providers.wire_errors import from_error
+
+    return from_error(
+        body,
+        status=None,
+        headers={},
+        provider=reader.provider,
+        model=reader.model,
+        key_env=reader.key_env,
+        secrets=reader.secrets,
+    )
+
+
+def truncated(reader: Reader, where: str = "before its end") -> StreamTruncatedError:
+    """The error of an answer that stopped without its protocol's own end."""
+    return StreamTruncatedError(
+        f"the answer of {reader.provider or 'the model'} stopped {where}",
+        hint="try again; what came is in the error's `partial`",
+        **_about(reader),
+    )
+
+
+def _about(reader: Reader) -> Mapping[str, Any]:
+    return {"provider": reader.provider or None, "model": reader.model or None}
+
+
+def _json_or_text(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")

@@ -1,0 +1,443 @@
+"""What no recording of Anthropic, Gemini, Ollama and Responses shows: bytes made by hand from WIRE.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmspell.errors import LLMSpellError
+from llmspell.providers import reading as reading_module
+from llmspell.providers.dialect import DIALECTS, dialect_of
+from llmspell.types.streaming import ChunkContent, Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
+from llmspell.types.usage import Usage
+from support.dialects import DIALECTS as MADE
+from support.dialects import TEXT, events, lines
+
+PROPERTY = settings(deadline=None, max_examples=100)
+
+
+def read(type_: str, *pieces: bytes) -> tuple[list[ChunkContent], LLMSpellError | None, dict[str, Any]]:
+    reading = dialect_of(type_).reading("p", "m", key_env=None, secrets=())
+    contents = [content for piece in pieces for content in reading.feed(piece)]
+    contents += reading.end()
+    return contents, reading.error, reading.metadata
+
+
+def end_of(contents: list[ChunkContent]) -> str | None:
+    last = contents[-1]
+    assert isinstance(last, Control)
+    return last.finish_reason
+
+
+# ---- Anthropic
+
+
+def block(index: int, block: dict[str, Any], *deltas: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": block},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+STOP = {"type": "message_stop"}
+
+
+def ending(reason: str, **usage: int) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": usage}
+
+
+def test_anthropic_a_message_delta_with_a_reason_is_an_end_and_nothing_before_it_is() -> None:
+    text = block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"})
+    contents, error, _ = read("anthropic", events(*text, ending("end_turn")))
+    assert (error, end_of(contents)) == (None, "stop")
+    contents, error, _ = read("anthropic", events(*text))
+    assert contents == [Text("a")]
+    assert error is not None
+    assert error.kind == "stream_truncated"
+
+
+def test_anthropic_a_call_that_a_limit_cut_is_told_as_it_came() -> None:
+    cut = block(
+        0,
+        {"type": "tool_use", "id": "t1", "name": "f", "input": {}},
+        {"type": "input_json_delta", "partial_json": ""},
+        {"type": "input_json_delta", "partial_json": '{"q": "Par'},
+    )
+    contents, error, _ = read("anthropic", events(*cut, ending("max_tokens"), STOP))
+    assert error is None
+    assert contents[:2] == [ToolCallProgress("t1", "f", ""), ToolCallProgress("t1", "f", '{"q": "Par')]
+    assert contents[2] == ToolCallComplete("t1", "f", None, None, '{"q": "Par')
+    assert end_of(contents) == "length"
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("refusal", "content_filter"),
+        ("pause_turn", "pause"),
+        ("model_context_window_exceeded", "length"),
+        ("new", "new"),
+    ],
+)
+def test_anthropic_reasons(reason: str, finish: str) -> None:
+    contents, _, _ = read("anthropic", events(ending(reason), STOP))
+    assert end_of(contents) == finish
+
+
+def test_anthropic_thinking_keeps_its_signature_for_the_next_turn() -> None:
+    thought = block(
+        0,
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": "hm"},
+        {"type": "thinking_delta", "thinking": "!"},
+        {"type": "signature_delta", "signature": "S"},
+    )
+    hidden = block(1, {"type": "redacted_thinking", "data": "D"})
+    text = block(2, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"})
+    contents, _, metadata = read("anthropic", events(*thought, *hidden, *text, ending("end_turn"), STOP))
+    assert contents[:3] == [Reasoning("hm"), Reasoning("!"), Text("a")]
+    assert metadata["blocks"] == [
+        {"type": "thinking", "thinking": "hm!", "signature": "S"},
+        {"type": "redacted_thinking", "data": "D"},
+        {"type": "text", "text": "a"},
+    ]
+
+
+def test_anthropic_usage_is_replaced_and_caches_are_read_too() -> None:
+    start = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 100}}}
+    contents, _, _ = read("anthropic", events(start, ending("end_turn", output_tokens=3), STOP))
+    assert contents[-1] == Control("stream_end", "stop", Usage(105, 3, 100, None, 108))
+
+
+def test_anthropic_an_event_s_name_serves_where_the_value_has_no_type() -> None:
+    body = b'event: content_block_delta\ndata: {"index": 0, "delta": {"type": "text_delta", "text": "a"}}\n\n'
+    assert read("anthropic", body + events(ending("end_turn"), STOP))[0][0] == Text("a")
+
+
+# ---- Gemini
+
+
+def answer(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"parts": list(parts)}, **more}]}
+
+
+def test_gemini_calls_without_ids_get_their_own_and_end_an_answer_as_calls() -> None:
+    calls = [{"functionCall": {"name": "f"}}, {"functionCall": {"name": "g", "args": {"a": 1}, "id": "x"}}]
+    contents, _, _ = read("gemini", events(answer(*calls, finishReason="STOP")))
+    assert [c for c in contents if isinstance(c, ToolCallComplete)] == [
+        ToolCallComplete("gemini_call_1", "f", {}, None, "{}"),
+        ToolCallComplete("x", "g", {"a": 1}, None, '{"a":1}'),
+    ]
+    assert end_of(contents) == "tool_calls"
+
+
+def test_gemini_a_blocked_prompt_is_a_result_with_its_reason() -> None:
+    told = {"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": "no"}}
+    contents, error, metadata = read("gemini", events(told))
+    assert (error, end_of(contents)) == (None, "content_filter")
+    assert (metadata["block_reason"], metadata["finish_message"]) == ("SAFETY", "no")
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"])
+def test_gemini_reasons_of_a_filter(reason: str) -> None:
+    assert end_of(read("gemini", events({"candidates": [{"finishReason": reason}]}))[0]) == "content_filter"
+
+
+@pytest.mark.parametrize(
+    "tail", ['{"error": {"code": 503, "message": "x"}}', '[{"error": {"code": 503, "message": "x"}}]']
+)
+def test_gemini_a_bare_error_among_the_events(tail: str) -> None:
+    contents, error, _ = read("gemini", events(answer({"text": "a"})) + tail.encode())
+    assert contents == [Text("a")]
+    assert error is not None
+    assert (error.kind, error.status) == ("provider", 503)
+
+
+def test_gemini_a_list_of_all_answers_is_the_stream_in_one_piece() -> None:
+    parts = [answer({"text": "a"}), answer({"text": "b", "thought": True}), answer(finishReason="STOP")]
+    body = json.dumps(parts, indent=2).replace("\n", "\r\n").encode()
+    contents, error, _ = read("gemini", body[:20], body[20:])
+    assert error is None
+    assert contents == [Text("a"), Reasoning("b"), Control("stream_end", "stop")]
+
+
+def test_gemini_signatures_and_media_are_kept() -> None:
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+    body = events(answer(picture), answer({"text": "", "thoughtSignature": "S"}, finishReason="STOP"))
+    contents, _, metadata = read("gemini", body)
+    assert contents == [Control("stream_end", "stop")]
+    assert metadata["media"] == [{"mime_type": "image/png", "data": "AAAA"}]
+    assert metadata["parts"] == [picture, {"text": "", "thoughtSignature": "S"}]
+
+
+# ---- Ollama
+
+
+def line(message: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"model": "m", "message": {"role": "assistant", "content": "", **message}, "done": False, **more}
+
+
+def test_ollama_thinking_and_calls() -> None:
+    body = lines(
+        line({"thinking": "hm"}),
+        line({"tool_calls": [{"function": {"name": "f", "arguments": {"q": 1}}}]}),
+        line({"tool_calls": [{"id": "x", "function": {"index": 1, "name": "g", "arguments": {}}}]}),
+        line({}, done=True, done_reason="stop", eval_count=3),
+    )
+    contents, error, _ = read("ollama", body.rstrip(b"\n"))
+    assert error is None
+    assert contents[0] == Reasoning("hm")
+    assert contents[3:] == [
+        ToolCallComplete("call_1", "f", {"q": 1}, None, '{"q":1}'),
+        ToolCallComplete("x", "g", {}, None, "{}"),
+        Control("stream_end", "tool_calls", Usage(None, 3)),
+    ]
+
+
+def test_ollama_ids_are_distinct_and_an_empty_error_is_none() -> None:
+    calls = [{"id": "call_2", "function": {"name": "f"}}, {"function": {"name": "g"}}]
+    contents, error, _ = read("ollama", lines(line({"tool_calls": calls}, done=True, error=None)))
+    assert error is None
+    assert [c.tool_id for c in contents if isinstance(c, ToolCallComplete)] == ["call_2", "call_3"]
+
+
+def test_ollama_an_error_in_a_line_and_a_line_without_its_end() -> None:
+    contents, error, _ = read("ollama", lines(line({"content": "a"}), {"error": "out of memory"}))
+    assert contents == [Text("a")]
+    assert error is not None
+    assert "out of memory" in error.message
+    contents, error, _ = read("ollama", lines(line({"content": "a"})) + b'{"model": "m", "mess')
+    assert contents == [Text("a")]
+    assert error is not None
+    assert error.kind == "stream_truncated"
+
+
+def test_ollama_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "MAX_LINE", 100)
+    _, error, _ = read("ollama", b'{"a": "', b"x" * 100)
+    assert error is not None
+    assert error.kind == "provider"
+
+
+# ---- Responses
+
+
+def responses(*values: dict[str, Any], **response: Any) -> bytes:
+    last = {"type": "response.completed", "response": {"status": "completed", "model": "m", "output": [], **response}}
+    return events(*values, last)
+
+
+@pytest.mark.parametrize(
+    ("event", "response", "finish"),
+    [
+        ("incomplete", {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
+        ("incomplete", {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ("completed", {}, "stop"),
+        ("cancelled", {"status": "cancelled"}, "cancelled"),
+    ],
+)
+def test_responses_ends(event: str, response: dict[str, Any], finish: str) -> None:
+    contents, error, _ = read("openai-responses", events({"type": f"response.{event}", "response": response}))
+    assert (error, end_of(contents)) == (None, finish)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "error", "error": {"code": "rate_limit_exceeded", "message": "slow down"}},
+        {"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": None},
+        {
+            "type": "response.failed",
+            "response": {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "slow down"}},
+        },
+    ],
+)  # fmt: skip
+def test_responses_errors_of_every_shape_are_told_once(error: dict[str, Any]) -> None:
+    delta = {"type": "response.output_text.delta", "output_index": 0, "delta": "a"}
+    failed = {"type": "response.failed", "response": {"status": "failed", "error": {"message": "again"}}}
+    contents, raised, _ = read("openai-responses", events(delta, error, failed))
+    assert contents == [Text("a")]
+    assert raised is not None
+    assert (raised.kind, "slow down" in raised.message) == ("rate_limit", True)
+
+
+def test_responses_what_did_not_stream_is_told_from_the_last_event() -> None:
+    output = [
+        {
+            "type": "reasoning",
+            "id": "rs",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+            "encrypted_content": "E",
+        },
+        {"type": "message", "id": "msg", "content": [{"type": "output_text", "text": "a"}]},
+        {"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": '{"q":1}'},
+        {"type": "custom_tool_call", "id": "ct", "call_id": "c2", "name": "g", "input": "plain"},
+    ]
+    contents, error, metadata = read("openai-responses", responses(output=output))
+    assert error is None
+    assert [c for c in contents if isinstance(c, (Reasoning, Text))] == [Reasoning("hm"), Text("a")]
+    assert contents[-3:-1] == [
+        ToolCallComplete("c1", "f", {"q": 1}, None, '{"q":1}'),
+        ToolCallComplete("c2", "g", {"input": "plain"}, None, "plain"),
+    ]
+    assert end_of(contents) == "tool_calls"
+    assert metadata["items"] == output
+
+
+def test_responses_what_streamed_is_not_told_again() -> None:
+    item = {"type": "message", "id": "msg", "content": [{"type": "output_text", "text": "ab"}]}
+    deltas = [{"type": "response.output_text.delta", "output_index": 0, "item_id": "msg", "delta": d} for d in "ab"]
+    done = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    for values in ([*deltas, done], deltas):
+        contents, _, _ = read("openai-responses", responses(*values, output=[item]))
+        assert contents == [Text("a"), Text("b"), Control("stream_end", "stop")]
+
+
+ADDED = {"type": "response.output_item.added"}
+DONE = {"type": "response.output_item.done"}
+THOUGHT = {"type": "reasoning", "id": "rs", "summary": [{"text": "A"}, {"text": "B"}]}
+SAID = {"type": "message", "id": "msg", "content": [{"type": "output_text", "text": "ab"}]}
+FIRST = {"type": "function_call", "id": "f1", "call_id": "c1", "name": "f", "arguments": '{"q":1}'}
+SECOND = {"type": "function_call", "id": "f2", "call_id": "c2", "name": "g", "arguments": "{}"}
+OUTPUT = [THOUGHT, SAID, FIRST, SECOND]
+
+
+def streamed() -> list[dict[str, Any]]:
+    """The four items as OpenAI streams them."""
+    values: list[dict[str, Any]] = []
+    for place, item in enumerate(OUTPUT):
+        at = {"output_index": place, "item_id": item["id"]}
+        empty = {**item, "summary": [], "content": [], "arguments": ""}
+        values.append({**ADDED, "output_index": place, "item": empty})
+        if item is THOUGHT:
+            for number, text in enumerate("AB"):
+                part = {**at, "summary_index": number}
+                values.append({"type": "response.reasoning_summary_text.delta", **part, "delta": text})
+                values.append({"type": "response.reasoning_summary_text.done", **part, "text": text})
+        elif item is SAID:
+            part = {**at, "content_index": 0}
+            values += [{"type": "response.output_text.delta", **part, "delta": text} for text in "ab"]
+            values.append({"type": "response.output_text.done", **part, "text": "ab"})
+        else:
+            values.append({"type": "response.function_call_arguments.delta", **at, "delta": item["arguments"]})
+            values.append({"type": "response.function_call_arguments.done", **at, "arguments": item["arguments"]})
+        values.append({**DONE, "output_index": place, "item": item})
+    return values
+
+
+def without(values: list[dict[str, Any]], *members: str) -> list[dict[str, Any]]:
+    return [{name: member for name, member in value.items() if name not in members} for value in values]
+
+
+def left_out(values: list[dict[str, Any]], *endings: str) -> list[dict[str, Any]]:
+    return [value for value in values if not value["type"].endswith(endings)]
+
+
+RENAMED = [{**item, "id": f"other_{item['id']}"} for item in OUTPUT]
+
+
+@pytest.mark.parametrize("output", [OUTPUT, [], RENAMED, OUTPUT[1:], RENAMED[1:], RENAMED[2:]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        streamed(),
+        without(streamed(), "output_index"),
+        without(streamed(), "item_id"),
+        left_out(streamed(), "item.done"),
+        left_out(streamed(), "text.delta", "arguments.delta"),
+        left_out(streamed(), "text.delta", "arguments.delta", "item.done"),
+        left_out(streamed(), "text.done", "arguments.done"),
+        left_out(streamed(), "item.added"),
+        without(left_out(streamed(), "item.done"), "output_index"),
+    ],
+    ids=[
+        "all", "no index", "no id", "no item done", "no deltas", "texts whole", "deltas only", "no added", "no place",
+    ],
+)  # fmt: skip
+def test_responses_in_every_form_are_told_once(values: list[dict[str, Any]], output: list[dict[str, Any]]) -> None:
+    contents, error, _ = read("openai-responses", responses(*values, output=output))
+    assert error is None
+    assert "".join(c.text for c in contents if isinstance(c, Reasoning)) == "A\n\nB"
+    assert "".join(c.text for c in contents if isinstance(c, Text)) == "ab"
+    calls = [(c.tool_id, c.name, c.arguments) for c in contents if isinstance(c, ToolCallComplete)]
+    if any(value["type"].endswith("item.added") for value in values):
+        assert calls == [("c1", "f", {"q": 1}), ("c2", "g", {})]
+    else:
+        assert [call[2] for call in calls] == [{"q": 1}, {}]
+    assert end_of(contents) == "tool_calls"
+
+
+def test_responses_arguments_may_be_an_object_and_come_last() -> None:
+    item = {"type": "function_call", "id": "f1", "call_id": "c1", "name": "f", "arguments": {"q": 1}}
+    empty = {"type": "function_call", "id": "f1"}
+    values = [{**ADDED, "output_index": 0, "item": empty}, {**DONE, "output_index": 0, "item": item}]
+    contents, _, _ = read("openai-responses", responses(*values))
+    assert contents[-2] == ToolCallComplete("c1", "f", {"q": 1}, None, '{"q":1}')
+
+
+def test_responses_a_refusal_is_text_and_a_filter_s() -> None:
+    delta = {"type": "response.refusal.delta", "output_index": 0, "delta": "I cannot."}
+    contents, _, _ = read("openai-responses", responses(delta))
+    assert contents == [Text("I cannot."), Control("stream_end", "content_filter")]
+
+
+# ---- all of them
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+@PROPERTY
+@given(data=st.data())
+def test_any_cut_is_the_same(type_: str, data: st.DataObject) -> None:
+    body = MADE[type_].stream + MADE[type_].end
+    edges = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    pieces = [body[a:b] for a, b in zip([0, *edges], [*edges, len(body)], strict=True)]
+    contents, error, _ = read(type_, *pieces)
+    assert error is None
+    assert "".join(c.text for c in contents if isinstance(c, Text)) == TEXT
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-1e9, 1e9) | st.text(max_size=5)
+JSON = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+@PROPERTY
+@given(data=st.data())
+def test_whatever_a_service_sends_is_read_or_an_error_of_ours(type_: str, data: st.DataObject) -> None:
+    """Values of the dialect with anything in the place of one of their members."""
+    made = MADE[type_]
+    text = (made.stream + made.end).replace(b"\r", b"")
+    values = [
+        json.loads(row.removeprefix(b"data: ")) for row in text.split(b"\n") if row.startswith((b"data: {", b"{"))
+    ]
+
+    def spoiled(value: Any) -> Any:
+        if data.draw(st.integers(0, 5)) == 0:
+            return data.draw(JSON)
+        if isinstance(value, dict):
+            return {name: spoiled(member) for name, member in value.items()}
+        return [spoiled(member) for member in value] if isinstance(value, list) else value
+
+    body = (lines if type_ == "ollama" else events)(*(spoiled(value) for value in values))
+    contents, error, _ = read(type_, body)
+    ends = [content for content in contents if isinstance(content, Control)]
+    assert (len(ends) == 1) == (error is None)
+    assert all(isinstance(content.text, str) for content in contents if isinstance(content, (Text, Reasoning)))
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+@PROPERTY
+@given(pieces=st.lists(st.binary(max_size=40), max_size=5))
+def test_any_bytes_end_as_one_error(type_: str, pieces: list[bytes]) -> None:
+    contents, error, _ = read(type_, *pieces)
+    assert contents == []
+    assert error is not None

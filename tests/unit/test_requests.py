@@ -1,0 +1,211 @@
+"""What each dialect sends: one call, written as its service wants it. Source: WIRE.md §5 to §8, §11."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmspell.errors import ValidationError
+from llmspell.providers.base import ModelCall, WireRequest
+from llmspell.providers.dialect import DIALECTS, dialect_of
+from llmspell.types.agent import Parameters
+from llmspell.types.messages import Message, ToolCall
+
+PARAMETERS = Parameters(temperature=0.5, top_p=0.9, max_tokens=100, stop=("END",), seed=7, reasoning="low")
+TALK = (
+    Message("system", "Be brief."),
+    Message("user", "What is in Paris?"),
+    Message(
+        "assistant",
+        "Let me look.",
+        (ToolCall("c1", "lookup", {"q": "Paris"}, '{"q": "Paris"}'), ToolCall("c2", "clock", {})),
+    ),
+    Message("tool", '{"found": 3}', (), "c1"),
+    Message("tool", "noon", (), "c2"),
+    Message("user", "And?"),
+)
+
+
+def sent(type_: str, call: ModelCall, *, stream: bool = True, host: str | None = None) -> tuple[WireRequest, Any]:
+    request = dialect_of(type_, host).request(call, stream=stream)
+    return request, json.loads(request.body)
+
+
+def test_anthropic() -> None:
+    request, body = sent("anthropic", ModelCall("claude-x", TALK, PARAMETERS._replace(reasoning=None)))
+    assert (request.method, request.path) == ("POST", "/v1/messages")
+    assert body == {
+        "model": "claude-x",
+        "max_tokens": 100,
+        "system": "Be brief.",
+        "messages": [
+            {"role": "user", "content": "What is in Paris?"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "text", "text": "Let me look."},
+                    {"type": "tool_use", "id": "c1", "name": "lookup", "input": {"q": "Paris"}},
+                    {"type": "tool_use", "id": "c2", "name": "clock", "input": {}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": '{"found": 3}'},
+                    {"type": "tool_result", "tool_use_id": "c2", "content": "noon"},
+                    {"type": "text", "text": "And?"},
+                ],
+            },
+        ],
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "stop_sequences": ["END"],
+        "stream": True,
+    }
+
+
+def test_anthropic_always_says_how_long_an_answer_may_be_and_pays_for_thinking() -> None:
+    _, body = sent("anthropic", ModelCall("m", TALK[:2]), stream=False)
+    assert body["max_tokens"] == 4096
+    assert "stream" not in body
+    _, body = sent("anthropic", ModelCall("m", TALK[:2], Parameters(max_tokens=100, reasoning="low")))
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert body["max_tokens"] == 2148
+    _, body = sent("anthropic", ModelCall("m", TALK[:2], Parameters(reasoning="none")))
+    assert body["thinking"] == {"type": "disabled"}
+
+
+def test_anthropic_leaves_out_what_is_empty_and_joins_turns_of_one_role() -> None:
+    talk = (Message("user", "a"), Message("user", "b"), Message("assistant", ""), Message("user", "c"))
+    _, body = sent("anthropic", ModelCall("m", talk))
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": text} for text in "abc"]}]
+
+
+def test_gemini() -> None:
+    request, body = sent("gemini", ModelCall("gemini-2.5-flash", TALK, PARAMETERS))
+    assert request.path == "/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    assert "stream" not in body
+    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert body["contents"] == [
+        {"role": "user", "parts": [{"text": "What is in Paris?"}]},
+        {
+            "role": "model",
+            "parts": [
+                {"text": "Let me look."},
+                {"functionCall": {"id": "c1", "name": "lookup", "args": {"q": "Paris"}}},
+                {"functionCall": {"id": "c2", "name": "clock", "args": {}}},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"id": "c1", "name": "lookup", "response": {"found": 3}}},
+                {"functionResponse": {"id": "c2", "name": "clock", "response": {"output": "noon"}}},
+                {"text": "And?"},
+            ],
+        },
+    ]
+    assert body["generationConfig"] == {
+        "temperature": 0.5,
+        "topP": 0.9,
+        "maxOutputTokens": 100,
+        "stopSequences": ["END"],
+        "seed": 7,
+        "thinkingConfig": {"includeThoughts": True, "thinkingBudget": 1024},
+    }
+    assert sent("gemini", ModelCall("m", TALK), stream=False)[0].path == "/models/m:generateContent"
+
+
+def test_gemini_gets_no_id_back_that_it_did_not_give() -> None:
+    call = ToolCall("gemini_call_1", "clock", {})
+    _, body = sent("gemini", ModelCall("m", (Message("assistant", "", (call,)), Message("tool", "1", (), call.id))))
+    assert body["contents"] == [
+        {"role": "model", "parts": [{"functionCall": {"name": "clock", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "clock", "response": {"output": 1}}}]},
+    ]
+
+
+def test_gemini_3_thinks_by_levels_and_vertex_takes_a_bearer_s_token() -> None:
+    _, body = sent("gemini", ModelCall("gemini-3-pro", TALK[:2], Parameters(reasoning="high")))
+    assert body["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingLevel": "high"}
+    assert dialect_of("gemini").auth("k") == {"x-goog-api-key": "k"}
+    assert dialect_of("gemini", "europe-west1-aiplatform.googleapis.com").auth("k") == {"authorization": "Bearer k"}
+
+
+def test_a_model_s_name_cannot_lead_elsewhere() -> None:
+    request, _ = sent("gemini", ModelCall("../../x?key=1#", TALK[:2]))
+    assert request.path == "/models/..%2F..%2Fx%3Fkey%3D1%23:streamGenerateContent?alt=sse"
+
+
+def test_ollama() -> None:
+    request, body = sent("ollama", ModelCall("qwen3", TALK, PARAMETERS))
+    assert request.path == "/api/chat"
+    assert body["stream"] is True
+    assert body["think"] == "low"
+    assert body["options"] == {"temperature": 0.5, "top_p": 0.9, "num_predict": 100, "stop": ["END"], "seed": 7}
+    assert body["messages"][2:5] == [
+        {
+            "role": "assistant",
+            "content": "Let me look.",
+            "tool_calls": [
+                {"function": {"name": "lookup", "arguments": {"q": "Paris"}}},
+                {"function": {"name": "clock", "arguments": {}}},
+            ],
+        },
+        {"role": "tool", "content": '{"found": 3}', "tool_name": "lookup"},
+        {"role": "tool", "content": "noon", "tool_name": "clock"},
+    ]
+    assert sent("ollama", ModelCall("m", TALK), stream=False)[1]["stream"] is False
+
+
+def test_responses() -> None:
+    request, body = sent("openai-responses", ModelCall("gpt-5", TALK, PARAMETERS))
+    assert request.path == "/responses"
+    assert body["instructions"] == "Be brief."
+    assert body["store"] is False
+    assert body["input"] == [
+        {"role": "user", "content": [{"type": "input_text", "text": "What is in Paris?"}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Let me look."}]},
+        {"type": "function_call", "call_id": "c1", "name": "lookup", "arguments": '{"q": "Paris"}'},
+        {"type": "function_call", "call_id": "c2", "name": "clock", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": '{"found": 3}'},
+        {"type": "function_call_output", "call_id": "c2", "output": "noon"},
+        {"role": "user", "content": [{"type": "input_text", "text": "And?"}]},
+    ]
+    assert (body["max_output_tokens"], body["temperature"], body["top_p"]) == (100, 0.5, 0.9)
+    assert body["reasoning"] == {"effort": "low", "summary": "auto"}
+    assert body["include"] == ["reasoning.encrypted_content"]
+    assert body["stream"] is True
+    assert "stop" not in body
+    assert "seed" not in body
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+def test_extra_is_laid_over_the_request_last(type_: str) -> None:
+    call = ModelCall("m", TALK[:2], body={"model": "other", "user": "u"}, headers={"X-Team": "a"})
+    request, body = sent(type_, call)
+    assert (body["model"], body["user"], request.headers["x-team"]) == ("other", "u", "a")
+
+
+def test_objects_of_extra_are_joined_with_the_requests() -> None:
+    extra = {"generationConfig": {"responseMimeType": "application/json"}}
+    _, body = sent("gemini", ModelCall("m", TALK[:2], Parameters(max_tokens=5), body=extra))
+    assert body["generationConfig"] == {"maxOutputTokens": 5, "responseMimeType": "application/json"}
+    assert extra == {"generationConfig": {"responseMimeType": "application/json"}}
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "X-Goog-Api-Key", "api-key", "Host"])
+def test_a_script_may_not_say_who_asks(type_: str, name: str) -> None:
+    with pytest.raises(ValidationError):
+        sent(type_, ModelCall("m", TALK[:2], headers={name: "x"}))
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+def test_a_dialect_knows_its_own_host(type_: str) -> None:
+    assert dialect_of(type_).own
+    assert not dialect_of(type_, "proxy.example").own
+    assert dialect_of(type_, "proxy.example").keyless
+    assert dialect_of(type_).keyless == (type_ == "ollama")
