@@ -18,6 +18,7 @@ from llmspell.config.schema import (
     PROJECT_KEYS,
     PROJECT_LIMITS,
     VENDOR_VARIABLES,
+    VENDORS,
     is_provider_name,
     lookup,
 )
@@ -218,6 +219,8 @@ class _Merger:
             return
         for name in self.names:
             kind = self.values.get(f"providers.{name}.type")
+            if kind is None and name in VENDORS:
+                kind = self.values[f"providers.{name}.type"] = name
             if kind is None:
                 self.fail(name, "type", f"provider `{name}` has no `type`", f"set providers.{name}.type")
             for rest, key in _OF_PROVIDER:
@@ -228,7 +231,7 @@ class _Merger:
             if kind == "openai" and self.values.get(f"providers.{name}.base_url") is None:
                 self.fail(name, "type", f"provider `{name}` has no `base_url`", f"set providers.{name}.base_url")
         default = self.values["providers.default"]
-        if default != "auto" and default not in self.names:
+        if default != "auto" and default not in self.names and default not in VENDORS:
             known = ", ".join(["auto", *self.names])
             self.raise_at("providers.default", f"unknown provider `{one_line(default, 80)}`", f"known are: {known}")
 

@@ -21,6 +21,7 @@ __all__ = [
     "PROJECT_LIMITS",
     "PROVIDER_TYPES",
     "TIMEOUTS",
+    "VENDORS",
     "VENDOR_VARIABLES",
     "Key",
     "is_provider_name",
@@ -30,6 +31,12 @@ __all__ = [
 
 #: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
 PROVIDER_TYPES = ("openai", "openai-responses", "anthropic", "gemini", "ollama", "local")
+#: Services that speak a dialect of another's: a type as well, and providers without being configured. A test compares
+#: them with `providers/vendors.toml`, which says all else of them.
+VENDORS = (
+    "groq", "mistral", "deepseek", "openrouter", "xai", "cerebras", "together", "fireworks", "perplexity",
+    "huggingface", "zai", "vercel", "crusoe", "azure", "snowflake", "gpustack", "llamacpp", "vllm", "lmstudio",
+)  # fmt: skip
 #: What `runtime.interrupts` may be: by a real-time signal and a timer, by a hook that counts instructions, not at all.
 INTERRUPTS = ("tick", "hook", "none")
 TIMEOUTS = ("connect", "first_token", "idle", "total")
@@ -241,7 +248,7 @@ _CHECKS = {
 }
 
 _LOCAL = ("local",)
-_HTTP = tuple(type_ for type_ in PROVIDER_TYPES if type_ != "local")
+_HTTP = (*(type_ for type_ in PROVIDER_TYPES if type_ != "local"), *VENDORS)
 _N = "providers.NAME."
 _T = _N + "timeout."
 
@@ -254,7 +261,7 @@ KEYS = (
     Key("runtime.max_concurrency", "count", 1024, "model calls at once; 0 = any", bounds=(0, 100_000)),
     Key("runtime.interrupts", "word", "tick", "how a script that computes is stopped", choices=INTERRUPTS),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
-    Key(_N + "type", "word", None, "the dialect it speaks", choices=PROVIDER_TYPES),
+    Key(_N + "type", "word", None, "the dialect it speaks, or the vendor", choices=(*PROVIDER_TYPES, *VENDORS)),
     Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),
     Key(_N + "api_key_env", "variable", None, "the environment variable that holds its key", types=_HTTP),
     Key(_N + "model", "text", None, "the model where a script names none"),

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell.providers.vendors import host_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,7 +40,7 @@ class Dialect(ABC):
 
     def __init__(self, host: str) -> None:
         self.host = host.lower()
-        self.own = f"//{self.host}/" in f"{self.base_url}/".replace(":", "/")
+        self.own = self.host == host_of(self.base_url)
 
     @classmethod
     def address(cls, base_url: str) -> str:
@@ -67,14 +69,16 @@ def dialect_of(type_: str, host: str | None = None) -> Dialect:
     """The dialect of a type of provider. host: where it is; without, at the vendor's own."""
     module, name = DIALECTS[type_]
     cls: type[Dialect] = getattr(import_module(module), name)
-    return cls(cls.base_url.split("/")[2].partition(":")[0] if host is None else host)
+    return cls(host_of(cls.base_url) if host is None else host)
 
 
 def lay_over(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
     """Lays an agent's `extra.body` over a request: objects are joined, all else is replaced."""
     for name, value in extra.items():
-        old = body.get(name)
-        if isinstance(old, dict) and isinstance(value, dict):
-            lay_over(old, value)
+        if isinstance(value, dict):
+            old = body.get(name)
+            joined: dict[str, Any] = dict(old) if isinstance(old, dict) else {}
+            lay_over(joined, value)
+            body[name] = joined  # a new one: neither is changed for the next request
         else:
             body[name] = value

@@ -7,11 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import ConfigError, one_line
+from llmspell.providers.vendors import vendor as known_vendor
+from llmspell.providers.vendors import vendors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmspell.providers.base import ProviderInstance
+    from llmspell.providers.vendors import Vendor
 
 __all__ = ["TYPES", "ProviderManager"]
 
@@ -35,10 +38,10 @@ OWN = {
 class ProviderManager:
     """The configured providers. `aclose` it when its event loop ends.
 
-    providers: name to settings, in the order in which "auto" tries them; `local` is there without being named.
-        type: one of TYPES, or the name if it is one. openai: base_url, api_key_env (the variable of the key),
-        api_key (the key itself), model, headers, timeout {connect, first_token, idle, total} in seconds; local: see
-        LocalProvider.
+    providers: name to settings, in the order in which "auto" tries them; `local` is there without being named, and so
+        are the vendors. type: one of TYPES or a vendor, or the name if it is one. openai: base_url, api_key_env (the
+        variable of the key), api_key (the key itself), model, headers, timeout {connect, first_token, idle, total} in
+        seconds; local: see LocalProvider.
     default: a provider's name, or "auto": the first that can be used, local last.
     env: where keys are looked up.
     """
@@ -108,29 +111,51 @@ class ProviderManager:
         """Whether *name* can be asked as it is configured: it needs no key, or has one."""
         if self._type(name) == "local":
             return True
-        if self._type(name) == "ollama":
-            return bool(
-                self._settings[name].get("model")
-            )  # nobody looks whether a server runs: who names a model has one
+        if self._type(name) == "ollama":  # nobody looks whether a server runs: who names a model has one
+            return bool(self._settings[name].get("model"))
+        vendor = self._vendor(name)
+        if vendor is not None and vendor.api_key_env is None:
+            return True
         return not self._at_home(name) or bool(self.key_of(name)[0])
 
     def address(self, name: str) -> str:
-        """Where a provider behind an address is asked."""
-        return str(self._settings[name].get("base_url") or OWN[self._type(name)][0])
+        """Where a provider behind an address is asked; empty where that is not known."""
+        return str(self._settings[name].get("base_url") or self._home(name))
+
+    def _home(self, name: str) -> str:
+        """Where its vendor's own service is; empty where everybody has an address of their own."""
+        vendor = self._vendor(name)
+        return vendor.base_url if vendor is not None else OWN[self._type(name)][0]
+
+    def _vendor(self, name: str) -> Vendor | None:
+        """The row of `vendors.toml` that a provider's type, or its name, is that of."""
+        type_ = str(self._settings[name].get("type") or name)
+        return None if type_ in TYPES else known_vendor(type_)
 
     def _at_home(self, name: str) -> bool:
         """Whether it is its vendor's own service."""
-        own = OWN[self._type(name)][0]
-        return self.address(name).rstrip("/").removesuffix("/v1") == own.removesuffix("/v1")
+        own = self._home(name)
+        return not own or self.address(name).rstrip("/").removesuffix("/v1") == own.removesuffix("/v1")
 
     def get(self, name: str) -> ProviderInstance:
         """The provider *name*, made on its first use. Raises ConfigError."""
         made = self._made.get(name)
         if made is None:
             if name not in self._settings:
-                raise self._unknown(name)
-            module, cls = TYPES[self._type(name)]
-            settings = {**self._settings[name], "type": self._type(name)}
+                if known_vendor(name) is None:
+                    raise self._unknown(name)
+                self._settings[name] = {"type": name}
+            type_ = self._type(name)
+            module, cls = TYPES[type_]
+            settings = {**self._settings[name], "type": type_}
+            if type_ != "local" and not settings.get("base_url"):
+                settings["base_url"] = self.address(name)
+                if not settings["base_url"]:
+                    raise ConfigError(
+                        f"provider `{one_line(name, 60)}` has no address",
+                        hint=f"set `providers.{one_line(name, 60)}.base_url`: everybody has one of their own there",
+                        provider=one_line(name, 60),
+                    )
             settings["api_key"], settings["api_key_env"] = self.key_of(name)
             made = self._made[name] = getattr(import_module(module), cls)(name, settings)
         return made
@@ -150,9 +175,11 @@ class ProviderManager:
     def _type(self, name: str) -> str:
         type_ = str(self._settings[name].get("type") or name)
         if type_ not in TYPES:
+            if (vendor := known_vendor(type_)) is not None:
+                return vendor.type
             raise ConfigError(
                 f"`providers.{one_line(name, 60)}.type` is not a type of provider: `{one_line(type_, 60)}`",
-                hint=f"there are {', '.join(TYPES)}",
+                hint=f"there are {', '.join(TYPES)}, and the vendors {', '.join(vendors())}",
             )
         return type_
 
@@ -165,15 +192,17 @@ class ProviderManager:
         settings = self._settings[name]
         variable = settings.get("api_key_env")
         if not variable:
-            known = self._type(name) in OWN and self._at_home(name)
-            stem = OWN[self._type(name)][1] if known else "".join(c if c.isalnum() else "_" for c in name).upper()
-            variable = f"{stem}_API_KEY"
+            vendor, home = self._vendor(name), self._type(name) in OWN and self._at_home(name)
+            stem = OWN[self._type(name)][1] if home else "".join(c if c.isalnum() else "_" for c in name).upper()
+            variable = vendor.api_key_env if vendor is not None and home else f"{stem}_API_KEY"
+            if variable is None:
+                return settings.get("api_key") or None, None
         return settings.get("api_key") or self._env.get(variable) or None, variable
 
     def _unknown(self, name: str) -> ConfigError:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, self._settings, n=1)
+        near = get_close_matches(name, [*self._settings, *vendors()], n=1)
         asked = f"did you mean `{near[0]}`? " if near else ""
         return ConfigError(
             f"there is no provider `{one_line(name, 60)}`",

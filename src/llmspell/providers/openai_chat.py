@@ -1,13 +1,13 @@
 """OpenAI's chat dialect: one call to one request, bytes to chunk contents. I/O is in http.py.
 
 What vendors of this dialect do differently is read by `ChatReader` without knowing who they are; what must be written
-differently is in `Quirks`. Source: WIRE.md §1, §2.2, §4, §9.
+differently is in `vendors.toml`. Source: WIRE.md §1, §2.2, §4, §9.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,12 +16,13 @@ from llmspell.providers.base import WireRequest
 from llmspell.providers.chat_reader import ChatReader
 from llmspell.providers.dialect import Dialect, lay_over
 from llmspell.providers.headers import extra_headers
+from llmspell.providers.vendors import Vendor, vendor_at
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
     from llmspell.types.messages import Message, ToolCall
 
-__all__ = ["BASE_URL", "KEY_ENV", "MODEL", "PATH", "Chat", "Quirks", "Reading", "request"]
+__all__ = ["BASE_URL", "KEY_ENV", "MODEL", "PATH", "Chat", "Reading", "request"]
 
 BASE_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
@@ -31,34 +32,14 @@ PATH = "/chat/completions"
 REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
 
 
-class Quirks(NamedTuple):
-    """What a service wants written in another way.
-
-    own: OpenAI itself, whose reasoning models take `max_completion_tokens`. include_usage: usage in a stream has to be
-    asked for. seed: the name of that member.
-    """
-
-    own: bool = False
-    include_usage: bool = True
-    seed: str = "seed"
-
-    @classmethod
-    def of(cls, host: str) -> Quirks:
-        """Those of the service at *host*."""
-        return HOSTS.get(host.lower(), PLAIN)
+PLAIN = Vendor("")
 
 
-PLAIN = Quirks()
-HOSTS = {
-    "api.openai.com": Quirks(own=True),
-    "api.mistral.ai": Quirks(include_usage=False, seed="random_seed"),
-}
-
-
-def request(call: ModelCall, *, stream: bool, quirks: Quirks = PLAIN) -> WireRequest:
+def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool = False) -> WireRequest:
     """The request for *call*. `call.body` and `call.headers` are laid over it last.
 
-    Raises ValidationError for a header that is not for a script to set.
+    vendor: what it wants written in another way. own: it is OpenAI itself, whose reasoning models take
+    `max_completion_tokens`. Raises ValidationError for a header that is not for a script to set.
     """
     parameters = call.parameters
     body: dict[str, Any] = {"model": call.model, "messages": [_message(message) for message in call.messages]}
@@ -67,22 +48,32 @@ def request(call: ModelCall, *, stream: bool, quirks: Quirks = PLAIN) -> WireReq
     if parameters.top_p is not None:
         body["top_p"] = parameters.top_p
     if parameters.max_tokens is not None:
-        new = quirks.own and REASONING_MODEL.match(call.model)
+        new = own and REASONING_MODEL.match(call.model)
         body["max_completion_tokens" if new else "max_tokens"] = parameters.max_tokens
     if parameters.stop:
         body["stop"] = list(parameters.stop)
     if parameters.seed is not None:
-        body[quirks.seed] = parameters.seed
+        body[vendor.seed] = parameters.seed
     if parameters.reasoning is not None:
-        body["reasoning_effort"] = parameters.reasoning
+        body |= _reasoning(vendor.reasoning, parameters.reasoning)
     if stream:
         body["stream"] = True
-        if quirks.include_usage:
+        if vendor.usage:
             body["stream_options"] = {"include_usage": True}
+    lay_over(body, vendor.body)
     lay_over(body, call.body)
     headers = {"content-type": "application/json", "accept": "text/event-stream" if stream else "application/json"}
     headers.update(extra_headers(call.headers))
     return WireRequest("POST", PATH, headers, orjson.dumps(body))
+
+
+def _reasoning(way: str, effort: str) -> dict[str, Any]:
+    """How hard to think, as a vendor wants it said."""
+    if way == "object":
+        return {"reasoning": {"enabled": False} if effort == "none" else {"effort": effort}}
+    if way == "thinking":
+        return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+    return {"reasoning_effort": effort}
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -109,15 +100,22 @@ class Chat(Dialect):
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
-        self.quirks = Quirks.of(host)
+        self.vendor = None if self.own else vendor_at(self.host)
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the service may answer without a key: where nothing is known of it, or nothing of a key."""
+        return not self.own and (self.vendor is None or self.vendor.api_key_env is None)
 
     def auth(self, key: str) -> dict[str, str]:
-        """A bearer's token."""
+        """A bearer's token, or a header of its own."""
+        if self.vendor is not None and self.vendor.auth == "api-key":
+            return {"api-key": key} if key else {}
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:
         """The request for *call*."""
-        return request(call, stream=stream, quirks=self.quirks)
+        return request(call, stream=stream, vendor=self.vendor or PLAIN, own=self.own)
 
     def reading(self, provider: str, model: str, *, key_env: str | None, secrets: tuple[str, ...]) -> reading.Reading:
         """Reads one answer."""

@@ -1,0 +1,54 @@
+"""Services that speak a dialect of another's, as data: `vendors.toml` beside this file, read when one is looked for."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, NamedTuple
+
+__all__ = ["Vendor", "host_of", "vendor", "vendor_at", "vendors"]
+
+
+class Vendor(NamedTuple):
+    """A row of `vendors.toml`, whose head says what its fields mean."""
+
+    name: str
+    type: str = "openai"
+    base_url: str = ""
+    api_key_env: str | None = None
+    auth: str = "bearer"
+    usage: bool = True
+    seed: str = "seed"
+    reasoning: str = "effort"
+    body: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
+
+
+@cache
+def vendors() -> dict[str, Vendor]:
+    """All of them, by name."""
+    import tomllib
+
+    with open(os.path.join(os.path.dirname(__file__), "vendors.toml"), "rb") as file:
+        rows = tomllib.load(file)
+    return {name: Vendor(name, **row) for name, row in rows.items()}
+
+
+def vendor(name: str) -> Vendor | None:
+    """The one of that name."""
+    return vendors().get(name)
+
+
+def host_of(url: str) -> str:
+    """The host of an address, in lower case."""
+    return url.partition("//")[2].partition("/")[0].rpartition("@")[2].partition(":")[0].lower()
+
+
+def vendor_at(host: str) -> Vendor | None:
+    """The one whose address has that *host*. This machine is nobody's."""
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return None
+    azure = host.endswith((".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"))
+    for one in vendors().values():
+        if (one.base_url and host_of(one.base_url) == host) or (azure and one.name == "azure"):
+            return one
+    return None
