@@ -255,3 +255,31 @@ async def test_closing_closes_each_though_one_fails() -> None:
 def test_each_type_is_a_class_of_its_module() -> None:
     for module, name in TYPES.values():
         assert issubclass(getattr(import_module(module), name), ProviderInstance)
+
+
+class Own(Service):
+    """A provider as somebody might write one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, {"base_url": "http://127.0.0.1:9"})
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def test_a_provider_of_one_s_own_is_registered() -> None:
+    made = ProviderManager({"openai": {"type": "openai", "api_key": KEY}}, env={})
+    own, other = Own("mine"), Own("openai")
+    made.register(own)
+    assert made.resolve("mine/m") == (own, "m")
+    assert made.default() == "mine"
+    assert made.usable("mine")
+    made.register(other)
+    assert made.resolve("openai/m") == (other, "m")
+    assert made.names() == ["mine", "openai", "local"]
+    await made.aclose()
+    assert (own.closed, other.closed) == (1, 1)
+    assert made.resolve("mine/m") == (own, "m")
+    with pytest.raises(ConfigError, match="cannot be called"):
+        made.register(Own("Not A Name"))

@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from llmspell.config.schema import is_provider_name
 from llmspell.errors import ConfigError, one_line
 from llmspell.providers.vendors import vendor as known_vendor
 from llmspell.providers.vendors import vendors
@@ -60,13 +61,26 @@ class ProviderManager:
         self._default = default
         self._env = env
         self._made: dict[str, ProviderInstance] = {}
+        self._registered: dict[str, ProviderInstance] = {}
 
     def __repr__(self) -> str:
-        return f"ProviderManager({', '.join(self._settings)})"  # settings may hold a key
+        return f"ProviderManager({', '.join(self.names())})"  # settings may hold a key
 
     def names(self) -> list[str]:
         """The providers' names, in order."""
-        return list(self._settings)
+        return [*self._registered, *(name for name in self._settings if name not in self._registered)]
+
+    def register(self, provider: ProviderInstance) -> None:
+        """Makes a provider of one's own known by its name, in the place of a configured one of that name.
+
+        "auto" takes it before those that are configured. `aclose` closes it; it stays registered.
+        """
+        if not is_provider_name(provider.name):
+            raise ConfigError(
+                f"a provider cannot be called `{one_line(provider.name, 60)}`",
+                hint="small letters, digits, - and _, a letter first",
+            )
+        self._registered[provider.name] = provider
 
     def resolve(self, model: str | None, provider: str | None = None) -> tuple[ProviderInstance, str]:
         """Who answers, and the model's name there.
@@ -81,7 +95,7 @@ class ProviderManager:
             prefix, slash, rest = model.partition("/")
             if provider is None and slash:
                 provider, model = prefix, rest or None
-            elif provider is None and model in self._settings:
+            elif provider is None and (model in self._settings or model in self._registered):
                 provider, model = model, None
             elif provider is not None and prefix == provider:
                 model = rest or None
@@ -99,6 +113,8 @@ class ProviderManager:
         """The provider that answers where none is named."""
         if self._default != "auto":
             return self._default
+        if self._registered:
+            return next(iter(self._registered))
         locals_ = []
         for name in self._settings:
             if self._type(name) == "local":
@@ -109,6 +125,8 @@ class ProviderManager:
 
     def usable(self, name: str) -> bool:
         """Whether *name* can be asked as it is configured: it needs no key, or has one."""
+        if name in self._registered:
+            return True
         if self._type(name) == "local":
             return True
         if self._type(name) == "ollama":  # nobody looks whether a server runs: who names a model has one
@@ -139,7 +157,7 @@ class ProviderManager:
 
     def get(self, name: str) -> ProviderInstance:
         """The provider *name*, made on its first use. Raises ConfigError."""
-        made = self._made.get(name)
+        made = self._registered.get(name) or self._made.get(name)
         if made is None:
             if name not in self._settings:
                 if known_vendor(name) is None:
@@ -164,7 +182,7 @@ class ProviderManager:
         """Closes every provider that was made; they are made anew when they are used again."""
         made, self._made = self._made, {}
         failed: BaseException | None = None
-        for instance in made.values():
+        for instance in (*self._registered.values(), *made.values()):
             try:
                 await instance.aclose()
             except BaseException as error:  # the others are closed all the same
@@ -202,9 +220,9 @@ class ProviderManager:
     def _unknown(self, name: str) -> ConfigError:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, [*self._settings, *vendors()], n=1)
+        near = get_close_matches(name, [*self.names(), *vendors()], n=1)
         asked = f"did you mean `{near[0]}`? " if near else ""
         return ConfigError(
             f"there is no provider `{one_line(name, 60)}`",
-            hint=f"{asked}configured: {', '.join(self._settings)}; add others under `[providers.NAME]`",
+            hint=f"{asked}configured: {', '.join(self.names())}; add others under `[providers.NAME]`",
         )
