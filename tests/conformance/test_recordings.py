@@ -175,3 +175,42 @@ def test_a_recording_is_the_same_over_a_socket(api: str, record: Record) -> None
         assert metadata.items() <= chunks[-1].metadata.items()
     if error is not None:
         assert error.partial == "".join(c.text for c in contents if isinstance(c, Text))
+
+
+@pytest.mark.parametrize(
+    ("api", "first", "second", "members"),
+    [
+        ("anthropic", "thinking-tool", "thinking-tool-result", ("messages", 1, "content")),
+        ("gemini", "thought-signature-tool", "thought-signature-result", ("contents", 1, "parts")),
+        ("openai-responses", "responses-tools-parallel", "responses-after-tools", ("input",)),
+    ],
+)
+def test_what_a_service_wants_back_goes_back_as_it_came(
+    api: str, first: str, second: str, members: tuple[Any, ...]
+) -> None:
+    """Two recordings of one conversation: the first one's answer, as the second one's request has it."""
+    found = [parameter.values[0] for parameter in records(api)]
+    known = {record.name.partition("/")[2]: record for record in found if record is not None}
+    if not known:
+        pytest.skip("no recordings")
+    contents, _, metadata = read(api, known[first].body, [0, len(known[first].body)])
+    collector = Collector()
+    turn = Turn("p", "m")
+    turn.told(metadata)
+    for chunk in turn.chunks(contents):
+        collector.add(chunk)
+    talk = (Message("user", "hi"), collector.output().message())
+    sent = json.loads(dialect_of(api).request(ModelCall("m", talk), stream=False).body)
+    recorded = known[second].request["json"]
+    for member in members:
+        sent, recorded = sent[member], recorded[member]
+    if api == "openai-responses":  # of which the one told more than it has to, and the other its own way of a question
+        kinds = ("reasoning", "function_call")
+        sent, recorded = ([item for item in side if item.get("type") in kinds] for side in (sent, recorded))
+        for item in (*sent, *recorded):
+            item.pop("content", None)
+            item.pop("id", None)
+    if api == "gemini":  # that one did not give the call's id back, which it may
+        assert sent[0]["functionCall"].pop("id")
+    assert sent == recorded
+    assert len(sent) >= 1

@@ -209,3 +209,36 @@ def test_a_dialect_knows_its_own_host(type_: str) -> None:
     assert not dialect_of(type_, "proxy.example").own
     assert dialect_of(type_, "proxy.example").keyless
     assert dialect_of(type_).keyless == (type_ == "ollama")
+
+
+@pytest.mark.parametrize("type_", DIALECTS)
+def test_what_another_service_wants_back_is_not_sent(type_: str) -> None:
+    turn = Message("assistant", "Hello.", native={"nobody": [{"secret": 1}]})
+    request, _ = sent(type_, ModelCall("m", (Message("user", "hi"), turn)))
+    assert b"secret" not in request.body
+    assert b"Hello." in request.body
+
+
+def test_responses_sends_back_what_needs_no_store() -> None:
+    items = [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"},
+        {"type": "reasoning", "id": "rs_2", "summary": [{"type": "summary_text", "text": "hm"}]},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": []},
+    ]
+    _, body = sent("openai-responses", ModelCall("m", (Message("assistant", "a", native={"items": items}),)))
+    assert body["input"] == [
+        {"type": "reasoning", "summary": [], "encrypted_content": "E"},
+        {"type": "message", "role": "assistant", "content": []},
+    ]
+
+
+def test_anthropic_sends_its_blocks_back_before_the_results() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "hm", "signature": "S"},
+        {"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+    ]
+    turn = Message("assistant", "", (ToolCall("c1", "f", {}),), native={"blocks": blocks})
+    _, body = sent("anthropic", ModelCall("m", (Message("user", "hi"), turn, Message("tool", "1", (), "c1"))))
+    assert body["messages"][1] == {"role": "assistant", "content": blocks}
+    assert body["messages"][2]["content"][0]["tool_use_id"] == "c1"

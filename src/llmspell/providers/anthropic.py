@@ -124,6 +124,8 @@ def _turns(messages: list[Message]) -> list[dict[str, Any]]:
 def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}]
+    if message.role == "assistant" and (kept := message.native.get("blocks")):
+        return [block for block in kept if block.get("type") != "text" or text_of(block.get("text")).strip()]
     blocks: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content.strip() else []
     blocks += [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments or {}}

@@ -109,15 +109,19 @@ def _contents(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = []
         if message.role == "system":
             continue
+        kept = message.native.get("parts") if role == "model" else None
         if message.role == "tool":
             parts.append(_result(message, names))
+        elif kept:
+            parts += [part for part in kept if part.get("thought") is not True]
         elif message.content:
             parts.append({"text": message.content})
         for call in message.tool_calls:
             own = not call.id.startswith(INVENTED)
             names[call.id] = call.name, own
             told: dict[str, Any] = {"name": call.name, "args": call.arguments or {}}
-            parts.append({"functionCall": {"id": call.id, **told} if own else told})
+            if not kept:
+                parts.append({"functionCall": {"id": call.id, **told} if own else told})
         if not parts:
             continue
         if contents and contents[-1]["role"] == role:

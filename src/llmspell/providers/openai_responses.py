@@ -66,6 +66,8 @@ def _items(message: Message) -> list[dict[str, Any]]:
     """A message as the items of an input."""
     if message.role == "tool":
         return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": message.content}]
+    if message.role == "assistant" and (kept := message.native.get("items")):
+        return [item for told in kept if (item := _kept(told)) is not None]
     items: list[dict[str, Any]] = []
     if message.content or not message.tool_calls:
         kind = "output_text" if message.role == "assistant" else "input_text"
@@ -74,3 +76,16 @@ def _items(message: Message) -> list[dict[str, Any]]:
         arguments = call.raw or orjson.dumps(call.arguments or {}).decode()
         items.append({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})
     return items
+
+
+def _kept(item: dict[str, Any]) -> dict[str, Any] | None:
+    """An item of an answer as it can be sent back where the service keeps nothing: by what is in it, not by its id.
+
+    Reasoning goes back encrypted or not at all; what the service's own tools did is in the answer's text.
+    """
+    kind = item.get("type")
+    if kind not in ("message", "reasoning", "function_call", "custom_tool_call"):
+        return None
+    if kind == "reasoning" and not item.get("encrypted_content"):
+        return None
+    return {name: value for name, value in item.items() if name not in ("id", "status")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llmspell.types.messages import ToolCall
+from llmspell.types.messages import NATIVE, Message, ToolCall
 from llmspell.types.usage import Usage
 
 __all__ = ["AgentOutput", "Parameters"]
@@ -43,6 +43,11 @@ class AgentOutput(NamedTuple):
     usage: Usage = Usage()
     finish_reason: str = "stop"
     metadata: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
+
+    def message(self) -> Message:
+        """The answer as a turn of the conversation, with what its service wants back."""
+        native = {name: self.metadata[name] for name in NATIVE if name in self.metadata}
+        return Message("assistant", self.text, self.tool_calls, None, native)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a script and `--output json` see them."""

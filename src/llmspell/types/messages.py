@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-__all__ = ["ROLES", "Message", "ToolCall"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NATIVE", "ROLES", "Message", "ToolCall"]
+
+#: What a service wants back of its answers stands so in their metadata: Anthropic's, Gemini's, that of Responses.
+NATIVE = ("blocks", "parts", "items")
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -34,9 +40,14 @@ class ToolCall(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One turn. role: one of ROLES; content: its text; tool_calls and tool_call_id as turns with tools need them."""
+    """One turn. role: one of ROLES; content: its text; tool_calls and tool_call_id as turns with tools need them.
+
+    native: of an answer, what its service wants back as it came (signatures, encrypted reasoning, its own tools'
+    results), by its dialect's word: `AgentOutput.message` fills it in. Other dialects send the turn without it.
+    """
 
     role: str
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    native: Mapping[str, Any] = {}
