@@ -18,6 +18,8 @@ from llmspell.config.loader import Config, load
 from llmspell.config.positions import line_and_column, positions
 from llmspell.errors import ConfigError, LimitError, ValidationError
 
+pytestmark = pytest.mark.once
+
 
 class Place:
     """A machine of the test's own: a system file, a user, a project and a working folder."""

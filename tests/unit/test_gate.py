@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the measures spawn and wait as POSIX does")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="the measures spawn and wait as POSIX does"),
+]
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from llmspell.providers.local_store import Pin
 
+pytestmark = pytest.mark.once
+
 MODEL = HEAD + random.Random(7).randbytes(600_000) + bytes(1_400_000)
 TINY = {"model": "tiny"}
 WHOLE = {"tiny.gguf", "tiny.gguf.ok", "tiny.gguf.LICENSE.txt"}

@@ -13,6 +13,8 @@ from llmspell.providers.manager import TYPES, ProviderManager
 from llmspell.providers.service import Service
 from llmspell.types.messages import Message
 
+pytestmark = pytest.mark.once
+
 OFFICIAL = "https://api.openai.com/v1"
 PROVIDERS: dict[str, dict[str, Any]] = {
     "openai": {"type": "openai", "base_url": OFFICIAL, "api_key_env": "OPENAI_API_KEY", "model": "gpt-x"},

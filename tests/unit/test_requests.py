@@ -13,6 +13,8 @@ from llmspell.providers.dialect import DIALECTS, dialect_of
 from llmspell.types.agent import Parameters
 from llmspell.types.messages import Message, ToolCall
 
+pytestmark = pytest.mark.once
+
 PARAMETERS = Parameters(temperature=0.5, top_p=0.9, max_tokens=100, stop=("END",), seed=7, reasoning="low")
 TALK = (
     Message("system", "Be brief."),

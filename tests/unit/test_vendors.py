@@ -20,6 +20,8 @@ from llmspell.types.agent import Parameters
 from llmspell.types.messages import Message
 from support.loopback import Loopback, reply, sse
 
+pytestmark = pytest.mark.once
+
 CALL = ModelCall("m", (Message("user", "hi"),), Parameters(seed=7, reasoning="low"))
 KEY = "sk-of-a-vendor"
 
