@@ -64,7 +64,7 @@ class Anthropic(Dialect):
         A seed is not sent: the service has none.
         """
         parameters = call.parameters
-        system = [message.content for message in call.messages if message.role == "system" and message.content]
+        system = [message.text for message in call.messages if message.role == "system" and message.text]
         body: dict[str, Any] = {
             "model": call.model,
             "max_tokens": parameters.max_tokens or MAX_TOKENS,
@@ -123,10 +123,10 @@ def _turns(messages: list[Message]) -> list[dict[str, Any]]:
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}]
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
     if message.role == "assistant" and (kept := message.native.get("blocks")):
         return [block for block in kept if block.get("type") != "text" or text_of(block.get("text")).strip()]
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content.strip() else []
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text.strip() else []
     blocks += [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments or {}}
         for call in message.tool_calls

@@ -5,15 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmspell.errors import NotSupportedError
 from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.messages import Message
+from llmspell.types.tools import ResponseSchema, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmspell.types.streaming import AgentStream
+    from llmspell.types.usage import Usage
 
-__all__ = ["ModelCall", "ProviderInstance", "Timeouts", "WireReply", "WireRequest"]
+__all__ = [
+    "Embeddings",
+    "ModelCall",
+    "ModelInfo",
+    "ProviderCapabilities",
+    "ProviderInstance",
+    "Timeouts",
+    "WireReply",
+    "WireRequest",
+]
 
 
 class Timeouts(NamedTuple):
@@ -34,6 +46,10 @@ class ModelCall(NamedTuple):
 
     messages: in order, system first. body, headers: added to the request as they are (`extra` of an agent).
     timeout: seconds for the whole call, over the provider's own `total`.
+    tools: what the model may call. tool_choice: "auto", "none", "required", or the name of one of them; None is the
+    service's own default. parallel_tools: False asks for one call at a time. schema: the form of the answer, which the
+    service is to hold the model to: only where its `structured_output` is "native". modalities: what the answer may
+    be made of besides text ("image", "audio").
     """
 
     model: str
@@ -42,6 +58,68 @@ class ModelCall(NamedTuple):
     body: Mapping[str, Any] = {}
     headers: Mapping[str, str] = {}
     timeout: float | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str | None = None
+    parallel_tools: bool | None = None
+    schema: ResponseSchema | None = None
+    modalities: tuple[str, ...] = ()
+
+
+class ProviderCapabilities(NamedTuple):
+    """What a service can do, or one of its models. None is unknown.
+
+    structured_output: how an answer gets its form: "native" (the service holds the model to a schema), "tool" (a tool
+    that must be called takes it), "instruct" (the model is told, and what it says is checked). tool_result_media: what
+    the result of a tool may hold besides text; all else goes beside it, in a message of the user's. modalities: text,
+    image, audio, video, file. max_media_size: bytes of one medium.
+    """
+
+    supports_streaming: bool = True
+    supports_tools: bool = True
+    supports_tool_choice: bool = True
+    structured_output: str = "native"
+    input_modalities: tuple[str, ...] = ("text",)
+    output_modalities: tuple[str, ...] = ("text",)
+    tool_result_media: tuple[str, ...] = ()
+    supports_reasoning: bool | None = None
+    supports_embeddings: bool = False
+    max_context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    max_media_size: int | None = None
+
+    @property
+    def supports_multimodal(self) -> bool:
+        """Whether it takes or makes anything but text."""
+        return self.input_modalities != ("text",) or self.output_modalities != ("text",)
+
+    @property
+    def supports_structured_output(self) -> bool:
+        """Whether the service itself sees to an answer's form."""
+        return self.structured_output != "instruct"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, the unknown left out; lists for tuples."""
+        told = {name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()}
+        told |= {
+            "supports_multimodal": self.supports_multimodal,
+            "supports_structured_output": self.supports_structured_output,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+class ModelInfo(NamedTuple):
+    """A model that a service has. details: what else it says (size, family, owner, created …)."""
+
+    id: str
+    details: Mapping[str, Any] = {}
+
+
+class Embeddings(NamedTuple):
+    """Texts as vectors, in the order of the texts. model: as the service named it."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    model: str
+    usage: Usage
 
 
 class WireRequest(NamedTuple):
@@ -83,6 +161,18 @@ class ProviderInstance(ABC):
     @abstractmethod
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
+
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What it can do, with *model* where one is named. Asks nobody."""
+        return ProviderCapabilities()
+
+    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+        """*texts* as vectors. Raises NotSupportedError where the service makes none."""
+        raise NotSupportedError(f"{self.name} makes no embeddings", hint="see docs/providers.md for those that do")
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models that the service says it has. Raises NotSupportedError where it does not say."""
+        raise NotSupportedError(f"{self.name} does not list its models")
 
     async def aclose(self) -> None:
         """Gives back connections and models."""

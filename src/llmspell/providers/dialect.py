@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell.providers.base import ProviderCapabilities
 from llmspell.providers.vendors import host_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Dialect(ABC):
     @abstractmethod
     def auth(self, key: str) -> dict[str, str]:
         """The headers that carry *key*; with an empty one, those that every request has."""
+
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What this kind of service can do, with *model* where one is named; functions of names, nobody is asked."""
+        return ProviderCapabilities()
 
     @abstractmethod
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:

@@ -63,7 +63,7 @@ class Gemini(Dialect):
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:
         """The request for *call*. Whether it streams is said by its path alone."""
         parameters = call.parameters
-        system = [message.content for message in call.messages if message.role == "system" and message.content]
+        system = [message.text for message in call.messages if message.role == "system" and message.text]
         body: dict[str, Any] = {"contents": _contents(call.messages)}
         if system:
             body["systemInstruction"] = {"parts": [{"text": "\n\n".join(system)}]}
@@ -114,8 +114,8 @@ def _contents(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
             parts.append(_result(message, names))
         elif kept:
             parts += [part for part in kept if part.get("thought") is not True]
-        elif message.content:
-            parts.append({"text": message.content})
+        elif message.text:
+            parts.append({"text": message.text})
         for call in message.tool_calls:
             own = not call.id.startswith(INVENTED)
             names[call.id] = call.name, own
@@ -135,9 +135,9 @@ def _result(message: Message, names: dict[str | None, tuple[str, bool]]) -> dict
     """A tool's result, which has to be an object."""
     name, own = names.get(message.tool_call_id, (message.tool_call_id or "", False))
     try:
-        value = orjson.loads(message.content)
+        value = orjson.loads(message.text)
     except ValueError:
-        value = message.content
+        value = message.text
     response: dict[str, Any] = {"name": name, "response": value if isinstance(value, dict) else {"output": value}}
     if own:
         response["id"] = message.tool_call_id

@@ -76,7 +76,7 @@ class Ollama(Dialect):
 
 def _message(message: Message, names: dict[str | None, str]) -> dict[str, Any]:
     """A message; a tool's result is told by the tool's name."""
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    told: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.role == "tool":
         told["tool_name"] = names.get(message.tool_call_id, message.tool_call_id or "")
     if message.tool_calls:

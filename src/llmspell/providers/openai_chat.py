@@ -77,10 +77,10 @@ def _reasoning(way: str, effort: str) -> dict[str, Any]:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    told: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.tool_calls:
         told["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
-        told["content"] = message.content or None
+        told["content"] = message.text or None
     if message.role == "tool":
         told["tool_call_id"] = message.tool_call_id
     return told

@@ -33,7 +33,7 @@ class Responses(Dialect):
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:
         """The request for *call*. Texts that end the answer and a seed are not sent: the service has neither."""
         parameters = call.parameters
-        system = [message.content for message in call.messages if message.role == "system" and message.content]
+        system = [message.text for message in call.messages if message.role == "system" and message.text]
         body: dict[str, Any] = {
             "model": call.model,
             "input": [item for message in call.messages if message.role != "system" for item in _items(message)],
@@ -65,13 +65,13 @@ class Responses(Dialect):
 def _items(message: Message) -> list[dict[str, Any]]:
     """A message as the items of an input."""
     if message.role == "tool":
-        return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": message.content}]
+        return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}]
     if message.role == "assistant" and (kept := message.native.get("items")):
         return [item for told in kept if (item := _kept(told)) is not None]
     items: list[dict[str, Any]] = []
-    if message.content or not message.tool_calls:
+    if message.text or not message.tool_calls:
         kind = "output_text" if message.role == "assistant" else "input_text"
-        items.append({"role": message.role, "content": [{"type": kind, "text": message.content}]})
+        items.append({"role": message.role, "content": [{"type": kind, "text": message.text}]})
     for call in message.tool_calls:
         arguments = call.raw or orjson.dumps(call.arguments or {}).decode()
         items.append({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})

@@ -17,7 +17,7 @@ from llmspell.types.streaming import AgentStream, Collector
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from llmspell.providers.base import ModelCall
+    from llmspell.providers.base import ModelCall, ProviderCapabilities
     from llmspell.providers.http import Answer
     from llmspell.providers.reading import Reading
     from llmspell.types.agent import AgentOutput
@@ -62,6 +62,10 @@ class Service(ProviderInstance):
     def default_model(self) -> str:
         """The model of the settings; at its vendor's own address a small one where they name none."""
         return self._model
+
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What its dialect can do, with *model* where one is named."""
+        return self._dialect.capabilities(model)
 
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. Nothing is sent before the first read.

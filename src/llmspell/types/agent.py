@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from llmspell.types.media import Media
 from llmspell.types.messages import NATIVE, Message, ToolCall
 from llmspell.types.usage import Usage
 
@@ -35,6 +36,7 @@ class AgentOutput(NamedTuple):
     finish_reason: stop, length, tool_calls, content_filter, pause, error, or the service's own word.
     metadata: model (as the service named it), provider, latency_ms, and what else the service told
         (request_id, id, created …).
+    media: what the model made that is no text. data: the parsed value, where a form was asked for.
     """
 
     text: str
@@ -43,6 +45,8 @@ class AgentOutput(NamedTuple):
     usage: Usage = Usage()
     finish_reason: str = "stop"
     metadata: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
+    media: tuple[Media, ...] = ()
+    data: Any = None
 
     def message(self) -> Message:
         """The answer as a turn of the conversation, with what its service wants back."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmspell.types.media import Media, Part
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,14 +42,33 @@ class ToolCall(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One turn. role: one of ROLES; content: its text; tool_calls and tool_call_id as turns with tools need them.
+    """One turn. role: one of ROLES; content: its text, or texts and media in order; tool_calls and tool_call_id as
+    turns with tools need them. is_error: of a tool's result, that the tool failed.
 
     native: of an answer, what its service wants back as it came (signatures, encrypted reasoning, its own tools'
     results), by its dialect's word: `AgentOutput.message` fills it in. Other dialects send the turn without it.
     """
 
     role: str
-    content: str
+    content: str | tuple[Part, ...]
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     native: Mapping[str, Any] = {}
+    is_error: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its texts, joined."""
+        content = self.content
+        return content if isinstance(content, str) else "".join(part for part in content if isinstance(part, str))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Texts and media, in order; nothing of an empty text."""
+        content = self.content
+        return content if not isinstance(content, str) else (content,) if content else ()
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """What of it is no text."""
+        return tuple(part for part in self.content if isinstance(part, Media))

@@ -5,15 +5,17 @@ Chunks and contents are named tuples: immutable, slotted, and the cheapest thing
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from llmspell.errors import LLMSpellError
 from llmspell.types.agent import AgentOutput
+from llmspell.types.media import Media
 from llmspell.types.messages import ToolCall
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
     from types import TracebackType
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ChunkContent",
     "Collector",
     "Control",
+    "MediaPiece",
     "Reasoning",
     "Text",
     "ToolCallComplete",
@@ -75,19 +78,39 @@ class ToolCallComplete(NamedTuple):
         return "tool_call_complete"
 
 
+class MediaPiece(NamedTuple):
+    """A piece of what the model made that is no text; the pieces up to one that is final are one medium.
+
+    media_type: "image/png". data: bytes.
+    """
+
+    media_type: str
+    data: bytes
+    is_final: bool = True
+
+    @property
+    def type(self) -> str:
+        return "media"
+
+
 class Control(NamedTuple):
-    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), or cancelled."""
+    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), retry, or cancelled.
+
+    details: of a retry: attempt (the number of the one that comes), wait (seconds), error and kind (of the one that
+    failed), model (where another one is asked).
+    """
 
     message: str
     finish_reason: str | None = None
     usage: Usage | None = None
+    details: Mapping[str, Any] | None = None
 
     @property
     def type(self) -> str:
         return "control"
 
 
-ChunkContent: TypeAlias = Text | Reasoning | ToolCallProgress | ToolCallComplete | Control
+ChunkContent: TypeAlias = Text | Reasoning | ToolCallProgress | ToolCallComplete | MediaPiece | Control
 
 
 class AgentChunk(NamedTuple):
@@ -109,6 +132,8 @@ class AgentChunk(NamedTuple):
         for name, value in zip(self.content._fields, self.content, strict=True):
             if value is None or (name == "raw" and value == ""):
                 continue
+            if isinstance(value, bytes):
+                value = base64.b64encode(value).decode("ascii")
             content[name] = value.to_dict() if isinstance(value, Usage) else value
         return {
             "stream_id": self.stream_id,
@@ -127,12 +152,14 @@ Room: TypeAlias = "Callable[[], Awaitable[object]]"
 class Collector:
     """Adds up chunks to an AgentOutput. The one place that knows how pieces become a whole."""
 
-    __slots__ = ("_calls", "_reasoning", "_text", "finish_reason", "metadata", "usage")
+    __slots__ = ("_calls", "_media", "_pieces", "_reasoning", "_text", "finish_reason", "metadata", "usage")
 
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[ToolCall] = []
+        self._media: list[Media] = []
+        self._pieces: list[bytes] = []  # of the medium that is coming
         self.finish_reason: str | None = None
         self.usage = Usage()
         self.metadata: dict[str, Any] = {}
@@ -147,6 +174,11 @@ class Collector:
             self._reasoning.append(content[0])
         elif isinstance(content, ToolCallComplete):
             self._calls.append(ToolCall(content.tool_id, content.name, content.arguments, content.raw, content.result))
+        elif isinstance(content, MediaPiece):
+            self._pieces.append(content.data)
+            if content.is_final:
+                self._media.append(Media(content.media_type, b"".join(self._pieces)))
+                self._pieces = []
         elif isinstance(content, Control):
             self.metadata = chunk.metadata
             if content.finish_reason is not None:
@@ -170,6 +202,7 @@ class Collector:
             usage=self.usage,
             finish_reason=self.finish_reason or "stop",
             metadata=self.metadata,
+            media=tuple(self._media),
         )
 
 

@@ -1,0 +1,46 @@
+"""Images, sound, video and files that go to a model or come from one."""
+
+from __future__ import annotations
+
+import base64
+from typing import NamedTuple, TypeAlias
+
+__all__ = ["Media", "Part"]
+
+
+class Media(NamedTuple):
+    """One of them: its bytes, or where they are.
+
+    mime_type: "image/png". data: the bytes; None where `url` (https) says where they are. filename: what a file is
+    called there. detail: how closely an image is looked at, where a service asks ("low", "high", "auto").
+    """
+
+    mime_type: str
+    data: bytes | None = None
+    url: str | None = None
+    filename: str | None = None
+    detail: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """image, audio, video, or file for all else."""
+        major = self.mime_type.partition("/")[0].lower()
+        return major if major in ("image", "audio", "video") else "file"
+
+    @property
+    def base64(self) -> str:
+        """The bytes as bare base64; empty where only the address is known."""
+        return base64.b64encode(self.data).decode("ascii") if self.data is not None else ""
+
+    @property
+    def data_url(self) -> str:
+        """The bytes as a data URL, else the address."""
+        return f"data:{self.mime_type};base64,{self.base64}" if self.data is not None else self.url or ""
+
+    def __repr__(self) -> str:
+        what = f"{len(self.data)} bytes" if self.data is not None else self.url
+        return f"Media({self.mime_type!r}, {what})"
+
+
+#: What a message is made of: texts and media, in order.
+Part: TypeAlias = str | Media
