@@ -7,6 +7,7 @@ chunks; server.py has a process of its own. Connection and request are in it, th
 so many chunks. Subjects, in turn in each round, all on the same kind of loop:
 
     floor     floor.py: a socket, a split and orjson, counted by Python
+    httpx     an httpx client, its lines and orjson, as one would write it by hand
     domain    `llmspell.Agent(…).stream(…)` counted by an `async for`: what the provider's side costs
     script    a Lua `for` that counts: with the domain's, what the bridge costs
 
@@ -23,11 +24,15 @@ import gc
 import time
 from typing import TYPE_CHECKING
 
+import orjson
+
 import floor
 from harness import Server, manager, of_medians, ratios, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import httpx
 
     from llmspell.providers.manager import ProviderManager
 
@@ -37,7 +42,7 @@ READY = "ready", 20_000
 EACH = "each", 3_000
 ASLEEP = "asleep", 2_000
 PAUSE = 150  # µs between a chunk that was taken and the next of `asleep`: more than any subject needs for one
-SUBJECTS = ("floor", "domain", "script")
+SUBJECTS = ("floor", "httpx", "domain", "script")
 
 COUNT = """
 local n = 0
@@ -51,11 +56,12 @@ return n
 
 
 class Subjects:
-    """The three readers. Each is called with a model and gives how many texts came."""
+    """The readers. Each is called with a model and gives how many texts came."""
 
     def __init__(self, server: Server) -> None:
         self._port = server.port
         self._providers: ProviderManager = manager(server.url)
+        self._client: httpx.AsyncClient | None = None
 
     async def floor(self, model: str) -> int:
         count = 0
@@ -65,6 +71,20 @@ class Subjects:
             count += 1
 
         await floor.read(self._port, model, take)
+        return count
+
+    async def httpx(self, model: str) -> int:
+        if self._client is None:
+            import httpx
+
+            self._client = httpx.AsyncClient(trust_env=False)
+        body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]}
+        count = 0
+        url = f"http://127.0.0.1:{self._port}/v1/chat/completions"
+        async with self._client.stream("POST", url, json=body) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data: ") and line != "data: [DONE]":
+                    count += bool(orjson.loads(line[6:])["choices"][0]["delta"].get("content"))
         return count
 
     async def domain(self, model: str) -> int:
@@ -86,6 +106,8 @@ class Subjects:
 
     async def aclose(self) -> None:
         await self._providers.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
 
 def model_of(kind: str, count: int) -> str:

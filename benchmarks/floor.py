@@ -19,7 +19,9 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Reader", "loop_factory", "main", "read"]
+    from wires import Wire
+
+__all__ = ["Reader", "WireReader", "loop_factory", "main", "read", "read_wire"]
 
 
 def loop_factory() -> Any:
@@ -69,10 +71,14 @@ class Reader(asyncio.Protocol):
                 break
             pieces.append(data[stop + 2 : end])
             at = end + 2
-            if not size and not self.done.done():
-                self.done.set_result(None)
+            if not size:
+                self._ended()
         self._held = data[at:]
         self._events(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _ended(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
 
     def _events(self, body: bytes) -> None:
         if self._tail:
@@ -97,6 +103,40 @@ async def read(port: int, model: str, take: Callable[[str], object]) -> int:
     finally:
         transport.abort()
     return reader.reads
+
+
+class WireReader(Reader):
+    """One answer of another dialect."""
+
+    def __init__(self, request: bytes, take: Callable[[str], object], wire: Wire) -> None:
+        super().__init__(request, take)
+        self._wire = wire
+
+    def _events(self, body: bytes) -> None:
+        wire = self._wire
+        if self._tail:
+            body = self._tail + body
+        *events, self._tail = body.split(wire.cut)
+        skip, text_of = wire.skip, wire.text
+        for event in events:
+            text = text_of(orjson.loads(event[skip or event.find(b"{") :]))
+            if text:
+                self._take(text)
+
+
+async def read_wire(port: int, wire: Wire, model: str, take: Callable[[str], object]) -> None:
+    """The same in another dialect."""
+    told = {wire.member: model} if wire.member else {}
+    body = json.dumps({**told, "stream": True, "messages": [{"role": "user", "content": "go"}]}).encode()
+    head = f"POST {wire.base}{wire.path.format(model=model)} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    request = head.encode() + body
+    transport, reader = await loop.create_connection(lambda: WireReader(request, take, wire), "127.0.0.1", port)
+    try:
+        await reader.done
+    finally:
+        transport.abort()
 
 
 def main(url: str, model: str, streams: str = "") -> None:

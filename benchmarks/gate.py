@@ -62,6 +62,8 @@ LINES = (
     Line("stream-memory", "its peak", 32, 1.1, BUILDS, "MB"),
     Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "a known miss", known=2.1),
     Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "caches are shared", known=2.0),
+    Line("wire-ready", "the dearest of the other dialects, all ready : floor", 2.0, 1.3, "a known miss", known=4.3),
+    Line("wire-each", "the same, one a read : floor", 1.2, 1.4, "caches are shared", known=1.7),
     Line("latency", "send to script, median : floor", 1.2, 1.4, "caches are shared", known=1.5),
     Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.3, "turns of the loop", known=2.2),
     Line("paced-memory", "its peak", 45, 1.1, BUILDS, "MB"),
@@ -125,6 +127,25 @@ def _each(server: Server, rounds: float, push: Push) -> dict[str, float]:
     times = push.get("chunk-each", 1.0)
     told = chunks.measure(server, *chunks.EACH, _some(11, rounds), times=times, subjects=("floor", "script"))
     return {"chunk-each": ratios(told, "script", "floor").median}
+
+
+def _wires(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import dialects
+
+    told = {}
+    for kind in dialects.KINDS:
+        name = f"wire-{kind}"
+        told[name] = max(
+            ratios(
+                dialects.measure(
+                    server, wire, kind, _some(5, rounds), times=push.get(name, 1.0), subjects=("floor", "script")
+                ),
+                "script",
+                "floor",
+            ).median
+            for wire in dialects.WIRES.values()
+        )
+    return told
 
 
 def _latency(server: Server, rounds: float, push: Push) -> dict[str, float]:
@@ -256,6 +277,7 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _stream: ("stream-wall", "stream-memory"),
     _ready: ("chunk-ready",),
     _each: ("chunk-each",),
+    _wires: ("wire-ready", "wire-each"),
     _latency: ("latency",),
     _paced: ("paced-cpu", "paced-memory"),
     _many: ("many-chunk",),

@@ -1,4 +1,4 @@
-"""A loopback server in a process of its own: streams of OpenAI's chat dialect, as fast as a reader takes them.
+"""A loopback server in a process of its own: streams of every dialect, as fast as a reader takes them.
 
     python benchmarks/server.py          prints its port, serves until its standard input ends
 
@@ -12,6 +12,7 @@ The model's name in a request says how the answer comes; each event is one chunk
     turns-K-N     one text to each that asks; once K have, and when `go-turns-K-N` is asked for: N to each of the K, one
                   a turn, the next turn when all have taken theirs; the end when `go-turns-K-N` is asked for again
 
+Which dialect, its path says (wires.py): all know `ready` and `each`; that of OpenAI's chat knows the others as well.
 Whether a reader has drained its socket is asked of the kernel (sock_diag, Linux); elsewhere `each` waits GAP instead.
 It reads with blocking sockets on a thread a connection; where many are answered at once, one thread writes to all.
 """
@@ -29,6 +30,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # it is started isolated
+
+import wires
 
 __all__ = ["END", "HEAD", "event", "main", "text_event"]
 
@@ -53,11 +58,7 @@ def event(choices: list[dict[str, object]], **more: object) -> bytes:
         "choices": choices,
         **more,
     }
-    return _framed(b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n")
-
-
-def _framed(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body)
+    return wires.framed(b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n")
 
 
 def text_event(text: str) -> bytes:
@@ -67,13 +68,13 @@ def text_event(text: str) -> bytes:
 
 ROLE = event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}])
 FINISH = event([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}])
-END = FINISH + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+END = FINISH + wires.framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 WORDS = ("the", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", ".\n")
 
 
-def texts(count: int) -> Iterator[bytes]:
+def texts(count: int, event: Callable[[str], bytes] = text_event) -> Iterator[bytes]:
     """Events of *count* pieces of text."""
-    made = [text_event(word) for word in WORDS]
+    made = [event(word) for word in WORDS]
     return (made[index % len(made)] for index in range(count))
 
 
@@ -116,13 +117,15 @@ class Drained:
         self._kernel.close()
 
 
-def _send_each(connection: socket.socket, count: int, pause: int = 0) -> None:
+def _send_each(
+    connection: socket.socket, count: int, pause: int = 0, event: Callable[[str], bytes] = text_event
+) -> None:
     try:
         drained: Drained | None = Drained(connection)
     except (AttributeError, OSError):
         drained = None
     try:
-        for piece in list(texts(count)):
+        for piece in list(texts(count, event)):
             connection.send(piece)
             if drained is None:
                 time.sleep(GAP)
@@ -219,6 +222,18 @@ def _send_in_group(connection: socket.socket, model: str, size: int, count: int,
     connection.sendall(END)
 
 
+def _answer_in(wire: wires.Wire, connection: socket.socket, model: str) -> None:
+    """The same in another dialect."""
+    kind, count, *pause = model.split("-")
+    end = wire.last + b"0\r\n\r\n"
+    if kind == "ready":
+        connection.sendall(b"".join([wire.head, wire.first, *texts(int(count), wire.event), end]))
+        return
+    connection.sendall(wire.head + wire.first)
+    _send_each(connection, int(count), *map(int, pause), event=wire.event)
+    connection.sendall(end)
+
+
 def answer(connection: socket.socket, model: str) -> None:
     """Sends one answer as *model* says."""
     kind, *numbers = model.split("-")
@@ -239,8 +254,8 @@ def answer(connection: socket.socket, model: str) -> None:
     connection.sendall(END)
 
 
-def _request(connection: socket.socket, held: bytes) -> tuple[bytes, bytes] | None:
-    """The next request's body and what came after it; None at the connection's end."""
+def _request(connection: socket.socket, held: bytes) -> tuple[str, bytes, bytes] | None:
+    """The next request's path, its body and what came after it; None at the connection's end."""
     while (stop := held.find(b"\r\n\r\n")) < 0:
         more = connection.recv(65536)
         if not more:
@@ -257,7 +272,7 @@ def _request(connection: socket.socket, held: bytes) -> tuple[bytes, bytes] | No
         if not more:
             return None
         held += more
-    return held[stop + 4 : end], held[end:]
+    return held.split(b" ", 2)[1].decode(), held[stop + 4 : end], held[end:]
 
 
 def serve(connection: socket.socket) -> None:
@@ -267,8 +282,14 @@ def serve(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while (got := _request(connection, held)) is not None:
-                body, held = got
-                answer(connection, json.loads(body)["model"])
+                path, body, held = got
+                wire = wires.wire_at(path)
+                if wire is None:
+                    answer(connection, json.loads(body)["model"])
+                elif wire.member:
+                    _answer_in(wire, connection, json.loads(body)[wire.member])
+                else:
+                    _answer_in(wire, connection, path.rpartition("/")[2].partition(":")[0])
         except OSError:
             return
 
