@@ -127,6 +127,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
     assert config.get("providers.openai.timeout.idle") == 30.0
     assert config.origin("runtime.timeout") == "default"
     assert config.files == ()
+    network = {"proxy": None, "ca_file": None, "client_cert": None, "http2": False}
     timeout = {"connect": 5.0, "first_token": 60.0, "idle": 30.0, "total": 600.0}
     assert list(config.providers().items()) == [
         (
@@ -137,6 +138,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "OPENAI_API_KEY",
                 "model": "gpt-4o-mini",
                 "headers": {},
+                **network,
                 "timeout": timeout,
             },
         ),
@@ -148,6 +150,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "ANTHROPIC_API_KEY",
                 "model": "claude-haiku-4-5",
                 "headers": {},
+                **network,
                 "timeout": timeout,
             },
         ),
@@ -159,6 +162,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "GEMINI_API_KEY",
                 "model": "gemini-2.5-flash-lite",
                 "headers": {},
+                **network,
                 "timeout": timeout,
             },
         ),
@@ -170,6 +174,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": None,
                 "model": None,
                 "headers": {},
+                **network,
                 "timeout": timeout,
             },
         ),

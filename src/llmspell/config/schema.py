@@ -138,6 +138,10 @@ class Key:
             value = _number(text)
         elif self.kind == "size" and text.strip().isdecimal():
             value = int(text) if len(text) <= 20 else text
+        elif self.kind == "flag":
+            value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+                text.strip().lower(), text
+            )
         elif self.kind == "headers":
             value = _inline_table(text)
         return self.check(value)
@@ -214,6 +218,24 @@ def _url(key: Key, value: object) -> str:
     return text.rstrip("/")
 
 
+def _proxy(key: Key, value: object) -> str:
+    text = _text(key, value)
+    scheme, mark, rest = text.partition("://")
+    if text == "none":
+        return text
+    if not mark or not rest or scheme.lower() not in ("http", "https", "socks5", "socks5h") or " " in text:
+        raise ValueError('expected a proxy\'s address such as "http://proxy.example.com:8080", or "none"')
+    if "@" in rest:
+        raise ValueError("expected a proxy's address without a name or password in it: HTTPS_PROXY may have them")
+    return text
+
+
+def _flag(key: Key, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, got {_named(value)}")
+    return value
+
+
 def _variable(key: Key, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"expected the name of an environment variable, got {_named(value)}")
@@ -243,6 +265,8 @@ _CHECKS = {
     "text": _text,
     "word": _word,
     "url": _url,
+    "proxy": _proxy,
+    "flag": _flag,
     "variable": _variable,
     "headers": _headers,
 }
@@ -266,6 +290,10 @@ KEYS = (
     Key(_N + "api_key_env", "variable", None, "the environment variable that holds its key", types=_HTTP),
     Key(_N + "model", "text", None, "the model where a script names none"),
     Key(_N + "headers", "headers", {}, "headers added to each request", types=_HTTP),
+    Key(_N + "proxy", "proxy", None, 'a proxy\'s address, "none"; unset = as the environment says', types=_HTTP),
+    Key(_N + "ca_file", "text", None, "certificates (PEM) to trust instead of the system's", types=_HTTP),
+    Key(_N + "client_cert", "text", None, "a certificate and its key (PEM) to show the service", types=_HTTP),
+    Key(_N + "http2", "flag", False, "speak HTTP/2 where the service does (extra `http2`)", types=_HTTP),
     Key(_T + "connect", "seconds", 5.0, "seconds until the connection stands; 0 = none"),
     Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none"),
     Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none"),

@@ -1,7 +1,7 @@
 """The one door to the network: a request of a dialect goes out, an answer's bytes come in, checked and bounded.
 
-Which road it takes is decided here: connections of our own (transport.py), or httpx where a proxy applies
-(proxied.py). Whatever goes wrong leaves as an LLMSpellError that says what happened and what to do.
+Which road it takes is decided here: connections of our own (transport.py), or httpx where a proxy applies or HTTP/2 is
+wanted (proxied.py). Whatever goes wrong leaves as an LLMSpellError that says what happened and what to do.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell._version import __version__
@@ -27,6 +28,7 @@ from llmspell.errors import (
 from llmspell.providers.base import WireReply
 from llmspell.providers.framing import ANSWER_MAX, WireError
 from llmspell.providers.headers import sendable
+from llmspell.providers.network import Network, tls_context
 from llmspell.providers.transport import ConnectTimeout, Exchange, Pool, TakerFailed
 
 if TYPE_CHECKING:
@@ -101,7 +103,15 @@ class Door:
     name: the provider's, for errors. headers: sent with each request, the key among them; never shown.
     """
 
-    def __init__(self, name: str, origin: Origin, *, timeouts: Timeouts, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        origin: Origin,
+        *,
+        timeouts: Timeouts,
+        headers: Mapping[str, str],
+        network: Network = Network(),  # noqa: B008 (it is never written to)
+    ) -> None:
         for header, value in headers.items():
             if not sendable(header, value):
                 raise ConfigError(
@@ -111,6 +121,7 @@ class Door:
         self.name = name
         self.origin = origin
         self.timeouts = timeouts
+        self.network = network
         self._headers = {header.lower(): value for header, value in headers.items()}
         self._pool: Pool | None = None
         self._proxied: ProxyRoad | None = None
@@ -135,7 +146,7 @@ class Door:
         headers["content-length"] = str(len(request.body))
         exchange: Exchange | ProxiedExchange | None = None
         try:
-            if self._takes_proxy():
+            if self.network.http2 or self._takes_proxy():
                 exchange = self._proxy_road().exchange()
                 await exchange.send(
                     request.method, self.origin.target(request.path), headers, request.body,
@@ -158,8 +169,7 @@ class Door:
         wire = "\r\n".join([*lines, "", ""]).encode("latin-1") + request.body
         loop = asyncio.get_running_loop()
         if self._pool is None or self._pool.loop is not loop:
-            tls = _tls_context if self.origin.scheme == "https" else None
-            self._pool = Pool(self.origin.host, self.origin.port, tls)
+            self._pool = Pool(self.origin.host, self.origin.port, self._tls())
         kept = await self._pool.take()
         if kept is not None:
             exchange = Exchange(kept)
@@ -183,7 +193,9 @@ class Door:
         return exchange
 
     def _takes_proxy(self) -> bool:
-        """Whether a proxy of the environment, or of the system, applies to this service."""
+        """Whether a proxy of the settings, of the environment or of the system applies to this service."""
+        if self.network.proxy is not None:
+            return self.network.proxy != "none"
         if sys.platform not in ("darwin", "win32"):
             names = (f"{self.origin.scheme}_proxy", "all_proxy")
             if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in names):
@@ -199,8 +211,12 @@ class Door:
         loop = asyncio.get_running_loop()
         if self._proxied is None or self._proxied.loop is not loop:
             base = f"{self.origin.scheme}://{self.origin.authority}"
-            self._proxied = ProxyRoad(base, _tls_context if self.origin.scheme == "https" else None)
+            self._proxied = ProxyRoad(self.name, base, self._tls(), self.network)
         return self._proxied
+
+    def _tls(self) -> Callable[[], ssl.SSLContext] | None:
+        """What makes the context of its connections."""
+        return partial(tls_context, self.name, self.network) if self.origin.scheme == "https" else None
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -406,15 +422,3 @@ class _Watch:
 
     def _about(self) -> dict[str, Any]:
         return {"provider": self._door.name, "model": self._model}
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Trusts what the system trusts, or what SSL_CERT_FILE and SSL_CERT_DIR name; certifi where there is neither."""
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if sys.platform != "win32" and not paths.cafile and not (paths.capath and os.listdir(paths.capath)):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
-    return context

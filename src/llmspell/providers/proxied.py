@@ -1,4 +1,4 @@
-"""The road through a proxy: httpx, whose client knows HTTP and SOCKS proxies, their passwords and exceptions.
+"""The road through a proxy, or over HTTP/2: httpx, whose client knows proxies, their passwords and exceptions.
 
 The same face as transport.py's Exchange, and the same exceptions, so that the door sees no difference.
 """
@@ -9,6 +9,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from llmspell.errors import ConfigError, one_line
 from llmspell.providers.framing import WireError
 from llmspell.providers.transport import ConnectTimeout
 
@@ -26,21 +27,36 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
 
+    from llmspell.providers.network import Network
+
 __all__ = ["ProxiedExchange", "ProxyRoad"]
 
 
 class ProxyRoad:
-    """A client of httpx for one service, on one event loop. Proxies are those of the environment."""
+    """A client of httpx for one service, on one event loop. Proxies are those of *network*, else the environment's."""
 
-    def __init__(self, base: str, tls: Callable[[], ssl.SSLContext] | None) -> None:
+    def __init__(self, name: str, base: str, tls: Callable[[], ssl.SSLContext] | None, network: Network) -> None:
         self.base = base
         self.loop = asyncio.get_running_loop()
-        self.client = httpx.AsyncClient(
-            verify=tls() if tls is not None else False,  # without TLS none is looked at
-            follow_redirects=False,
-            timeout=None,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30.0),
-        )
+        try:
+            self.client = httpx.AsyncClient(
+                verify=tls() if tls is not None else False,  # without TLS none is looked at
+                proxy=network.proxy if network.proxy != "none" else None,
+                trust_env=network.proxy is None,
+                http1=True,
+                http2=network.http2,
+                follow_redirects=False,
+                timeout=None,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30.0),
+            )
+        except ImportError:
+            needed = "http2" if network.http2 else "socks"
+            raise ConfigError(
+                f"provider `{name}` wants {'HTTP/2' if network.http2 else 'a SOCKS proxy'}, which is not installed",
+                hint=f"install llmspell's extra `{needed}`: pip install 'llmspell[{needed}]'",
+            ) from None
+        except ValueError as error:  # of an address that httpx cannot read
+            raise ConfigError(f"the proxy of provider `{name}` is no address: {one_line(str(error), 120)}") from None
 
     def exchange(self) -> ProxiedExchange:
         """For one request."""

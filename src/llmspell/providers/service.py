@@ -10,6 +10,7 @@ from llmspell.providers.base import ProviderInstance, Timeouts
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
+from llmspell.providers.network import Network
 from llmspell.providers.reading import MAX_REPLY
 from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Collector
@@ -33,8 +34,8 @@ class Service(ProviderInstance):
     """One configured service.
 
     settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints), model,
-    headers, timeout. Without a key, a service at its vendor's own address raises AuthError when it is first used;
-    others are asked without.
+    headers, timeout, and those of Network. Without a key, a service at its vendor's own address raises AuthError when
+    it is first used; others are asked without.
     Raises ConfigError for a base_url, header or timeout that cannot be used.
     """
 
@@ -53,7 +54,13 @@ class Service(ProviderInstance):
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
         self._model = str(settings.get("model") or (dialect.model if dialect.own else ""))
-        self._door = Door(name, origin, timeouts=_timeouts(name, settings.get("timeout") or {}), headers=headers)
+        self._door = Door(
+            name,
+            origin,
+            timeouts=_timeouts(name, settings.get("timeout") or {}),
+            headers=headers,
+            network=Network.of(name, settings),
+        )
 
     def __repr__(self) -> str:
         return f"Service({self.name!r}, {self._door.origin.host!r})"
