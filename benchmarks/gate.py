@@ -64,6 +64,7 @@ LINES = (
     Line("chunk-each", "CPU a chunk, one a read : floor", 1.2, 1.4, "caches are shared", known=2.0),
     Line("wire-ready", "the dearest of the other dialects, all ready : floor", 2.0, 1.3, "a known miss", known=4.3),
     Line("wire-each", "the same, one a read : floor", 1.2, 1.4, "caches are shared", known=1.7),
+    Line("round", "a tool's call and its result over loopback : floor, 1 ms of 0.27", 3.7, 1.1, BUSY),
     Line("latency", "send to script, median : floor", 1.2, 1.4, "caches are shared", known=1.5),
     Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.3, "turns of the loop", known=2.2),
     Line("paced-memory", "its peak", 45, 1.1, BUILDS, "MB"),
@@ -146,6 +147,13 @@ def _wires(server: Server, rounds: float, push: Push) -> dict[str, float]:
             for wire in dialects.WIRES.values()
         )
     return told
+
+
+def _round(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import rounds as turns
+
+    told = turns.measure(server, _some(7, rounds), times=push.get("round", 1.0), subjects=("floor", "llmspell"))
+    return {"round": ratios(told, "llmspell", "floor").median}
 
 
 def _latency(server: Server, rounds: float, push: Push) -> dict[str, float]:
@@ -278,6 +286,7 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _ready: ("chunk-ready",),
     _each: ("chunk-each",),
     _wires: ("wire-ready", "wire-each"),
+    _round: ("round",),
     _latency: ("latency",),
     _paced: ("paced-cpu", "paced-memory"),
     _many: ("many-chunk",),

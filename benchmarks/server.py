@@ -12,6 +12,7 @@ The model's name in a request says how the answer comes; each event is one chunk
     turns-K-N     one text to each that asks; once K have, and when `go-turns-K-N` is asked for: N to each of the K, one
                   a turn, the next turn when all have taken theirs; the end when `go-turns-K-N` is asked for again
 
+    round         a tool's call, or, where the request has a tool's result, ten texts
 Which dialect, its path says (wires.py): all know `ready` and `each`; that of OpenAI's chat knows the others as well.
 Whether a reader has drained its socket is asked of the kernel (sock_diag, Linux); elsewhere `each` waits GAP instead.
 It reads with blocking sockets on a thread a connection; where many are answered at once, one thread writes to all.
@@ -69,6 +70,13 @@ def text_event(text: str) -> bytes:
 ROLE = event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}])
 FINISH = event([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}])
 END = FINISH + wires.framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+CALL = [
+    event([{"index": 0, "delta": {"tool_calls": [{"index": 0, **piece}]}, "logprobs": None, "finish_reason": None}])
+    for piece in (
+        {"id": "call_benchmark", "type": "function", "function": {"name": "add", "arguments": ""}},
+        *({"function": {"arguments": text}} for text in ('{"a"', ":", "17", ',"b"', ":", "25", "}")),
+    )
+]
 WORDS = ("the", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", ".\n")
 
 
@@ -234,6 +242,14 @@ def _answer_in(wire: wires.Wire, connection: socket.socket, model: str) -> None:
     connection.sendall(end)
 
 
+def _answer_round(connection: socket.socket, body: bytes) -> None:
+    """A tool's call, in pieces; once its result is there, a text."""
+    if b'"role":"tool"' in body.replace(b" ", b""):
+        connection.sendall(b"".join([HEAD, ROLE, *texts(10), END]))
+    else:
+        connection.sendall(b"".join([HEAD, ROLE, *CALL, END]))
+
+
 def answer(connection: socket.socket, model: str) -> None:
     """Sends one answer as *model* says."""
     kind, *numbers = model.split("-")
@@ -284,7 +300,9 @@ def serve(connection: socket.socket) -> None:
             while (got := _request(connection, held)) is not None:
                 path, body, held = got
                 wire = wires.wire_at(path)
-                if wire is None:
+                if wire is None and b'"model":"round"' in body.replace(b" ", b""):
+                    _answer_round(connection, body)
+                elif wire is None:
                     answer(connection, json.loads(body)["model"])
                 elif wire.member:
                     _answer_in(wire, connection, json.loads(body)[wire.member])
