@@ -1,7 +1,8 @@
 """Every recorded exchange of Anthropic, Gemini, Ollama and Responses: what is read of it, whole and in any cut.
 
 `*_expected.json` has, for each recording, what a person reads in it: text and reasoning (long ones by their beginning,
-end and length), tool calls, usage [input, output, cached, reasoning, total], finish reason and model; or the error.
+end and length), media (type and number of bytes), tool calls, usage [input, output, cached, reasoning, total], finish
+reason and model; or the error.
 OpenAI's chat dialect has the same in test_openai_chat.py.
 """
 
@@ -97,6 +98,8 @@ def test_a_recording_is_read_as_a_person_reads_it(api: str, record: Record) -> N
         return
     assert error is None
     assert [[call.id, call.name, call.arguments] for call in output.tool_calls] == expected["tool_calls"]
+    if "media" in expected:
+        assert [[media.mime_type, len(media.data or b"")] for media in output.media] == expected["media"]
     assert output.usage == (Usage() if expected["usage"] is None else Usage(*expected["usage"]))
     assert output.finish_reason == expected["finish_reason"]
     assert metadata.get("model") == expected["model"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -10,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmspell.errors import LLMSpellError
+from llmspell.providers import gemini_reader
 from llmspell.providers import reading as reading_module
 from llmspell.providers.dialect import DIALECTS, dialect_of
-from llmspell.types.streaming import ChunkContent, Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
+from llmspell.providers.turn import Turn
+from llmspell.types.media import Media
+from llmspell.types.streaming import (
+    ChunkContent,
+    Collector,
+    Control,
+    MediaPiece,
+    Reasoning,
+    Text,
+    ToolCallComplete,
+    ToolCallProgress,
+)
 from llmspell.types.usage import Usage
 from support.dialects import DIALECTS as MADE
 from support.dialects import TEXT, events, lines
@@ -166,13 +179,160 @@ def test_gemini_a_list_of_all_answers_is_the_stream_in_one_piece() -> None:
     assert contents == [Text("a"), Reasoning("b"), Control("stream_end", "stop")]
 
 
-def test_gemini_signatures_and_media_are_kept() -> None:
-    picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
-    body = events(answer(picture), answer({"text": "", "thoughtSignature": "S"}, finishReason="STOP"))
+def picture(data: str, mime: str = "image/png") -> dict[str, Any]:
+    return {"inlineData": {"mimeType": mime, "data": data}}
+
+
+def test_gemini_signatures_are_kept_with_the_parts_around_them_and_thoughts_are_not() -> None:
+    body = events(
+        answer({"text": "hm", "thought": True}, {"text": "a"}),
+        answer({"text": "b"}, picture("AAAA")),
+        answer({"text": "", "thoughtSignature": "S"}, finishReason="STOP"),
+    )
     contents, _, metadata = read("gemini", body)
-    assert contents == [Control("stream_end", "stop")]
-    assert metadata["media"] == [{"mime_type": "image/png", "data": "AAAA"}]
-    assert metadata["parts"] == [picture, {"text": "", "thoughtSignature": "S"}]
+    assert contents == [
+        Reasoning("hm"), Text("a"), Text("b"), MediaPiece("image/png", b"\0\0\0"), Control("stream_end", "stop"),
+    ]  # fmt: skip
+    assert metadata == {"parts": [{"text": "ab"}, picture("AAAA"), {"text": "", "thoughtSignature": "S"}]}
+
+
+def test_gemini_media_are_contents_and_no_metadata() -> None:
+    body = events(answer(picture("AAAA"), picture("/+8=", "image/webp")), answer({"text": "a"}, finishReason="STOP"))
+    contents, _, metadata = read("gemini", body)
+    assert contents[:2] == [MediaPiece("image/png", b"\0\0\0"), MediaPiece("image/webp", b"\xff\xef")]
+    assert metadata == {}
+
+
+def test_gemini_pieces_of_raw_sound_are_one_medium() -> None:
+    sound = "audio/L16;codec=pcm;rate=24000"
+    body = events(
+        answer(picture("AQI=", sound)),
+        answer(picture("AwQ=", sound)),
+        answer(picture("AAAA")),
+        answer(picture("BQY=", sound), finishReason="STOP"),
+    )
+    collector = Collector()
+    for chunk in Turn("p", "m").chunks(read("gemini", body)[0]):
+        collector.add(chunk)
+    assert collector.output().media == (
+        Media(sound, b"\1\2\3\4"), Media("image/png", b"\0\0\0"), Media(sound, b"\5\6"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [("_-8", b"\xff\xef"), ("AA AA\n", b"\0\0\0"), ("AAAAA", b"\0\0\0"), ("!\x07é", None), ("=", None), (7, None)],
+)
+def test_gemini_base64_that_is_none_ends_nothing(data: Any, told: bytes | None) -> None:
+    contents, error, _ = read("gemini", events(answer(picture(data), {"text": "a"}, finishReason="STOP")))
+    assert error is None
+    assert contents == [
+        *([MediaPiece("image/png", told)] if told else []), Text("a"), Control("stream_end", "stop"),
+    ]  # fmt: skip
+
+
+@given(st.binary(max_size=50), st.text(max_size=5), st.integers(0, 80))
+@PROPERTY
+def test_gemini_base64_is_read_as_far_as_it_goes(data: bytes, junk: str, cut: int) -> None:
+    text = base64.b64encode(data).decode()[:cut]
+    told = [c for c in read("gemini", events(answer(picture(text))))[0] if isinstance(c, MediaPiece)]
+    assert b"".join(piece.data for piece in told) == data[: len(text.rstrip("=")) * 6 // 8]
+    read("gemini", events(answer(picture(junk + text + junk), finishReason="STOP")))  # raises nothing
+
+
+def test_gemini_what_its_own_tools_did_is_kept_for_the_next_turn() -> None:
+    code = {"executableCode": {"language": "PYTHON", "code": "1"}}
+    result = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}
+    contents, _, metadata = read("gemini", events(answer(code, result, {"text": "a"}, finishReason="STOP")))
+    assert contents == [Text("a"), Control("stream_end", "stop")]
+    assert metadata["parts"] == [code, result, {"text": "a"}]
+
+
+def test_gemini_a_long_answer_loses_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemini_reader, "PARTS", 10)
+    body = events(*(answer({"text": "a"}) for _ in range(95)))
+    body += events(answer({"text": "", "thoughtSignature": "S"}, finishReason="STOP"))
+    assert read("gemini", body)[2]["parts"] == [{"text": "a" * 95}, {"text": "", "thoughtSignature": "S"}]
+    code = {"executableCode": {"code": "1"}}
+    assert len(read("gemini", events(answer(*[code] * 95, finishReason="STOP")))[2]["parts"]) <= 10
+
+
+def test_gemini_a_call_s_id_is_no_other_turn_s() -> None:
+    call = {"functionCall": {"name": "f"}}
+    ids = []
+    for turn in ("r-1_x", "r-2_x"):
+        contents, _, _ = read("gemini", events(answer(call, call, finishReason="STOP") | {"responseId": turn}))
+        ids += [c.tool_id for c in contents if isinstance(c, ToolCallComplete)]
+    assert ids == ["gemini_call_r1x_1", "gemini_call_r1x_2", "gemini_call_r2x_1", "gemini_call_r2x_2"]
+    twice = {"functionCall": {"name": "f", "id": "x"}}
+    contents, _, _ = read("gemini", events(answer(twice, twice, finishReason="STOP")))
+    assert [c.tool_id for c in contents if isinstance(c, ToolCallComplete)] == ["x", "gemini_call_2"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        (1, "stop"), (2, "length"), (3, "content_filter"), (4, "content_filter"), (5, "other"), (6, "language"),
+        (7, "content_filter"), (8, "content_filter"), (9, "content_filter"), (10, "error"), (11, "content_filter"),
+        (12, "error"), (99, "99"), (-1, "-1"), ("NEW", "new"), ("IMAGE_RECITATION", "content_filter"),
+    ],
+)  # fmt: skip
+def test_gemini_reasons_as_words_and_as_numbers(reason: Any, finish: str) -> None:
+    contents, error, _ = read("gemini", events(answer({"text": "a"}, finishReason=reason)))
+    assert (error, end_of(contents)) == (None, finish)
+
+
+def test_gemini_a_reason_that_is_none_is_no_end() -> None:
+    for reason in (0, None, "", True, [], 1.0):
+        error = read("gemini", events(answer({"text": "a"}, finishReason=reason)))[1]
+        assert error is not None
+        assert error.kind == "stream_truncated"
+    contents, _, metadata = read("gemini", events({"promptFeedback": {"blockReason": 4}}))
+    assert (end_of(contents), metadata["block_reason"]) == ("content_filter", "PROHIBITED_CONTENT")
+
+
+def test_gemini_of_several_candidates_the_first_is_told() -> None:
+    several = [
+        {"index": 1, "content": {"parts": [{"text": "no"}]}, "finishReason": "SAFETY"},
+        {"index": 0, "content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"},
+    ]
+    assert read("gemini", events({"candidates": several}))[0] == [Text("a"), Control("stream_end", "stop")]
+
+
+CUT = [answer({"text": "Grüße, [}"}), answer({"text": "b"}), answer({"text": "c"}, finishReason="STOP")]
+CUT_BYTES = json.dumps(CUT, indent=1, ensure_ascii=False).replace("\n", "\r\n").encode()
+
+
+@given(st.integers(1, len(CUT_BYTES)))
+@PROPERTY
+def test_gemini_a_list_that_is_cut_tells_the_answers_that_came_whole(at: int) -> None:
+    contents, error, _ = read("gemini", CUT_BYTES[:at])
+    whole = CUT_BYTES[:at].count(b"\r\n }")  # the end of an answer
+    texts = [content for content in contents if isinstance(content, Text)]
+    assert texts == [Text("Grüße, [}"), Text("b"), Text("c")][:whole]
+    if whole == len(CUT):  # its last word was said: only the list's own end is missing
+        assert (error, contents[-1]) == (None, Control("stream_end", "stop"))
+    else:
+        assert error is not None
+        assert error.kind == "stream_truncated"
+
+
+@pytest.mark.parametrize("inside", ["NaN", '"\\ud83c"', "[" * 5000])
+def test_gemini_of_a_list_that_is_cut_only_json_is_read(inside: str) -> None:
+    contents, error, metadata = read(
+        "gemini", json.dumps(CUT[:1])[:-1].encode() + f', {{"responseId": {inside}}}'.encode()
+    )
+    assert (contents, metadata) == ([Text("Grüße, [}")], {})
+    assert error is not None
+    assert error.kind == "stream_truncated"
+
+
+def test_gemini_an_error_in_a_list_that_is_cut_is_that_error() -> None:
+    body = json.dumps([CUT[0], {"error": {"code": 503, "message": "x"}}, CUT[1]]).encode()[:-9]
+    contents, error, _ = read("gemini", body)
+    assert contents == [Text("Grüße, [}")]
+    assert error is not None
+    assert (error.kind, error.status) == ("provider", 503)
 
 
 # ---- Ollama

@@ -1,4 +1,4 @@
-"""Anthropic's Messages: one call to one request, events to chunk contents. Source: WIRE.md §1, §2, §6, §12."""
+"""Anthropic's Messages: one call to one request. Source: WIRE.md §6, §10, §11."""
 
 from __future__ import annotations
 
@@ -6,39 +6,40 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.errors import LLMSpellError, one_line
-from llmspell.providers.base import WireRequest
-from llmspell.providers.calls import PartialCall, count, text_of
+from llmspell.errors import NotSupportedError, ValidationError, one_line
+from llmspell.providers.anthropic_reader import MessagesReader
+from llmspell.providers.asking import check_names, choice_of, kept_of, nothing_to_send, place_of, refused, system_of
+from llmspell.providers.base import ProviderCapabilities, WireRequest
+from llmspell.providers.calls import text_of
+from llmspell.providers.claude import UNBOUND, claude
 from llmspell.providers.dialect import Dialect, lay_over
 from llmspell.providers.headers import extra_headers
-from llmspell.providers.reading import Reading, failure, truncated
-from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
-from llmspell.types.usage import Usage
+from llmspell.providers.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from llmspell.providers.base import ModelCall
+    from llmspell.providers.claude import Claude
+    from llmspell.types.media import Media
     from llmspell.types.messages import Message
-    from llmspell.types.streaming import ChunkContent
+    from llmspell.types.tools import ToolSpec
 
-__all__ = ["Anthropic", "MessagesReader"]
+__all__ = ["Anthropic"]
 
 VERSION = "2023-06-01"
-MAX_TOKENS = 4096  # an answer's length has to be said; this one every model can write
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}  # tokens of thinking
-
-#: What the service says for what llmspell says; a word that is not here is kept.
-FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-    "pause_turn": "pause",
-}
-LISTS = 256  # citations kept of one answer
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}  # of thinking
+CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+PLAIN = ("application/json", "application/xml", "application/yaml", "application/javascript")  # text, by another name
+TAKES = "images (jpeg, png, gif, webp), PDF, and files of text"
+LARGEST = 24 * 1024 * 1024  # bytes: a request holds 32 MB, of base64
+NAME = "1 to 128 letters, digits, `_` and `-`"
+#: What a schema may not say where the service holds the model to it; it is for who reads the answer to check.
+UNHELD = {
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
+    "minItems", "maxItems", "uniqueItems", "minContains", "maxContains", "minProperties", "maxProperties",
+}  # fmt: skip
 
 
 class Anthropic(Dialect):
@@ -58,28 +59,51 @@ class Anthropic(Dialect):
         version = {"anthropic-version": VERSION}
         return version | {"x-api-key": key} if key else version
 
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What the service can do; of a model that is not Claude's by its name, what the first of them could."""
+        ways = None if model is None else claude(model)
+        return ProviderCapabilities(
+            supports_tool_choice=ways is None or ways.forced,
+            structured_output="native" if ways is None or ways.native else "tool",
+            input_modalities=("text", "image", "file"),
+            tool_result_media=("image", "file"),
+            supports_reasoning=True if ways is None else ways.thinks,
+            max_output_tokens=None if ways is None or ways.limit == UNBOUND else ways.limit,
+            max_media_size=LARGEST,
+        )
+
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:
         """The request for *call*. Messages of the system go on top, turns of one role are joined.
 
-        A seed is not sent: the service has none.
+        A seed is not sent: the service has none. temperature and top_p are left out where the model refuses them:
+        while it thinks, and from Claude 4.7 on always. Raises NotSupportedError for media that the service does not
+        take, and for a forced call where the model thinks; ValidationError for what no service would take.
         """
-        parameters = call.parameters
-        system = [message.text for message in call.messages if message.role == "system" and message.text]
+        parameters, ways = call.parameters, claude(call.model)
         body: dict[str, Any] = {
             "model": call.model,
-            "max_tokens": parameters.max_tokens or MAX_TOKENS,
-            "messages": _turns([message for message in call.messages if message.role != "system"]),
+            "max_tokens": parameters.max_tokens or ways.answer,
+            "messages": _turns(call.messages),
         }
-        if system:
-            body["system"] = "\n\n".join(system)
-        if parameters.reasoning is not None:
-            _think(body, parameters.reasoning)
-        if parameters.temperature is not None:
-            body["temperature"] = parameters.temperature
-        if parameters.top_p is not None:
-            body["top_p"] = parameters.top_p
+        if not body["messages"]:
+            raise nothing_to_send()
+        if system := system_of(call.messages):
+            body["system"] = system
+        thinks = parameters.reasoning is not None and _think(body, parameters.reasoning, ways)
+        if ways.samples:
+            if parameters.temperature is not None and not thinks:
+                body["temperature"] = parameters.temperature
+            if parameters.top_p is not None and (not thinks or parameters.top_p >= 0.95):
+                body["top_p"] = parameters.top_p
         if parameters.stop:
             body["stop_sequences"] = list(parameters.stop)
+        if call.tools or call.tool_choice is not None:
+            _give_tools(body, call, ways, thinks=thinks)
+        if call.schema is not None:
+            _hold(body, call, ways)
+        for modality in call.modalities:
+            if modality != "text":
+                raise NotSupportedError(f"the service makes no {one_line(modality, 40)}", hint="it writes text only")
         if stream:
             body["stream"] = True
         lay_over(body, call.body)
@@ -92,22 +116,101 @@ class Anthropic(Dialect):
         return Reading(MessagesReader(provider, model, key_env=key_env, secrets=secrets))
 
 
-def _think(body: dict[str, Any], effort: str) -> None:
-    """Thinking is paid out of the answer's tokens, so there are as many more of these."""
+def _think(body: dict[str, Any], effort: str, ways: Claude) -> bool:
+    """Says how much to think; gives whether it is asked to. Thinking is paid out of the answer's tokens, so there are
+    as many more of these, up to what the model writes. "none" is the least that the model knows.
+    """
     if effort == "none":
-        body["thinking"] = {"type": "disabled"}
-        return
+        if ways.off:
+            body["thinking"] = {"type": ways.off}
+        else:
+            body["output_config"] = {"effort": "low"}
+        return False
+    asked = body["max_tokens"]
     budget = BUDGETS.get(effort, BUDGETS["medium"])
-    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    body["max_tokens"] += budget
+    body["max_tokens"] = most = max(asked, min(asked + budget, ways.limit))
+    if ways.adaptive:
+        # From 4.7 on the text of thoughts comes only where it is asked for.
+        body["thinking"] = {"type": "adaptive"} if ways.samples else {"type": "adaptive", "display": "summarized"}
+        body["output_config"] = {"effort": "low" if effort == "minimal" else effort}
+    else:
+        body["thinking"] = {"type": "enabled", "budget_tokens": min(budget, most - min(asked, 1024))}
+    return True
 
 
-def _turns(messages: list[Message]) -> list[dict[str, Any]]:
+def _give_tools(body: dict[str, Any], call: ModelCall, ways: Claude, *, thinks: bool) -> None:
+    check_names(call, _named, NAME)
+    choice = choice_of(call)
+    told: dict[str, Any]
+    if call.tools:
+        body["tools"] = [_tool(tool, ways) for tool in call.tools]
+    if choice in (None, "auto", "none"):
+        told = {"type": choice} if choice else {}
+    elif thinks or not ways.forced:
+        raise NotSupportedError(
+            f"{one_line(call.model, 80)} cannot be made to call a tool while it thinks",
+            hint='`tool_choice = "auto"`' + (", or no `reasoning`" if ways.forced else ", or another model"),
+        )
+    else:
+        told = {"type": CHOICES[choice]} if choice in CHOICES else {"type": "tool", "name": choice}
+    if call.parallel_tools is not None and call.tools and choice != "none":
+        told = (told or {"type": "auto"}) | {"disable_parallel_tool_use": not call.parallel_tools}
+    if told:
+        body["tool_choice"] = told
+
+
+def _named(name: str) -> bool:
+    return 0 < len(name) <= 128 and name.isascii() and all(c.isalnum() or c in "_-" for c in name)
+
+
+def _tool(tool: ToolSpec, ways: Claude) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": tool.name, "input_schema": {"type": "object", **tool.parameters}}
+    if tool.description:
+        told["description"] = tool.description
+    if tool.strict and ways.native:
+        told["strict"] = True
+        told["input_schema"] = _held(told["input_schema"])
+    return told
+
+
+def _hold(body: dict[str, Any], call: ModelCall, ways: Claude) -> None:
+    """Holds the answer to the call's schema."""
+    if not ways.native:
+        raise NotSupportedError(
+            f"{one_line(call.model, 80)} cannot be held to a schema",
+            hint="a tool that must be called can take the form",
+        )
+    form = {"type": "json_schema", "schema": _held(call.schema.schema if call.schema else {})}
+    body["output_config"] = body.get("output_config", {}) | {"format": form}
+
+
+def _held(schema: Any) -> Any:
+    """A schema as the service takes it: an object's members are all that it has, and nothing is said of sizes."""
+    if isinstance(schema, list):
+        return [_held(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            told[name] = {member: _held(one) for member, one in value.items()}
+        elif name in ("enum", "const", "default", "examples"):
+            told[name] = value
+        elif name not in UNHELD:
+            told[name] = _held(value)
+    if told.get("type") == "object" or "properties" in told:
+        told.setdefault("additionalProperties", False)
+    return told
+
+
+def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     """The conversation: the results of one turn's tools in one message of the user's, before any text of it."""
     turns: list[dict[str, Any]] = []
-    for message in messages:
+    for place, message in enumerate(messages):
+        if message.role == "system":
+            continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message)
+        blocks = _blocks(message, place)
         if not blocks:
             continue  # an empty text is refused
         if turns and turns[-1]["role"] == role:
@@ -115,18 +218,28 @@ def _turns(messages: list[Message]) -> list[dict[str, Any]]:
         else:
             turns.append({"role": role, "content": blocks})
     for turn in turns:
-        turn["content"].sort(key=lambda block: turn["role"] == "user" and block["type"] != "tool_result")
-        if len(turn["content"]) == 1 and turn["content"][0]["type"] == "text":
+        if turn["role"] == "user":
+            turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if turns and turns[-1]["role"] == "assistant":
+        _begun(turns[-1]["content"])
+    for turn in turns:
+        if len(turn["content"]) == 1 and turn["content"][0].keys() == {"type", "text"}:
             turn["content"] = turn["content"][0]["text"]
     return turns
 
 
-def _blocks(message: Message) -> list[dict[str, Any]]:
+def _begun(blocks: list[dict[str, Any]]) -> None:
+    """An answer that the script began, and the model is to go on with: it may not end in a space."""
+    if blocks[-1].get("type") == "text":
+        blocks[-1] = blocks[-1] | {"text": blocks[-1]["text"].rstrip()}
+
+
+def _blocks(message: Message, place: int) -> list[dict[str, Any]]:
     if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
-    if message.role == "assistant" and (kept := message.native.get("blocks")):
+        return [_result(message, place)]
+    if message.role == "assistant" and (kept := kept_of(message, "blocks")):
         return [block for block in kept if block.get("type") != "text" or text_of(block.get("text")).strip()]
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text.strip() else []
+    blocks = _content(message, place)
     blocks += [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments or {}}
         for call in message.tool_calls
@@ -134,231 +247,55 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     return blocks
 
 
-class MessagesReader:
-    """One answer's reader: `read_all` the values of a stream, or `whole` a message, then `end`.
-
-    metadata: model, id, citations, stop_sequence, stop_details, container, and `blocks`: the answer's blocks as they
-    came, for the next turn, where there is thinking or a server's own tool among them.
-    """
-
-    __slots__ = (
-        "_blocks", "_calls", "_ended", "_error", "_finish", "_pieces", "_stopped", "_usage",
-        "key_env", "metadata", "model", "provider", "secrets",
-    )  # fmt: skip
-
-    typed = True
-
-    def __init__(
-        self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
-    ) -> None:
-        self.provider = provider
-        self.model = model
-        self.key_env = key_env
-        self.secrets = secrets
-        self.metadata: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}  # by their place
-        self._pieces: dict[int, dict[str, list[str]]] = {}  # of a block's members, by its place
-        self._calls: dict[int, PartialCall] = {}  # by the place of their block
-        self._usage: dict[str, Any] = {}  # as the service said it, the last that was said of each field
-        self._finish = ""
-        self._stopped = False  # message_stop came
-        self._ended = False
-        self._error: LLMSpellError | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether "message_stop" came."""
-        return self._stopped
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer may end here."""
-        return self._stopped or bool(self._finish)
-
-    def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
-        """What the events add; an error is raised at once, what came before it stands in *out*."""
-        if self._error is not None:
-            raise self._error
-        for value in values:
-            if type(value) is not dict:
-                continue
-            kind = value.get("type")
-            if kind == "content_block_delta":
-                self._delta(value.get("delta"), value.get("index"), out)
-            elif kind == "content_block_start":
-                self._start(value.get("content_block"), value.get("index"), out)
-            elif kind == "message_start":
-                self._message(value.get("message"))
-            elif kind == "message_delta":
-                self._ending(value)
-            elif kind == "message_stop":
-                self._stopped = True
-            elif kind == "error" or (kind is None and "error" in value):
-                self._error = failure(self, value)
-                raise self._error
-
-    def whole(self, value: Any, out: list[ChunkContent]) -> None:
-        """What a message holds that came in one piece."""
-        if not isinstance(value, dict) or not isinstance(value.get("content"), list):
-            raise failure(self, value)
-        self._message(value)
-        for index, block in enumerate(value["content"]):
-            self._start(block, index, out)
-        self._ending({"delta": value})
-        self._stopped = True
-
-    def done(self) -> None:
-        """A mark of other dialects."""
-
-    def end(self) -> list[ChunkContent]:
-        """Each tool call whole, then "stream_end". Raises StreamTruncatedError where the end was not seen."""
-        if self._ended:
-            return []
-        if self._error is not None:
-            raise self._error
-        if not self.complete:
-            raise truncated(self)
-        self._ended = True
-        blocks = [self._finished(place) for place in sorted(self._blocks)]
-        if any(block.get("type") not in ("text", "tool_use") for block in blocks):
-            self.metadata["blocks"] = blocks
-        out: list[ChunkContent] = [self._calls[place].whole() for place in sorted(self._calls)]
-        usage = usage_of(self._usage)
-        finish = FINISH.get(self._finish, self._finish)
-        if out and finish in ("stop", ""):
-            finish = "tool_calls"
-        out.append(Control("stream_end", finish or "stop", usage if usage != Usage() else None))
-        return out
-
-    def _message(self, message: Any) -> None:
-        if not isinstance(message, dict):
-            return
-        for name in ("id", "model"):
-            if isinstance(message.get(name), str) and message[name]:
-                self.metadata[name] = one_line(message[name], 200)
-        self._count(message.get("usage"))
-
-    def _ending(self, value: dict[str, Any]) -> None:
-        delta = value.get("delta")
-        if isinstance(delta, dict):
-            if isinstance(finish := delta.get("stop_reason"), str) and finish:
-                self._finish = one_line(finish, 64)
-            if isinstance(stop := delta.get("stop_sequence"), str) and stop:
-                self.metadata["stop_sequence"] = one_line(stop, 200)
-            for name in ("stop_details", "container"):
-                if isinstance(details := delta.get(name), dict):
-                    self.metadata[name] = details
-        self._count(value.get("usage"))
-
-    def _count(self, usage: Any) -> None:
-        if isinstance(usage, dict):
-            self._usage.update({name: told for name, told in usage.items() if told is not None})
-
-    def _start(self, block: Any, index: Any, out: list[ChunkContent]) -> None:
-        """A block begins, or is there whole."""
-        if not isinstance(block, dict):
-            return
-        place = index if type(index) is int else len(self._blocks)
-        block = dict(block)
-        self._blocks[place] = block
-        kind = block.get("type")
-        if kind == "tool_use":
-            call = PartialCall(text_of(block.get("id")) or f"call_{len(self._calls) + 1}", text_of(block.get("name")))
-            self._calls[place] = call
-            given = block.get("input")
-            piece = call.add(given) if isinstance(given, dict) and given else ""
-            out.append(ToolCallProgress(call.id, call.name, piece))
-        elif kind == "text":
-            if text := text_of(block.get("text")):
-                out.append(Text(text))
-            for citation in block.get("citations") or ():
-                self._cited(citation)
-        elif kind == "thinking" and (text := text_of(block.get("thinking"))):
-            out.append(Reasoning(text))
-
-    def _delta(self, delta: Any, index: Any, out: list[ChunkContent]) -> None:
-        if type(delta) is not dict:
-            return
-        kind = delta.get("type")
-        block = self._blocks.get(index) if type(index) is int else None
-        if kind == "text_delta":
-            if text := text_of(delta.get("text")):
-                out.append(Text(text))
-                self._add(index, "text", text)
-        elif kind == "thinking_delta":
-            if text := text_of(delta.get("thinking")):
-                out.append(Reasoning(text))
-                self._add(index, "thinking", text)
-        elif kind == "input_json_delta":
-            self._arguments(text_of(delta.get("partial_json")), index, block, out)
-        elif kind == "signature_delta":
-            if block is not None:
-                block["signature"] = text_of(delta.get("signature"))
-        elif kind == "citations_delta":
-            self._cited(delta.get("citation"))
-            if block is not None:
-                block.setdefault("citations", [])
-                block["citations"] = [*(block["citations"] or ()), delta.get("citation")][:LISTS]
-        elif kind == "compaction_delta" and (text := text_of(delta.get("content"))):
-            self._add(index, "content", text)
-
-    def _arguments(self, piece: str, index: Any, block: dict[str, Any] | None, out: list[ChunkContent]) -> None:
-        call = self._calls.get(index) if type(index) is int else None
-        if call is not None:
-            if call.add(piece):
-                out.append(ToolCallProgress(call.id, call.name, piece))
-        elif block is not None and piece:  # of a tool that the service runs itself
-            self._add(index, "partial_json", piece)
-
-    def _add(self, index: Any, name: str, text: str) -> None:
-        """A piece of a block's text: they are joined once, at the end."""
-        if type(index) is int and index in self._blocks:
-            self._pieces.setdefault(index, {}).setdefault(name, []).append(text)
-
-    def _cited(self, citation: Any) -> None:
-        if isinstance(citation, dict):
-            kept = self.metadata.setdefault("citations", [])
-            if len(kept) < LISTS:
-                kept.append(citation)
-
-    def _finished(self, place: int) -> dict[str, Any]:
-        """A block as the next turn has to say it."""
-        block = self._blocks[place]
-        for name, pieces in self._pieces.get(place, {}).items():
-            block[name] = text_of(block.get(name)) + "".join(pieces)
-        call = self._calls.get(place)
-        if call is not None:
-            block["input"] = call.parsed() or {}
-        elif "partial_json" in block:
-            own = PartialCall("", "")
-            own.add(block.pop("partial_json"))
-            block["input"] = own.parsed() or {}
-        return block
+def _content(message: Message, place: int) -> list[dict[str, Any]]:
+    content = message.content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content.strip() else []
+    blocks: list[dict[str, Any]] = []
+    for number, part in enumerate(content):
+        if not isinstance(part, str):
+            if message.role == "assistant":
+                raise refused(part, place_of(place, number), "text as what the model said")
+            blocks.append(_medium(part, place_of(place, number)))
+        elif part.strip():
+            blocks.append({"type": "text", "text": part})
+    return blocks
 
 
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """The tokens that a `usage` tells: here what came from a cache, or went into it, is not among the input.
-
-    Passes that are no message (a compaction, an advisor's) are told in `iterations` only.
-    """
-    read, written, cached = _tokens(usage)
-    passes = usage.get("iterations")
-    for one in passes if isinstance(passes, list) else ():
-        if isinstance(one, dict) and one.get("type") not in (None, "message"):
-            more = _tokens(one)
-            read, written, cached = (
-                (a or 0) + (b or 0) if a is not None or b is not None else None
-                for a, b in zip((read, written, cached), more, strict=True)
-            )
-    details = usage.get("output_tokens_details")
-    thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
-    return Usage(read, written, cached, thought).with_total()
+def _result(message: Message, place: int) -> dict[str, Any]:
+    """What a tool gave: its text, or texts and media in order."""
+    told: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+    told["content"] = _content(message, place) if message.media else message.text
+    if message.is_error:
+        told["is_error"] = True
+        told["content"] = told["content"] or "The tool failed."  # an error without a word is refused
+    return told
 
 
-def _tokens(usage: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
-    plain, cached, made, written = (
-        count(usage.get(name))
-        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-    )
-    read = None if plain is None else plain + (cached or 0) + (made or 0)
-    return read, written, cached
+def _medium(media: Media, place: str) -> dict[str, Any]:
+    mime = media.mime_type.partition(";")[0].strip().lower()
+    told: dict[str, Any]
+    if mime in IMAGES:
+        return {"type": "image", "source": _source(media, mime, place)}
+    if mime == "application/pdf":
+        told = {"type": "document", "source": _source(media, mime, place)}
+    elif (mime.startswith("text/") or mime in PLAIN) and media.data is not None:
+        try:
+            text = media.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValidationError(f"{place} is no text in UTF-8", hint=f"the service takes {TAKES}") from error
+        told = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
+    else:
+        raise refused(media, place, TAKES)
+    if media.filename:
+        told["title"] = media.filename
+    return told
+
+
+def _source(media: Media, mime: str, place: str) -> Mapping[str, str]:
+    if media.data is not None:
+        return {"type": "base64", "media_type": mime, "data": media.base64}
+    url = media.url or ""
+    if not url.lower().startswith(("https://", "http://")):
+        raise ValidationError(f"{place} has neither bytes nor a web address", hint="give it `data`, or an https `url`")
+    return {"type": "url", "url": url}

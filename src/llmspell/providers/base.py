@@ -71,7 +71,8 @@ class ProviderCapabilities(NamedTuple):
     structured_output: how an answer gets its form: "native" (the service holds the model to a schema), "tool" (a tool
     that must be called takes it), "instruct" (the model is told, and what it says is checked). tool_result_media: what
     the result of a tool may hold besides text; all else goes beside it, in a message of the user's. modalities: text,
-    image, audio, video, file. max_media_size: bytes of one medium.
+    image, audio, video, file. max_media_size: bytes of one medium. structured_output_with_tools: whether a service that
+    holds a model to a schema does so in a call that offers tools, too.
     """
 
     supports_streaming: bool = True
@@ -86,6 +87,7 @@ class ProviderCapabilities(NamedTuple):
     max_context_tokens: int | None = None
     max_output_tokens: int | None = None
     max_media_size: int | None = None
+    structured_output_with_tools: bool = True
 
     @property
     def supports_multimodal(self) -> bool:

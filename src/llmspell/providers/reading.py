@@ -5,7 +5,7 @@ An answer is an event stream, lines of JSON (Ollama's), or one JSON value, asked
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import orjson
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmspell.types.streaming import ChunkContent
 
-__all__ = ["MAX_REPLY", "LineReading", "Reader", "Reading", "failure", "truncated"]
+__all__ = ["MAX_REPLY", "AnswerReader", "LineReading", "Reader", "Reading", "failure", "truncated"]
 
 MAX_EVENTS = 2_000_000  # of one answer
 MAX_REPLY = 32 * 1024 * 1024  # bytes of an answer that is no event stream
@@ -55,6 +55,68 @@ class Reader(Protocol):
 
     def end(self) -> list[ChunkContent]:
         """The transport has ended: each tool call whole, then "stream_end"."""
+
+
+class AnswerReader:
+    """A Reader's beginning and end, which are the same for most dialects: who asked, and that an end is told once.
+
+    A dialect adds `over`, `complete`, `read_all` and `whole`, and `_last`: what its end is. An error that it reads in
+    an answer is raised by `_raise`, and again by whatever is asked afterwards.
+    """
+
+    __slots__ = ("_ended", "_error", "key_env", "metadata", "model", "provider", "secrets")
+
+    typed = False
+
+    def __init__(
+        self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.key_env = key_env
+        self.secrets = secrets
+        self.metadata: dict[str, Any] = {}
+        self._ended = False
+        self._error: LLMSpellError | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the protocol's own last word came."""
+        return False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer may end here."""
+        raise NotImplementedError
+
+    def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
+        """What the values of a stream add."""
+        raise NotImplementedError
+
+    def whole(self, value: Any, out: list[ChunkContent]) -> None:
+        """What an answer that is one value holds."""
+        raise NotImplementedError
+
+    def done(self) -> None:
+        """The mark `[DONE]`, which is of other dialects."""
+
+    def end(self) -> list[ChunkContent]:
+        """Each tool call whole, then "stream_end". Raises StreamTruncatedError where the end was not seen."""
+        if self._ended:
+            return []
+        if self._error is not None:
+            raise self._error
+        if not self.complete:
+            raise truncated(self)
+        self._ended = True
+        return self._last()
+
+    def _last(self) -> list[ChunkContent]:
+        raise NotImplementedError
+
+    def _raise(self, value: Any) -> NoReturn:
+        self._error = failure(self, value)
+        raise self._error
 
 
 class Reading:
