@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import one_line
-from llmspell.providers.calls import PartialCall, count, text_of
+from llmspell.providers.calls import PartialCall, count, new_text, text_of
 from llmspell.providers.reading import AnswerReader, failure
 from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
@@ -37,7 +37,7 @@ class MessagesReader(AnswerReader):
     came, for the next turn, where there is thinking or a server's own tool among them.
     """
 
-    __slots__ = ("_blocks", "_calls", "_finish", "_pieces", "_stopped", "_usage")
+    __slots__ = ("_blocks", "_calls", "_finish", "_open", "_pieces", "_usage")
 
     typed = True
 
@@ -50,23 +50,32 @@ class MessagesReader(AnswerReader):
         self._calls: dict[int, PartialCall] = {}  # by the place of their block
         self._usage: dict[str, Any] = {}  # as the service said it, the last that was said of each field
         self._finish = ""
-        self._stopped = False  # message_stop came
-
-    @property
-    def over(self) -> bool:
-        """Whether "message_stop" came."""
-        return self._stopped
+        self._open: tuple[Any, list[str]] = (None, [])  # the place of the last block of text, and its pieces
 
     @property
     def complete(self) -> bool:
         """Whether the answer may end here."""
-        return self._stopped or bool(self._finish)
+        return self.over or bool(self._finish)
 
     def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
         """What the events add; an error is raised at once, what came before it stands in *out*."""
         if self._error is not None:
             raise self._error
         for value in values:
+            try:  # the most are a piece of the text that is open
+                delta = value["delta"]
+                if (
+                    delta["type"] == "text_delta"
+                    and value["type"] == "content_block_delta"
+                    and value["index"] == self._open[0]
+                    and type(text := delta["text"]) is str
+                ):
+                    if text:
+                        out.append(new_text((text,)))
+                        self._open[1].append(text)
+                    continue
+            except (KeyError, TypeError):
+                pass
             if type(value) is not dict:
                 continue
             kind = value.get("type")
@@ -79,7 +88,7 @@ class MessagesReader(AnswerReader):
             elif kind == "message_delta":
                 self._ending(value)
             elif kind == "message_stop":
-                self._stopped = True
+                self.over = True
             elif kind == "error" or (kind is None and "error" in value):
                 self._raise(value)
 
@@ -91,7 +100,7 @@ class MessagesReader(AnswerReader):
         for index, block in enumerate(value["content"]):
             self._start(block, index, out)
         self._ending({"delta": value})
-        self._stopped = True
+        self.over = True
 
     def _last(self) -> list[ChunkContent]:
         blocks = [self._finished(place) for place in sorted(self._blocks)]
@@ -144,6 +153,7 @@ class MessagesReader(AnswerReader):
             piece = call.add(given) if isinstance(given, dict) and given else ""
             out.append(ToolCallProgress(call.id, call.name, piece))
         elif kind == "text":
+            self._open = place, self._pieces.setdefault(place, {}).setdefault("text", [])
             if text := text_of(block.get("text")):
                 out.append(Text(text))
             citations = block.get("citations")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.types.streaming import ToolCallComplete
+from llmspell.types.streaming import Text, ToolCallComplete
 
-__all__ = ["PartialCall", "count", "text_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PartialCall", "count", "new_text", "text_of"]
+
+#: A named tuple's own constructor is a Python function; the tuple's costs a third.
+new_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
 
 
 class PartialCall:

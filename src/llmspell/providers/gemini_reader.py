@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.errors import StreamTruncatedError, one_line
-from llmspell.providers.calls import PartialCall, count, text_of
+from llmspell.providers.calls import PartialCall, count, new_text, text_of
 from llmspell.providers.reading import AnswerReader, Reading, failure
 from llmspell.types.streaming import Control, MediaPiece, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
@@ -65,7 +65,7 @@ class GenerateReader(AnswerReader):
     not.
     """
 
-    __slots__ = ("_blocked", "_calls", "_finish", "_full", "_ids", "_kept", "_parts", "_sound", "_usage")
+    __slots__ = ("_blocked", "_calls", "_finish", "_full", "_ids", "_kept", "_parts", "_said", "_sound", "_usage")
 
     def __init__(
         self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
@@ -78,6 +78,7 @@ class GenerateReader(AnswerReader):
         self._full = False  # no more of them are kept
         self._sound = ""  # the type of the raw sound that is coming
         self._usage: dict[str, Any] = {}
+        self._said: tuple[Any, Any] = (None, None)  # the last model and id
         self._finish = ""
         self._blocked = False
 
@@ -91,9 +92,38 @@ class GenerateReader(AnswerReader):
         if self._error is not None:
             raise self._error
         for value in values:
+            if type(value) is dict and self._plain(value, out):
+                continue
             for one in value if type(value) is list else (value,):
                 if type(one) is dict:
                     self._answer(one, out)
+
+    def _plain(self, value: dict[str, Any], out: list[ChunkContent]) -> bool:
+        """Takes in an answer that is a piece of text and running totals, as the most are; False where it is more."""
+        try:
+            (candidate,) = value["candidates"]
+            (part,) = candidate["content"]["parts"]
+            text, usage = part["text"], value["usageMetadata"]
+            if (
+                len(value) != 4
+                or len(part) != 1
+                or type(text) is not str
+                or (value["modelVersion"], value["responseId"]) != self._said
+                or (len(candidate) == 2 and candidate["index"] != 0)
+                or len(candidate) > 2
+                or None in usage.values()
+                or not usage.keys() >= self._usage.keys()
+                or len(self._parts) >= PARTS - 1
+            ):
+                return False
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return False
+        self._usage = usage  # whatever was told before is told again
+        if not self._full:
+            self._parts.append(part)
+        if text:
+            out.append(new_text((text,)))
+        return True
 
     def whole(self, value: Any, out: list[ChunkContent]) -> None:
         """What an answer holds that came in one piece: one value, or all of a stream's in a list."""
@@ -117,6 +147,7 @@ class GenerateReader(AnswerReader):
 
     def _answer(self, value: dict[str, Any], out: list[ChunkContent]) -> None:
         facts = self.metadata
+        self._said = value.get("modelVersion"), value.get("responseId")
         for name, key in (("modelVersion", "model"), ("responseId", "id")):
             if isinstance(value.get(name), str) and value[name]:
                 facts[key] = one_line(value[name], 200)

@@ -60,11 +60,11 @@ class Reader(Protocol):
 class AnswerReader:
     """A Reader's beginning and end, which are the same for most dialects: who asked, and that an end is told once.
 
-    A dialect adds `over`, `complete`, `read_all` and `whole`, and `_last`: what its end is. An error that it reads in
-    an answer is raised by `_raise`, and again by whatever is asked afterwards.
+    A dialect sets `over`, and adds `complete`, `read_all` and `whole`, and `_last`: what its end is. An error that it
+    reads in an answer is raised by `_raise`, and again by whatever is asked afterwards.
     """
 
-    __slots__ = ("_ended", "_error", "key_env", "metadata", "model", "provider", "secrets")
+    __slots__ = ("_ended", "_error", "key_env", "metadata", "model", "over", "provider", "secrets")
 
     typed = False
 
@@ -76,13 +76,9 @@ class AnswerReader:
         self.key_env = key_env
         self.secrets = secrets
         self.metadata: dict[str, Any] = {}
+        self.over = False  # whether the protocol's own last word came
         self._ended = False
         self._error: LLMSpellError | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether the protocol's own last word came."""
-        return False
 
     @property
     def complete(self) -> bool:
@@ -222,6 +218,18 @@ class Reading:
 
     def _take_typed(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool) -> None:
         reader, at = self._reader, 0
+        if len(events) == 1:  # a token at a time
+            name, data = events[0]
+            try:
+                value = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                pass
+            else:
+                if type(value) is dict and name and "type" not in value:
+                    value["type"] = name
+                reader.read_all((value,), out)
+                self._over(out)
+                return
 
         def values() -> Iterable[Any]:
             nonlocal at
