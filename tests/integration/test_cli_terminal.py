@@ -85,6 +85,24 @@ def test_a_block_for_each_call_in_flight(tmp_path: Path) -> None:
         terminal.assert_as_before()
 
 
+def test_an_answer_that_is_asked_for_once_more_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    text = """
+      local agent = Agent.create{ model = 'openai/m', response_schema = { type = 'array' } }
+      print(#agent:execute('hi').data)
+    """
+    gates = [Gate(), Gate()]
+    plans = [answer("{", gates[0], "}"), answer("[", "1, 2", gates[1], "]")]
+    with Loopback(plans) as server, Terminal(script(tmp_path, text), env=asking(server)) as terminal:
+        terminal.until(lambda: terminal.lines == ["{"])
+        gates[0].open()
+        terminal.until(lambda: terminal.lines == ["[1, 2"])
+        gates[1].open()
+        assert terminal.wait() == 0
+        assert terminal.lines[0] == "2"
+        assert terminal.lines[1].startswith("14 tokens in · 5 out")
+        terminal.assert_as_before()
+
+
 def test_a_long_answer_stays_within_a_small_screen_and_goes_without_a_trace(tmp_path: Path) -> None:
     gate = Gate()
     words = " ".join(f"word{n}" for n in range(200))

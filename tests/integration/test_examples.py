@@ -19,6 +19,12 @@ EXAMPLES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "example
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWER = reply(sse(["one ", "two ", "three "]))
+DATA = reply(sse(['{"title": "Moby', '-Dick", ', '"year": 1851}']))
+
+
+def answer_to(code: str) -> object:
+    """What the server says to a script: data where it asks for some."""
+    return DATA if "response_schema" in code else ANSWER
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -44,7 +50,7 @@ def llmspell(*words: str, url: str | None = None, **more: str) -> subprocess.Com
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_against_a_server(example: str) -> None:
-    with Loopback([ANSWER]) as server:
+    with Loopback([answer_to((ROOT / example).read_text(encoding="utf-8"))]) as server:
         done = llmspell("run", example, url=server.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -63,6 +69,15 @@ def test_haiku_prints_what_the_server_said() -> None:
     assert "a test" in sent["messages"][1]["content"]
 
 
+def test_structured_prints_the_data_of_both_answers() -> None:
+    with Loopback([DATA]) as server:
+        done = llmspell("run", "examples/structured.lua", url=server.url)
+    first, way, second = done.stdout.splitlines()
+    assert first == second == "Moby-Dick\t1851"
+    assert way.startswith("asked for by way of: ")
+    assert done.stderr.splitlines()[0] == "Moby"
+
+
 @needs_engine
 def test_haiku_is_written_by_the_embedded_model_without_key_or_server() -> None:
     done = llmspell("run", "--stream", "examples/haiku.lua", LLMSPELL_CACHE_DIR=str(Path(real_weights()).parents[1]))
@@ -75,7 +90,7 @@ def test_haiku_is_written_by_the_embedded_model_without_key_or_server() -> None:
 def test_a_lua_block_of_the_documents_runs(place: str, code: str, tmp_path: Path) -> None:
     script = tmp_path / "block.lua"
     script.write_text(code, encoding="utf-8")
-    with Loopback([ANSWER]) as server:
+    with Loopback([answer_to(code)]) as server:
         code = code.replace('model = "local"', 'model = "openai/m"').replace(':model("local")', ':model("openai/m")')
         script.write_text(code, encoding="utf-8")
         done = llmspell("run", str(script), url=server.url)
@@ -84,7 +99,7 @@ def test_a_lua_block_of_the_documents_runs(place: str, code: str, tmp_path: Path
 
 @pytest.mark.parametrize(("place", "code"), blocks("python"), ids=[place for place, _ in blocks("python")])
 def test_a_python_block_of_the_documents_runs(place: str, code: str) -> None:
-    with Loopback([ANSWER]) as server:
+    with Loopback([answer_to(code)]) as server:
         done = run(sys.executable, "-W", "error", "-c", code, url=server.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout

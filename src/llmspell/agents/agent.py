@@ -14,18 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from llmspell.agents.forms import Form
     from llmspell.providers.base import ProviderInstance
     from llmspell.providers.manager import ProviderManager
     from llmspell.types.streaming import AgentStream
+    from llmspell.types.tools import ResponseSchema, ToolSpec
 
 __all__ = ["Agent", "AgentInput"]
 
 
+def _form(given: Mapping[str, Any] | ResponseSchema) -> Form:
+    from llmspell.agents.forms import Form
+
+    return Form(given)
+
+
 class AgentInput(NamedTuple):
-    """What one call says: a text, or a conversation. parameters go over the agent's own."""
+    """What one call says: a text, or a conversation. parameters go over the agent's own.
+
+    modalities: what the answer may be made of besides text ("image", "audio").
+    """
 
     messages: tuple[Message, ...]
     parameters: Parameters = Parameters()
+    modalities: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
@@ -56,11 +68,15 @@ class Agent:
             async for chunk in stream: …
 
     model: "provider/model", a provider's name, a model of *provider*, or None for the configured default.
+    tools: what the model may call; its calls come back unrun. tool_choice: "auto", "none", "required", or the name of
+    one of them.
+    response_schema: the form of the answers, a JSON Schema or a ResponseSchema: see agents/structured.py.
     timeout: seconds for one whole call. extra: {"body": {…}, "headers": {…}}, sent as it is.
     providers: where models come from; without it the agent reads the user's configuration and owns what it opens,
     so close it: `async with agent` or `await agent.aclose()`. An agent serves many calls at once on one event loop.
 
-    Raises ConfigError for a provider that is not configured, when the first call is made or `resolve` is called.
+    Raises ValidationError for a schema that is none, two tools of one name, or a tool_choice that names none;
+    ConfigError for a provider that is not configured, when the first call is made or `resolve` is called.
     """
 
     def __init__(
@@ -77,6 +93,9 @@ class Agent:
         stop: str | Sequence[str] | None = None,
         seed: int | None = None,
         reasoning: str | None = None,
+        tools: Sequence[ToolSpec] = (),
+        tool_choice: str | None = None,
+        response_schema: Mapping[str, Any] | ResponseSchema | None = None,
         timeout: float | None = None,
         extra: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -88,12 +107,23 @@ class Agent:
         self.system_prompt = system_prompt
         stops = (stop,) if isinstance(stop, str) else tuple(stop) if stop is not None else None
         self.parameters = Parameters(temperature, top_p, max_tokens, stops, seed, reasoning)
+        self.tools, self.tool_choice = tuple(tools), tool_choice
+        self._form = None if response_schema is None else _form(response_schema)
+        self.response_schema = None if self._form is None else dict(self._form.told.schema)
         self.timeout = timeout
         self.extra = dict(extra or {})
         self.metadata = dict(metadata or {})
         self._providers = providers
         self._owns_providers = providers is None
         self._resolved: tuple[ProviderInstance, str] | None = None
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise ValidationError("two tools have the same name", hint=f"they are {', '.join(names)}")
+        if tool_choice is not None and tool_choice not in ("auto", "none", "required", *names):
+            raise ValidationError(
+                f"`tool_choice` is `{tool_choice}`, which is no tool of the agent",
+                hint="it takes auto, none, required, or the name of a tool",
+            )
         unknown = self.extra.keys() - {"body", "headers"}
         if unknown:
             raise ValidationError(f"`extra` has no field `{min(unknown)}`", hint="it takes body and headers")
@@ -126,17 +156,32 @@ class Agent:
             self.extra.get("body") or {},
             self.extra.get("headers") or {},
             self.timeout,
+            self.tools,
+            self.tool_choice,
+            modalities=told.modalities,
         )
+        if any(type(message.content) is tuple for message in messages):
+            from llmspell.agents.attachments import check_sizes
+
+            check_sizes(messages, provider, model)
         return provider, call
 
     async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
         provider, call = self._call(given)
+        if self._form is not None:
+            from llmspell.agents import structured
+
+            return await structured.execute(provider, call, self._form)
         return await provider.execute(call)
 
     def stream(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
         """The answer as it comes. The request is sent at the first read; close the stream if you leave it early."""
         provider, call = self._call(given)
+        if self._form is not None:
+            from llmspell.agents import structured
+
+            return structured.stream(provider, call, self._form)
         return provider.stream(call)
 
     async def aclose(self) -> None:

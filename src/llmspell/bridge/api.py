@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["AGENT", "INPUT", "MESSAGE", "PARAMETERS", "check"]
+__all__ = ["AGENT", "CALL", "INPUT", "MESSAGE", "PARAMETERS", "PART", "check"]
 
 
 LONGEST_NAME = 60  # characters of a field's name that are looked at: a script may give any
@@ -24,11 +24,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    return isinstance(value, str) or (_is_list(value) and all(isinstance(item, str) for item in value))
 
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) or value == {}  # an empty table may be either
 
 
 #: What a field may take: words for the message, and the test.
@@ -42,7 +46,9 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "count": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "integer": ("a whole number", lambda value: type(value) is int),
     "table": ("a table", _is_table),
-    "list": ("a list", lambda value: isinstance(value, list)),
+    "list": ("a list", _is_list),
+    "flag": ("true or false", lambda value: isinstance(value, bool)),
+    "bytes": ("a string", lambda value: isinstance(value, str | bytes)),
     "any": ("a value", lambda value: True),
 }
 
@@ -63,6 +69,7 @@ AGENT: dict[str, tuple[str, str]] = {
     "system_prompt": ("string", "what the model is told before anything else"),
     "prompt": ("string", "the same as `system_prompt`"),
     **PARAMETERS,
+    "response_schema": ("table", "a JSON Schema: the form of the answers, whose `data` is then a table"),
     "timeout": ("seconds", "for one whole call"),
     "extra": ("table", "`{body = {…}, headers = {…}}`, sent to the service as it is"),
     "metadata": ("table", "kept with the agent, not sent"),
@@ -72,13 +79,38 @@ INPUT: dict[str, tuple[str, str]] = {
     "text": ("string", "what to say to the model"),
     "prompt": ("string", "the same as `text`"),
     "messages": ("list", "a conversation: `{role, content}` each"),
+    "media": ("list", "images, sound, video and files that go with the text: `{type, data}` each"),
     "parameters": ("table", "for this call, over the agent's own"),
+    "output_modalities": ("strings", "what the answer may be made of besides text: image, audio"),
 }
 
 MESSAGE: dict[str, tuple[str, str]] = {
     "role": ("string", "system, user, assistant or tool"),
-    "content": ("any", "a string, or a list of text parts"),
+    "content": ("any", 'a string, or a list of parts: `{type = "text", text = "…"}`, `{type = "image", data = bytes}`'),
+    "tool_calls": ("list", "of an assistant's message, the calls that it made: `{id, name, arguments}` each"),
     "tool_call_id": ("string", "which call a tool's message answers"),
+    "is_error": ("flag", "of a tool's message, that the tool failed"),
+    "native": ("table", "what the service wants back, as `output.message` has it"),
+}
+
+PART: dict[str, tuple[str, str]] = {
+    "type": ("string", "text, image, audio, video or file"),
+    "text": ("any", "of a text part"),
+    "data": ("bytes", "the bytes"),
+    "base64": ("string", "the bytes as base64"),
+    "url": ("string", "where the service finds it, with https://"),
+    "mime_type": ("string", "what it is, as `image/png`; else the bytes tell"),
+    "media_type": ("string", "the same as `mime_type`"),
+    "filename": ("string", "what a file is called"),
+    "detail": ("string", "how closely an image is looked at: low, high, auto"),
+}
+
+CALL: dict[str, tuple[str, str]] = {
+    "id": ("string", "what the model called the call"),
+    "name": ("string", "the tool's name"),
+    "arguments": ("table", "what it was called with"),
+    "raw": ("string", "the text of arguments that did not parse"),
+    "result": ("any", "what the tool gave; it goes to the model in a message of its own"),
 }
 
 

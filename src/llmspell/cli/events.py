@@ -150,7 +150,7 @@ class Events(Observer):
         label = self._labels.get(call, "")
         try:
             for chunk in batch:
-                self.send("chunk", call=call, label=label, chunk=chunk.to_dict())
+                self.send("chunk", call=call, label=label, chunk=chunk.to_json())
         except OSError as error:
             self.on_failed(error)
 

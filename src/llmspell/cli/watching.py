@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmspell.bridge.observer import Observer
 from llmspell.cli.render import terminal
-from llmspell.types.streaming import Reasoning, Text
+from llmspell.types.streaming import Control, Reasoning, StructuredText, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,13 +81,15 @@ class TerminalObserver(Observer):
     def chunks(self, call: str, batch: Sequence[AgentChunk], owned: bool) -> None:
         for chunk in batch:
             content = chunk.content
-            if isinstance(content, Text | Reasoning):
+            if isinstance(content, Text | Reasoning | StructuredText):
                 self._note_token(call)
                 if owned:
                     self._take(call)
                 elif self._view is not None:
-                    show = self._view.text if isinstance(content, Text) else self._view.reasoning
+                    show = self._view.reasoning if isinstance(content, Reasoning) else self._view.text
                     show(call, content.text)
+            elif isinstance(content, Control) and content.message == "retry" and self._view is not None:
+                self._view.again(call)
 
     def _note_token(self, call: str) -> None:
         if call not in self._token_at:

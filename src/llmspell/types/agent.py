@@ -54,8 +54,8 @@ class AgentOutput(NamedTuple):
         return Message("assistant", self.text, self.tool_calls, None, native)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as a script and `--output json` see them."""
-        return {
+        """Plain values, as a script sees them; `media` only where there is some, its bytes as bytes."""
+        told: dict[str, Any] = {
             "text": self.text,
             "reasoning": self.reasoning,
             "tool_calls": [call.to_dict() for call in self.tool_calls],
@@ -63,3 +63,8 @@ class AgentOutput(NamedTuple):
             "finish_reason": self.finish_reason,
             "metadata": dict(self.metadata),
         }
+        if self.media:
+            told["media"] = [media.to_dict() for media in self.media]
+        if self.data is not None:
+            told["data"] = self.data
+        return told

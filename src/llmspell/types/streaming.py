@@ -26,6 +26,7 @@ __all__ = [
     "Control",
     "MediaPiece",
     "Reasoning",
+    "StructuredText",
     "Text",
     "ToolCallComplete",
     "ToolCallProgress",
@@ -36,6 +37,19 @@ class Text(NamedTuple):
     """A piece of the answer. Pieces add up; nothing is trimmed."""
 
     text: str
+
+    @property
+    def type(self) -> str:
+        return "text"
+
+
+class StructuredText(NamedTuple):
+    """A piece of an answer that is to have a form. partial: the value as far as it has come, None where nothing is
+    there yet; it belongs to this piece alone, and shares with others what is complete: read it, do not write to it.
+    """
+
+    text: str
+    partial: Any = None
 
     @property
     def type(self) -> str:
@@ -97,7 +111,8 @@ class Control(NamedTuple):
     """Not content: `message` is stream_start, stream_end (with finish_reason and usage), retry, or cancelled.
 
     details: of a retry: attempt (the number of the one that comes), wait (seconds), error and kind (of the one that
-    failed), model (where another one is asked).
+    failed), model (where another one is asked). What came before a retry is void; there is some only where an answer
+    did not have the form that was asked for. Of a stream_end: data, where a form was asked for.
     """
 
     message: str
@@ -110,7 +125,7 @@ class Control(NamedTuple):
         return "control"
 
 
-ChunkContent: TypeAlias = Text | Reasoning | ToolCallProgress | ToolCallComplete | MediaPiece | Control
+ChunkContent: TypeAlias = Text | StructuredText | Reasoning | ToolCallProgress | ToolCallComplete | MediaPiece | Control
 
 
 class AgentChunk(NamedTuple):
@@ -127,13 +142,13 @@ class AgentChunk(NamedTuple):
     timestamp: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `--output jsonl` writes them."""
+        """Plain values, as a script sees them: bytes are bytes."""
         content: dict[str, Any] = {"type": self.content.type}
         for name, value in zip(self.content._fields, self.content, strict=True):
             if value is None or (name == "raw" and value == ""):
                 continue
-            if isinstance(value, bytes):
-                value = base64.b64encode(value).decode("ascii")
+            if name == "details":
+                value = dict(value)
             content[name] = value.to_dict() if isinstance(value, Usage) else value
         return {
             "stream_id": self.stream_id,
@@ -142,6 +157,15 @@ class AgentChunk(NamedTuple):
             "metadata": self.metadata,
             "timestamp": self.timestamp,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as `--output jsonl` writes it: bytes as base64, and no `partial`, which the texts add up to."""
+        told = self.to_dict()
+        content = told["content"]
+        content.pop("partial", None)
+        if isinstance(data := content.get("data"), bytes):
+            content["data"] = base64.b64encode(data).decode("ascii")
+        return told
 
 
 #: Is handed a batch; gives whether there is room for more. And what waits until there is.
@@ -152,17 +176,21 @@ Room: TypeAlias = "Callable[[], Awaitable[object]]"
 class Collector:
     """Adds up chunks to an AgentOutput. The one place that knows how pieces become a whole."""
 
-    __slots__ = ("_calls", "_media", "_pieces", "_reasoning", "_text", "finish_reason", "metadata", "usage")
+    __slots__ = ("_calls", "_media", "_pieces", "_reasoning", "_text", "data", "finish_reason", "metadata", "usage")
 
     def __init__(self) -> None:
+        self._begin()
+        self.data: Any = None
+        self.finish_reason: str | None = None
+        self.usage = Usage()
+        self.metadata: dict[str, Any] = {}
+
+    def _begin(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[ToolCall] = []
         self._media: list[Media] = []
         self._pieces: list[bytes] = []  # of the medium that is coming
-        self.finish_reason: str | None = None
-        self.usage = Usage()
-        self.metadata: dict[str, Any] = {}
 
     def add(self, chunk: AgentChunk) -> None:
         """Takes in the next chunk."""
@@ -172,6 +200,8 @@ class Collector:
             self._text.append(content[0])
         elif kind is Reasoning:
             self._reasoning.append(content[0])
+        elif kind is StructuredText:
+            self._text.append(content[0])
         elif isinstance(content, ToolCallComplete):
             self._calls.append(ToolCall(content.tool_id, content.name, content.arguments, content.raw, content.result))
         elif isinstance(content, MediaPiece):
@@ -181,6 +211,10 @@ class Collector:
                 self._pieces = []
         elif isinstance(content, Control):
             self.metadata = chunk.metadata
+            if content.message == "retry":  # what came before is void
+                self._begin()
+            elif content.details is not None:
+                self.data = content.details.get("data")
             if content.finish_reason is not None:
                 self.finish_reason = content.finish_reason
             if content.usage is not None:
@@ -203,6 +237,7 @@ class Collector:
             finish_reason=self.finish_reason or "stop",
             metadata=self.metadata,
             media=tuple(self._media),
+            data=self.data,
         )
 
 

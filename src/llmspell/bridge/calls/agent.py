@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from llmspell.agents.agent import Agent, AgentInput
-from llmspell.bridge.api import AGENT, INPUT, MESSAGE, PARAMETERS, check
-from llmspell.errors import LimitError, NotFoundError, ValidationError
-from llmspell.types.agent import Parameters
-from llmspell.types.messages import Message
+from llmspell.agents.agent import Agent
+from llmspell.bridge.api import AGENT, check
+from llmspell.bridge.inputs import agent_input
+from llmspell.errors import LimitError, NotFoundError
+from llmspell.types.messages import NATIVE
 from llmspell.types.streaming import AgentChunk, Reasoning, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llmspell.bridge.run import Run
     from llmspell.types.streaming import AgentStream
@@ -31,6 +31,11 @@ def _create(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     prompt = fields.pop("prompt", None)
     if prompt is not None:
         fields.setdefault("system_prompt", prompt)
+    schema = fields.get("response_schema")
+    if schema is not None:
+        from llmspell.tools.schema import from_script
+
+        fields["response_schema"] = from_script(schema)
     number = len(run.agents) + 1
     fields.setdefault("name", f"agent-{number}")
     if fields.get("model") is None and fields.get("provider") is None:
@@ -56,68 +61,13 @@ def _config(run: Run, number: int) -> dict[str, Any]:
         "model": model,
         "provider": provider.name,
         "system_prompt": agent.system_prompt,
+        "response_schema": agent.response_schema,
         "timeout": agent.timeout,
         "metadata": agent.metadata or None,
         "extra": agent.extra or None,
         **agent.parameters._asdict(),
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-# ---- what goes in
-
-
-def _text_of(content: Any, where: str) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, bytes):
-        raise ValidationError(f"`{where}` is not UTF-8", hint="text for a model must be valid UTF-8")
-    if not isinstance(content, list):
-        raise ValidationError(f"`{where}` must be a string or a list of text parts")
-    texts = []
-    for index, part in enumerate(content, 1):
-        if isinstance(part, dict) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        else:
-            raise ValidationError(
-                f"`{where}[{index}]` must be a text part", hint='a part is `{ type = "text", text = "…" }`'
-            )
-    return "".join(texts)
-
-
-def _message(given: Any, function: str, index: int) -> Message:
-    where = f"messages[{index}]"
-    fields = check(function, MESSAGE, given, where)
-    for name in ("role", "content"):
-        if name not in fields:
-            raise ValidationError(f"`{function}`: `{where}.{name}` is missing", hint=MESSAGE[name][1])
-    content = _text_of(fields["content"], f"{where}.content")
-    return Message(fields["role"], content, tool_call_id=fields.get("tool_call_id"))
-
-
-def _parameters(given: Any, function: str) -> Parameters:
-    fields = dict(check(function, PARAMETERS, given, "parameters"))
-    stop = fields.get("stop")
-    if stop is not None:
-        fields["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
-    return Parameters(**fields)
-
-
-def _input(given: Any, function: str) -> AgentInput:
-    if isinstance(given, str | bytes):
-        given = {"text": given}
-    if isinstance(given, dict) and isinstance(given.get("text", given.get("prompt")), bytes):
-        raise ValidationError(f"`{function}`: the text is not UTF-8", hint="text for a model must be valid UTF-8")
-    fields: Mapping[str, Any] = check(function, INPUT, given)
-    text = fields.get("text", fields.get("prompt"))
-    messages = [_message(item, function, index) for index, item in enumerate(fields.get("messages", ()), 1)]
-    if text is not None:
-        messages.append(Message("user", text))
-    if not messages:
-        raise ValidationError(
-            f"`{function}` needs something to say", hint='pass a string, `{ text = "…" }` or `{ messages = {…} }`'
-        )
-    return AgentInput.of(AgentInput(tuple(messages), _parameters(fields.get("parameters"), function)))
 
 
 # ---- what comes out
@@ -131,7 +81,7 @@ def _label(agent: Agent) -> str:
 
 async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
     agent = run.agents[number]
-    told = _input(given, "agent:execute")
+    told = agent_input(given, "agent:execute")
     async with run.slot():
         if run.observer is None:
             output = await agent.execute(told)
@@ -166,7 +116,7 @@ def _stream(run: Run, number: int, given: Any) -> int:
     if len(run.streams.known) >= MOST_STREAMS:
         raise LimitError(f"the script has more than {MOST_STREAMS} streams", hint="read or close streams")
     run.engine.use_chunks(AgentChunk, {Text: b"text", Reasoning: b"reasoning"})
-    stream = agent.stream(_input(given, "agent:stream_execute"))
+    stream = agent.stream(agent_input(given, "agent:stream_execute"))
     return run.streams.open(stream, _label(agent))
 
 
@@ -179,6 +129,7 @@ def _collect(run: Run, number: int) -> dict[str, Any]:
 
 ASKS: dict[str, Callable[..., Any]] = {
     "Agent.fields": lambda run: list(AGENT),
+    "Agent.native": lambda run: list(NATIVE),
     "Agent.create": _create,
     "Agent.get": _get,
     "Agent.list": lambda run: list(run.agents_by_name),

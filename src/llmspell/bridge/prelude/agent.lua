@@ -37,7 +37,7 @@ local function config_of(config, name)
 end
 
 --- An agent.
----@param config {name?: string, description?: string, model?: string, provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, timeout?: number, extra?: table, metadata?: table}
+---@param config {name?: string, description?: string, model?: string, provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, response_schema?: table, timeout?: number, extra?: table, metadata?: table}
 function Agent.create(config)
   return wrap(ask_json("Agent.create", config_of(config, "Agent.create")))
 end
@@ -77,10 +77,29 @@ function Agent.builder()
   return setmetatable({}, host.class("Agent.builder()", builder_methods))
 end
 
+local native = ask("Agent.native") -- fields of an answer's metadata that its service wants back
+
+-- The answer as a turn of the conversation, to be put into `messages`.
+local function message_of(told)
+  local message = { role = "assistant", content = told.text }
+  if told.tool_calls and told.tool_calls[1] then
+    message.tool_calls = told.tool_calls
+  end
+  for _, name in next, native do
+    local value = told.metadata and told.metadata[name]
+    if value ~= nil then
+      message.native = message.native or {}
+      message.native[name] = value
+    end
+  end
+  return message
+end
+
 -- `response` and `content` are other words for the text.
 local function output(told)
   told.response = told.text
   told.content = told.text
+  told.message = message_of(told)
   return told
 end
 

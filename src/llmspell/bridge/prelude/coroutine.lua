@@ -33,8 +33,13 @@ function methods.text(co)
   for item in co do
     if type(item) == "string" then
       parts[#parts + 1] = item
-    elseif type(item) == "table" and type(item.content) == "table" and item.content.type == "text" then
-      parts[#parts + 1] = item.content.text
+    elseif type(item) == "table" and type(item.content) == "table" then
+      local content = item.content
+      if content.type == "text" then
+        parts[#parts + 1] = content.text
+      elseif content.message == "retry" then
+        parts = {} -- what came before is void
+      end
     end
   end
   return concat(parts)

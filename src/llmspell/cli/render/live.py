@@ -182,6 +182,13 @@ class LiveView:
         """A piece of a call's reasoning came."""
         self._add(call_id, text, _LOOKS["reasoning"])
 
+    def again(self, call_id: Hashable) -> None:
+        """What a call has said is void: it is asked once more."""
+        block = self._blocks.get(call_id)
+        if block is not None:
+            self._blocks[call_id] = _Block(block.label, self._clock(), self._width())
+            self._changed()
+
     def call_ended(self, call_id: Hashable) -> None:
         """A call is over, however it ended: its block goes."""
         if self._blocks.pop(call_id, None) is not None:

@@ -1,0 +1,42 @@
+"""How large what goes along with a message may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmspell.errors import ValidationError, one_line
+from llmspell.types.media import Media
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmspell.providers.base import ProviderInstance
+    from llmspell.types.messages import Message
+
+__all__ = ["LIMITS", "check_sizes"]
+
+MB = 1024 * 1024
+#: Bytes of one medium, by its kind, where the provider's own limit is not lower.
+LIMITS = {"image": 100 * MB, "audio": 500 * MB, "video": 5 * 1024 * MB, "file": 100 * MB}
+
+
+def check_sizes(messages: Sequence[Message], provider: ProviderInstance, model: str) -> None:
+    """Raises ValidationError, naming the part, where a medium is empty or larger than *model* takes."""
+    most: int | None = None
+    asked = False
+    for index, message in enumerate(messages, 1):
+        for number, part in enumerate(message.parts, 1):
+            if not isinstance(part, Media) or part.data is None:
+                continue
+            if not asked:
+                most, asked = provider.capabilities(model).max_media_size, True
+            limit = LIMITS[part.kind] if most is None else min(most, LIMITS[part.kind])
+            where = f"part {number} of message {index} ({one_line(part.mime_type, 60)})"
+            if not part.data:
+                raise ValidationError(f"{where} is empty")
+            if len(part.data) > limit:
+                whose = provider.name if most is not None and limit == most else "llmspell"
+                raise ValidationError(
+                    f"{where} has {len(part.data)} bytes; {whose} takes at most {limit}",
+                    hint="make it smaller, or give its `url` where the service takes one",
+                )
