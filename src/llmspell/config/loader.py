@@ -170,7 +170,12 @@ class _Merger:
         """names: those of *env* that may concern us."""
         for name, path in VENDOR_VARIABLES.items():
             if name in names and env[name]:
-                self.text(tuple(path.split(".")), env[name], f"environment {name}")
+                value = env[name]
+                if name == "OLLAMA_HOST":  # a host will do there
+                    from llmspell.config import addresses
+
+                    value = addresses.ollama(value)
+                self.text(tuple(path.split(".")), value, f"environment {name}")
         for name in names:
             if name in VENDOR_VARIABLES or name in OWN_VARIABLES:
                 continue

@@ -49,6 +49,7 @@ OWN_VARIABLES = ("LLMSPELL_NO_EXTENSIONS", "LLMSPELL_CACHE_DIR", "LLMSPELL_WIRE"
 VENDOR_VARIABLES = {
     "OPENAI_BASE_URL": "providers.openai.base_url",
     "ANTHROPIC_BASE_URL": "providers.anthropic.base_url",
+    "OLLAMA_HOST": "providers.ollama.base_url",
 }
 
 #: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests

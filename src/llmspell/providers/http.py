@@ -218,6 +218,10 @@ class Door:
         """What makes the context of its connections."""
         return partial(tls_context, self.name, self.network) if self.origin.scheme == "https" else None
 
+    def with_timeouts(self, timeouts: Timeouts) -> Door:
+        """Another door to the same service."""
+        return Door(self.name, self.origin, timeouts=timeouts, headers=self._headers, network=self.network)
+
     async def aclose(self) -> None:
         """Closes all connections."""
         pool, self._pool = self._pool, None

@@ -18,41 +18,33 @@ from llmspell.errors import (
     ConfigError,
     ContextLengthError,
     LLMSpellError,
-    NotSupportedError,
     PermissionDeniedError,
     ProviderError,
     ValidationError,
     one_line,
 )
 from llmspell.providers import local_engine, local_weights, notices
-from llmspell.providers.base import ProviderInstance
+from llmspell.providers.base import ModelInfo, ProviderCapabilities, ProviderInstance
 from llmspell.providers.chat_reader import ChatReader
+from llmspell.providers.local_gguf import Facts, facts
+from llmspell.providers.local_request import MAX_TOKENS, request
 from llmspell.providers.turn import Turn
-from llmspell.types.messages import ROLES
-from llmspell.types.streaming import AgentStream
+from llmspell.types.streaming import AgentStream, Control, Text, ToolCallComplete
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from llmspell.providers.base import ModelCall
+    from llmspell.providers.local_forms import ForcedCall
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.messages import Message
     from llmspell.types.streaming import AgentChunk, ChunkContent
 
-__all__ = ["LocalProvider"]
+__all__ = ["MAX_TOKENS", "LocalProvider"]
 
-MAX_TOKENS = 512  # of an answer that set no limit: a tiny model that loops must end
 TOKEN = 256  # bytes that no token reaches on average: a longer prompt is refused without being counted
 TINY = "is a tiny model: it shows that everything works, not what a good model can do"
 _told: set[str] = set()  # lines that were given to `notify` in this process
-
-#: Without a wish of the caller's. Source: LOCAL.md §2.
-SAMPLING = {"temperature": 0.6, "min_p": 0.1, "repeat_penalty": 1.1}
-#: Members of a body that bind the answer's form; the model is too small to stray from its best guess there.
-FORMS = ("response_format", "json_schema", "grammar")
-#: What the request must say itself, whatever `body` adds.
-OURS = ("messages", "stream", "stream_options", "return_progress", "model")
 
 
 class LocalProvider(ProviderInstance):
@@ -86,8 +78,10 @@ class LocalProvider(ProviderInstance):
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. The first read fetches and loads the model where that was not done yet.
 
-        Closing it, or cancelling who reads, stops the model. Raises on reading: NotSupportedError (no engine here, or
-        tools with the built-in model), NotFoundError, ValidationError, ContextLengthError, CallTimeoutError, and what
+        Closing it, or cancelling who reads, stops the model. A schema is held to by the engine's grammar, as far as
+        that goes; a tool that must be called likewise, with any model; whether to call one is for a model to choose
+        whose chat template has tools. Raises on reading: NotSupportedError (no engine here, media, or tools that the
+        model would not see), NotFoundError, ValidationError, ContextLengthError, CallTimeoutError, and what
         `local_weights.ensure` raises. `call.timeout` counts from the first read, fetching and loading included.
         """
         turn = Turn(self.name, call.model or self.default_model)
@@ -97,6 +91,27 @@ class LocalProvider(ProviderInstance):
         """The whole answer; it is streamed beneath. Cancelled, it stops the model."""
         async with self.stream(call) as stream:
             return await stream.collect()
+
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """As the model's file says, where it is here. Tools are those that it may choose to call; any model can be
+        made to call one. Blocks for a moment, the first time."""
+        try:
+            known = facts(local_weights.where(self._settings_of(model or "")))
+        except LLMSpellError:  # no name of a model's
+            known = Facts()
+        return ProviderCapabilities(
+            supports_tools=known.tools,
+            supports_tool_choice=True,
+            structured_output="native",
+            supports_reasoning=False,
+            max_context_tokens=min(self._context, known.context or self._context),
+        )
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models of the models folder, by name."""
+        from llmspell.providers import local_files
+
+        return tuple(ModelInfo(one.name, one.details()) for one in await asyncio.to_thread(local_files.models))
 
     async def aclose(self) -> None:
         """Gives the models back; the memory is free once no other instance uses them."""
@@ -111,16 +126,18 @@ class LocalProvider(ProviderInstance):
         model = turn.metadata["model"]
         settings = self._settings_of(call.model)
         tiny = local_weights.built_in(settings)
-        request = _request(call, tiny, self.name)
-        if len(request) > TOKEN * self._context:
-            raise self._named(_too_long(f"{len(request)} bytes", f"{self._context} tokens"), model)
+        knows_tools = _is_of_tools(call) and await asyncio.to_thread(_knows_tools, settings)
+        asked = request(call, self.name, model, knows_tools=knows_tools)
+        if len(asked.body) > TOKEN * self._context:
+            raise self._named(_too_long(f"{len(asked.body)} bytes", f"{self._context} tokens"), model)
         reader = ChatReader(self.name, model)
+        forced = _forced(turn) if asked.forced else None
         doing = "fetching and loading the model"
         try:
             async with asyncio.timeout_at(deadline):
                 engine = await self._engine(settings, loop)
             doing = "answering"
-            chunks = engine.generate(request)
+            chunks = engine.generate(asked.body)
             try:
                 while True:
                     # Around each wait alone: a timeout must not reach into the code that reads this stream.
@@ -129,6 +146,8 @@ class LocalProvider(ProviderInstance):
                     if batch is None:
                         break
                     contents, error = _read(batch, reader, model)
+                    if forced is not None:
+                        contents = _calling(contents, forced)
                     if contents:
                         if tiny:
                             _say_once(f"{model} {TINY}")
@@ -144,7 +163,8 @@ class LocalProvider(ProviderInstance):
             raise CallTimeoutError(message, hint=hint, limit=call.timeout, provider=self.name, model=model) from error
         except _REFUSED as error:
             raise self._named(error, model) from error.__cause__
-        yield turn.chunks(reader.end())
+        last = reader.end()
+        yield turn.chunks(last if forced is None else _called(last, forced))
 
     async def _engine(self, settings: dict[str, Any], loop: asyncio.AbstractEventLoop) -> local_engine.Engine:
         local_engine.require_engine()
@@ -172,7 +192,11 @@ class LocalProvider(ProviderInstance):
     def _named(self, error: Exception, model: str) -> LLMSpellError:
         """*error* with who failed in it."""
         if not isinstance(error, LLMSpellError):  # the engine's word for a message or schema that it does not take
-            return ValidationError(f"the local model refused the request: {one_line(str(error), 300)}", cause=error)
+            return ValidationError(
+                f"the local model refused the request: {one_line(str(error), 300)}",
+                hint="if there is a schema, keep to types, properties, items, enum, anyOf and `$ref`s within it",
+                cause=error,
+            )
         if not isinstance(error, (ValidationError, ConfigError, PermissionDeniedError)):
             error.context.setdefault("provider", self.name)
             error.context.setdefault("model", model)
@@ -223,74 +247,49 @@ def _say_once(text: str) -> None:
         notices.notify(text)
 
 
-# -- a request
+# -- tools
 
 
-def _request(call: ModelCall, tiny: bool, provider: str) -> bytes:
-    """The body for the engine. It takes unknown roles and no messages at all, so they are looked at here."""
-    body: dict[str, Any] = {"max_tokens": MAX_TOKENS} | SAMPLING
-    if any(call.body.get(form) for form in FORMS):
-        body["temperature"] = 0
-    if call.body.get("n", 1) != 1:
-        raise ValidationError("the local model gives one answer a call", hint="leave `n` out")
-    if tiny and call.body.get("tools"):
-        # Its template leaves them out without a word. Source: LOCAL.md §2.
-        raise NotSupportedError(
-            f"{provider}/{local_weights.DEFAULT_MODEL} knows no tools",
-            hint="use another model, or ask for JSON with a schema",
-            provider=provider,
-        )
-    given = call.parameters
-    if given.reasoning is not None:
-        raise NotSupportedError(f"`reasoning` cannot be set for {provider}", hint="leave it out", provider=provider)
-    for name in ("temperature", "top_p", "max_tokens", "seed"):
-        if (value := getattr(given, name)) is not None:
-            body[name] = value
-    if given.stop:
-        body["stop"] = list(given.stop)
-    if given.seed is not None:
-        if type(given.seed) is not int or not 0 <= given.seed < 2**32 - 1:
-            raise ValidationError(f"`seed` is {given.seed!r}", hint="a whole number from 0 to 4294967294")
-        body["cache_prompt"] = False  # what was read before would change the batches, and so the last digits
-    if given.max_tokens is not None and (type(given.max_tokens) is not int or given.max_tokens < 1):
-        raise ValidationError(f"`max_tokens` is {given.max_tokens!r}", hint="a whole number above 0")
-    body |= {name: value for name, value in call.body.items() if name not in OURS}
-    body |= {"messages": _messages(call.messages), "stream": True, "return_progress": True}
-    body["stream_options"] = {"include_usage": True}
-    try:
-        return orjson.dumps(body)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(f"a request to {provider} that is no JSON: {error}", cause=error) from error
+def _is_of_tools(call: ModelCall) -> bool:
+    """Whether anything of *call* depends on what the model knows of tools."""
+    turns = call.messages
+    return bool(call.tools or call.body.get("tools")) or any(turn.tool_calls or turn.role == "tool" for turn in turns)
 
 
-def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    if not messages:
-        raise ValidationError("a model call needs at least one message")
-    told: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role not in ROLES:
-            raise ValidationError(f"unknown role {message.role!r}", hint=f"one of {', '.join(ROLES)}")
-        if not isinstance(message.content, str):
-            raise ValidationError(
-                f"a message's content is {type(message.content).__name__}", hint="the local model reads text"
-            )
-        entry: dict[str, Any] = {"role": message.role, "content": message.content}
-        if message.tool_calls:
-            entry["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {
-                        "name": call.name,
-                        "arguments": call.raw or orjson.dumps(call.arguments or {}).decode(),
-                    },
-                }
-                for call in message.tool_calls
-            ]
-        if message.tool_call_id is not None:
-            entry["tool_call_id"] = message.tool_call_id
-        told.append(entry)
-    return told
+def _knows_tools(settings: Mapping[str, Any]) -> bool:
+    """Whether the model's own template has tools. Of one that is not here nothing is known: loading it says so."""
+    path = local_weights.where(settings)
+    return facts(path).tools if os.path.isfile(path) or local_weights.built_in(settings) else True
+
+
+def _forced(turn: Turn) -> ForcedCall:
+    from llmspell.providers.local_forms import ForcedCall
+
+    return ForcedCall("call_" + turn.stream_id.removeprefix("stream-"))  # another in each turn of a conversation
+
+
+def _calling(contents: list[ChunkContent], forced: ForcedCall) -> list[ChunkContent]:
+    """*contents* with the text of a forced call as the call that it is."""
+    out: list[ChunkContent] = []
+    for content in contents:
+        if isinstance(content, Text):
+            out += forced.feed(content.text)
+        else:
+            out.append(content)
+    return out
+
+
+def _called(last: list[ChunkContent], forced: ForcedCall) -> list[ChunkContent]:
+    """The end of an answer that is a forced call: what it writes there is a call, and "stop" is not why it ended."""
+    calls = forced.end()
+    called = any(isinstance(content, ToolCallComplete) for content in calls)
+    ended = [
+        content._replace(finish_reason="tool_calls")
+        if called and isinstance(content, Control) and content.finish_reason == "stop"
+        else content
+        for content in last
+    ]
+    return [*calls, *ended]
 
 
 # -- an answer

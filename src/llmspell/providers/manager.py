@@ -21,9 +21,8 @@ __all__ = ["TYPES", "ProviderManager"]
 
 #: type: where its class is. It is made with a name and the settings.
 TYPES = {
-    **dict.fromkeys(
-        ("openai", "openai-responses", "anthropic", "gemini", "ollama"), ("llmspell.providers.service", "Service")
-    ),
+    **dict.fromkeys(("openai", "openai-responses", "anthropic", "gemini"), ("llmspell.providers.service", "Service")),
+    "ollama": ("llmspell.providers.ollama_server", "OllamaServer"),
     "local": ("llmspell.providers.local", "LocalProvider"),
 }
 #: type: where its vendor's own service is, and the stem of the variable that holds its key.

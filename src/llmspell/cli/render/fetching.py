@@ -11,13 +11,21 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-__all__ = ["Fetching"]
+__all__ = ["Fetching", "size_words"]
 
 MB = 1_000_000
 
 
+def size_words(size: int) -> str:
+    """Bytes, as a person reads them: "93 MB", "5.2 GB"."""
+    if size < MB:
+        return f"{size} B" if size < 1000 else f"{size / 1000:.0f} kB"
+    return f"{size / MB:.0f} MB" if size < 1000 * MB else f"{size / (1000 * MB):.1f} GB"
+
+
 class Fetching:
-    """Shows one fetch at a time. bar: standard error is a terminal. pause, resume: of whatever else draws there."""
+    """Shows one fetch at a time. bar: standard error is a terminal. pause, resume: of whatever else draws there.
+    what: is fetched, in a few harmless words."""
 
     def __init__(
         self,
@@ -27,7 +35,9 @@ class Fetching:
         out: TextIO | None = None,
         pause: Callable[[], None] | None = None,
         resume: Callable[[], None] | None = None,
+        what: str = "the embedded model",
     ) -> None:
+        self._what = what
         self._bar, self._colour = bar, colour
         self._out = out or sys.stderr
         self._pause, self._resume = pause, resume
@@ -35,7 +45,7 @@ class Fetching:
         self._started = False
 
     def progress(self, done: int, total: int) -> None:
-        """*done* of *total* bytes are here; equal once, at the end."""
+        """*done* of *total* bytes are here; equal once, at the end. The total may rise."""
         if not self._started:
             self._started = True
             if self._pause is not None:
@@ -43,22 +53,27 @@ class Fetching:
             if self._bar:
                 self._progress = self._open(total)
             else:
-                self._say(f"fetching the embedded model ({total / MB:.0f} MB)")
+                self._say(f"fetching {self._what} ({size_words(total)})")
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=done, refresh=True)
+            self._progress.update(self._progress.task_ids[0], completed=done, total=total, refresh=True)
         if done >= total:
-            self.close(f"fetched {total / MB:.0f} MB")
+            self.close(f"fetched {size_words(total)}")
 
     def _open(self, total: int) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn()
         console = Console(file=self._out, no_color=not self._colour, highlight=False)
         bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
-        bar.add_task("fetching the embedded model", total=total)
+        bar.add_task(f"fetching {self._what}", total=total)
         bar.start()
         return bar
+
+    def describe(self, text: str) -> None:
+        """What is done meanwhile, in the bar's place of the name; nothing where there is no bar."""
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], description=f"{self._what}: {text}", refresh=True)
 
     def notify(self, text: str) -> None:
         """One line for a person."""
