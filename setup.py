@@ -12,6 +12,7 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 SPEEDUPS = "src/llmspell/_speedups"
+SAME = ("_retry",)  # whose compiled twin is made of the pure one's source
 
 
 def extensions() -> list[Extension]:
@@ -22,10 +23,12 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     modules = []
-    for source in sorted((HERE / SPEEDUPS).glob("*_c.pyx")):
-        parts = sorted(source.parent.glob("lua_*.[ph]*")) if source.stem == "_lua_c" else []
+    here = HERE / SPEEDUPS
+    for source in [*sorted(here.glob("*_c.pyx")), *(here / f"{stem}_py.py" for stem in SAME)]:
+        stem = source.stem.removesuffix("_py").removesuffix("_c")
+        parts = sorted(source.parent.glob("lua_*.[ph]*")) if stem == "_lua" else []
         module = Extension(
-            f"llmspell._speedups.{source.stem}",
+            f"llmspell._speedups.{stem}_c",
             [source.relative_to(HERE).as_posix()],
             depends=[part.relative_to(HERE).as_posix() for part in parts],
             extra_compile_args=[] if os.name == "nt" else ["-O2"],

@@ -37,7 +37,17 @@ async def service(dialect: str, server: Loopback, **settings: Any) -> AsyncItera
     before = asyncio.all_tasks()
     timeout = {"idle": 0.3, "first_token": 0.5, "total": LATE}
     manager = ProviderManager(
-        {"acme": {"type": dialect, "base_url": server.url, "model": "m", "timeout": timeout, **settings}}, env={}
+        {
+            "acme": {
+                "type": dialect,
+                "base_url": server.url,
+                "model": "m",
+                "timeout": timeout,
+                "retry": {"attempts": 1},
+                **settings,
+            }
+        },
+        env={},
     )
     try:
         yield manager.resolve("acme")[0]
@@ -274,6 +284,7 @@ async def test_a_script_streams_from_it(dialect: str) -> None:
         env = {
             "LLMSPELL_PROVIDERS__ACME__TYPE": dialect,
             "LLMSPELL_PROVIDERS__ACME__BASE_URL": server.url,
+            "LLMSPELL_PROVIDERS__ACME__RETRY__ATTEMPTS": "1",
             "LLMSPELL_PROVIDERS__ACME__MODEL": "m",
         }
         config = load(script_dir=None, config_file=None, env=env, flags={})

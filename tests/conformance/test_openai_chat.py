@@ -146,7 +146,7 @@ def plan(record: Record, rng: random.Random, *, sized: bool) -> list[bytes]:
 
 async def stream(url: str) -> tuple[list[AgentChunk], LLMSpellError | None]:
     """The chunks that come through the whole road, and the error at their end."""
-    manager = ProviderManager({"p": {"type": "openai", "base_url": url, "model": "m"}})
+    manager = ProviderManager({"p": {"type": "openai", "base_url": url, "model": "m", "retry": {"attempts": 1}}})
     provider, model = manager.resolve("p")
     chunks: list[AgentChunk] = []
     error: LLMSpellError | None = None
@@ -199,7 +199,9 @@ async def test_a_stream_that_is_answered_in_one_piece_is_read() -> None:
 
 async def test_execute_asks_for_one_piece_and_reads_either() -> None:
     with Loopback([whole_reply("one"), [head(), *chunked(sse(["t", "wo"]))]]) as server:
-        manager = ProviderManager({"p": {"type": "openai", "base_url": server.url, "model": "m"}})
+        manager = ProviderManager(
+            {"p": {"type": "openai", "base_url": server.url, "model": "m", "retry": {"attempts": 1}}}
+        )
         provider, _ = manager.resolve("p")
         assert (await provider.execute(CALL)).text == "one"
         assert (await provider.execute(CALL)).text == "two"

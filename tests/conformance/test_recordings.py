@@ -147,7 +147,7 @@ def plan(record: Record, rng: random.Random) -> list[bytes]:
 
 async def stream(api: str, url: str) -> tuple[list[AgentChunk], LLMSpellError | None]:
     """The chunks that come through the whole road, and the error at their end."""
-    manager = ProviderManager({"p": {"type": api, "base_url": url, "model": "m"}})
+    manager = ProviderManager({"p": {"type": api, "base_url": url, "model": "m", "retry": {"attempts": 1}}})
     provider, model = manager.resolve("p")
     chunks: list[AgentChunk] = []
     error: LLMSpellError | None = None

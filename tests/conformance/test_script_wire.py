@@ -43,7 +43,7 @@ def run_script(record: Record, pieces: list[bytes], *, sized: bool = False) -> d
     framed = pieces if sized else chunked(pieces)
     start = head(record.status, record.headers, size=len(record.body) if sized else None)
     with Loopback([[start, *framed]]) as server:
-        env = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.url}
+        env = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.url, "LLMSPELL_PROVIDERS__OPENAI__RETRY__ATTEMPTS": "1"}
         config = load(script_dir=None, config_file=None, env=env, flags={})
         result: dict[str, Any] = ScriptRuntime(config, timeout=60).run(SCRIPT).result
     return result

@@ -45,7 +45,14 @@ class Asking:
     """A provider at a server, asked by a test."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        told = {"type": "openai", "base_url": url, "api_key": KEY, "api_key_env": "ACME_KEY", "model": "m"} | settings
+        told: dict[str, Any] = {
+            "type": "openai",
+            "base_url": url,
+            "api_key": KEY,
+            "api_key_env": "ACME_KEY",
+            "model": "m",
+        }
+        told |= {"retry": {"attempts": 1}} | settings
         self.manager = ProviderManager({"acme": told}, env={})
         self.provider, _ = self.manager.resolve("acme")
 

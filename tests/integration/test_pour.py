@@ -53,7 +53,9 @@ class Poured:
 
 @asynccontextmanager
 async def service(server: Loopback, **settings: Any) -> AsyncIterator[Any]:
-    manager = ProviderManager({"acme": {"type": "openai", "base_url": server.url, "model": "m", **settings}}, env={})
+    manager = ProviderManager(
+        {"acme": {"type": "openai", "base_url": server.url, "model": "m", "retry": {"attempts": 1}, **settings}}, env={}
+    )
     try:
         yield manager.resolve("acme")[0]
     finally:
@@ -308,7 +310,9 @@ async def test_a_script_that_does_not_read_holds_the_stream_back() -> None:
     """
     words = ["x" * 200] * 40_000
     with Loopback([reply([b"".join(sse(words))])]) as server:
-        manager = ProviderManager({"acme": {"type": "openai", "base_url": server.url, "model": "m"}}, env={})
+        manager = ProviderManager(
+            {"acme": {"type": "openai", "base_url": server.url, "model": "m", "retry": {"attempts": 1}}}, env={}
+        )
 
         def log(level: str, message: str, fields: Any) -> None:
             (run,) = runtime._runs
@@ -354,7 +358,9 @@ async def test_a_script_may_do_anything_where_its_bytes_come_in(
     """
     slowly = [step for piece in chunked(sse(["a", "b"])) for step in (piece, 0.005)]
     with Loopback([[head(), *slowly]]) as server:
-        manager = ProviderManager({"acme": {"type": "openai", "base_url": server.url, "model": "m"}}, env={})
+        manager = ProviderManager(
+            {"acme": {"type": "openai", "base_url": server.url, "model": "m", "retry": {"attempts": 1}}}, env={}
+        )
         runtime = ScriptRuntime(providers=manager, timeout=1.0 if "true" in body else 20.0, isolation=isolation)
         try:
             outcome: Any = (await asyncio.wait_for(runtime.execute_script(text), 20)).result

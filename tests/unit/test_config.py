@@ -127,6 +127,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
     assert config.get("providers.openai.timeout.idle") == 30.0
     assert config.origin("runtime.timeout") == "default"
     assert config.files == ()
+    retry = {"attempts": 4, "base": 0.5, "max": 30.0, "budget": 60.0}
     network = {"proxy": None, "ca_file": None, "client_cert": None, "http2": False}
     timeout = {"connect": 5.0, "first_token": 60.0, "idle": 30.0, "total": 600.0}
     assert list(config.providers().items()) == [
@@ -140,6 +141,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "headers": {},
                 **network,
                 "timeout": timeout,
+                "retry": retry,
             },
         ),
         (
@@ -152,6 +154,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "headers": {},
                 **network,
                 "timeout": timeout,
+                "retry": retry,
             },
         ),
         (
@@ -164,6 +167,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "headers": {},
                 **network,
                 "timeout": timeout,
+                "retry": retry,
             },
         ),
         (
@@ -176,6 +180,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "headers": {},
                 **network,
                 "timeout": timeout,
+                "retry": retry,
             },
         ),
         (

@@ -17,11 +17,18 @@ if TYPE_CHECKING:  # checkers read the pure twin
     from typing import Any
 
     from llmspell._speedups._lua_py import Engine as Engine
+    from llmspell._speedups._retry_py import Ceiling as Ceiling
+    from llmspell._speedups._retry_py import RetryTokens as RetryTokens
+    from llmspell._speedups._retry_py import backoff as backoff
+    from llmspell._speedups._retry_py import decide as decide
     from llmspell._speedups._sse_py import EventParser as EventParser
     from llmspell._speedups._sse_py import EventTooLarge as EventTooLarge
 
-HOME = {"Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse"}  # name: stem
-STEMS = ("lua", "sse")
+HOME = {
+    "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse",
+    "Ceiling": "retry", "RetryTokens": "retry", "backoff": "retry", "decide": "retry",
+}  # name: stem  # fmt: skip
+STEMS = ("lua", "retry", "sse")
 CHOICE: dict[str, str] = {}  # stem: which twin, and why
 
 

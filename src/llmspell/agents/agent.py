@@ -11,9 +11,10 @@ from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.messages import ROLES, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from llmspell.agents.fallback import Candidate
     from llmspell.agents.forms import Form
     from llmspell.providers.base import ProviderInstance
     from llmspell.providers.manager import ProviderManager
@@ -67,11 +68,14 @@ class Agent:
         async with agent, agent.stream("Hi") as stream:
             async for chunk in stream: …
 
-    model: "provider/model", a provider's name, a model of *provider*, or None for the configured default.
+    model: "provider/model", a provider's name, a model of *provider*, or None for the configured default. A list of
+    them: the next is asked where the one before failed before its first content; `metadata` say who answered.
     tools: what the model may call; its calls come back unrun. tool_choice: "auto", "none", "required", or the name of
     one of them.
     response_schema: the form of the answers, a JSON Schema or a ResponseSchema: see agents/structured.py.
-    timeout: seconds for one whole call. extra: {"body": {…}, "headers": {…}}, sent as it is.
+    timeout: seconds for one whole call. retry: attempts, base, max and budget (RetryPolicy) over the provider's own, or
+    a number of attempts. on_retry: is told of each (attempt, wait, error, kind; model, where another is asked).
+    extra: {"body": {…}, "headers": {…}}, sent as it is.
     providers: where models come from; without it the agent reads the user's configuration and owns what it opens,
     so close it: `async with agent` or `await agent.aclose()`. An agent serves many calls at once on one event loop.
 
@@ -81,7 +85,7 @@ class Agent:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | Sequence[str] | None = None,
         *,
         provider: str | None = None,
         name: str | None = None,
@@ -97,11 +101,20 @@ class Agent:
         tool_choice: str | None = None,
         response_schema: Mapping[str, Any] | ResponseSchema | None = None,
         timeout: float | None = None,
+        retry: Mapping[str, Any] | int | None = None,
+        on_retry: Callable[[Mapping[str, Any]], object] | None = None,
         extra: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
         providers: ProviderManager | None = None,
     ) -> None:
         self.model, self.provider = model, provider
+        if model is not None and not isinstance(model, str) and not model:
+            raise ValidationError("`model` is an empty list", hint="name at least one model, or leave it out")
+        self.retry, self.on_retry = retry, on_retry
+        if retry is not None:
+            from llmspell.utils.async_utils import RetryPolicy
+
+            RetryPolicy.of(retry)
         self.name = name or "agent"
         self.description = description
         self.system_prompt = system_prompt
@@ -116,6 +129,7 @@ class Agent:
         self._providers = providers
         self._owns_providers = providers is None
         self._resolved: tuple[ProviderInstance, str] | None = None
+        self._candidates: list[Candidate] = []  # where there are several
         names = [tool.name for tool in self.tools]
         if len(set(names)) < len(names):
             raise ValidationError("two tools have the same name", hint=f"they are {', '.join(names)}")
@@ -132,7 +146,10 @@ class Agent:
         return f"Agent({self.model!r}, name={self.name!r})"
 
     def resolve(self) -> tuple[ProviderInstance, str]:
-        """The provider and the model's name. Raises ConfigError or ValidationError where there is none such."""
+        """The provider and the model's name, of a list the first ones.
+
+        Raises ConfigError or ValidationError where there is none such.
+        """
         if self._resolved is None:
             if self._providers is None:
                 from llmspell.config.loader import load
@@ -140,12 +157,17 @@ class Agent:
 
                 config = load(script_dir=None, config_file=None, env=os.environ, flags={})
                 self._providers = ProviderManager(config.providers(), config.get("providers.default"))
-            self._resolved = self._providers.resolve(self.model, self.provider)
+            if self.model is None or isinstance(self.model, str):
+                self._resolved = self._providers.resolve(self.model, self.provider)
+            else:
+                from llmspell.agents.fallback import Candidate
+
+                made = [Candidate(*self._providers.resolve(model, self.provider)) for model in self.model]
+                self._candidates = made if len(made) > 1 else []
+                self._resolved = made[0].provider, made[0].model
         return self._resolved
 
-    def _call(self, given: str | Message | Sequence[Message] | AgentInput) -> tuple[ProviderInstance, ModelCall]:
-        told = AgentInput.of(given)
-        provider, model = self.resolve()
+    def _call(self, told: AgentInput, provider: ProviderInstance, model: str) -> ModelCall:
         messages = told.messages
         if self.system_prompt and messages[0].role != "system":
             messages = (Message("system", self.system_prompt), *messages)
@@ -159,16 +181,26 @@ class Agent:
             self.tools,
             self.tool_choice,
             modalities=told.modalities,
+            retry=self.retry,
+            on_retry=self.on_retry,
         )
         if any(type(message.content) is tuple for message in messages):
             from llmspell.agents.attachments import check_sizes
 
             check_sizes(messages, provider, model)
-        return provider, call
+        return call
 
     async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
-        provider, call = self._call(given)
+        told, resolved = AgentInput.of(given), self.resolve()
+        if self._candidates:
+            from llmspell.agents import fallback
+
+            return await fallback.execute(self._candidates, lambda one: self._execute(told, *one), self.on_retry)
+        return await self._execute(told, *resolved)
+
+    async def _execute(self, told: AgentInput, provider: ProviderInstance, model: str) -> AgentOutput:
+        call = self._call(told, provider, model)
         if self._form is not None:
             from llmspell.agents import structured
 
@@ -177,7 +209,15 @@ class Agent:
 
     def stream(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
         """The answer as it comes. The request is sent at the first read; close the stream if you leave it early."""
-        provider, call = self._call(given)
+        told, resolved = AgentInput.of(given), self.resolve()
+        if self._candidates:
+            from llmspell.agents import fallback
+
+            return fallback.stream(self._candidates, lambda one: self._stream(told, *one), self.on_retry)
+        return self._stream(told, *resolved)
+
+    def _stream(self, told: AgentInput, provider: ProviderInstance, model: str) -> AgentStream:
+        call = self._call(told, provider, model)
         if self._form is not None:
             from llmspell.agents import structured
 
@@ -189,6 +229,7 @@ class Agent:
         if self._owns_providers and self._providers is not None:
             await self._providers.aclose()
             self._providers = self._resolved = None
+            self._candidates = []
 
     async def __aenter__(self) -> Agent:
         return self

@@ -35,6 +35,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) or value == {}  # an empty table may be either
 
 
+def _is_retry(value: Any) -> bool:
+    return isinstance(value, dict) or (type(value) is int and value > 0)
+
+
 #: What a field may take: words for the message, and the test.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "string": ("a string", lambda value: isinstance(value, str)),
@@ -49,6 +53,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "list": ("a list", _is_list),
     "flag": ("true or false", lambda value: isinstance(value, bool)),
     "bytes": ("a string", lambda value: isinstance(value, str | bytes)),
+    "retry": ("a table or a whole number above 0", _is_retry),
     "any": ("a value", lambda value: True),
 }
 
@@ -64,13 +69,18 @@ PARAMETERS: dict[str, tuple[str, str]] = {
 AGENT: dict[str, tuple[str, str]] = {
     "name": ("string", "what the agent is called"),
     "description": ("string", "what it is for"),
-    "model": ("string", "`provider/model`, a model of `provider`, or a provider's name; else the configured default"),
+    "model": (
+        "strings",
+        "`provider/model`, a model of `provider`, or a provider's name; else the configured default; "
+        "a list: the next one where the one before fails",
+    ),
     "provider": ("string", "whose model it is"),
     "system_prompt": ("string", "what the model is told before anything else"),
     "prompt": ("string", "the same as `system_prompt`"),
     **PARAMETERS,
     "response_schema": ("table", "a JSON Schema: the form of the answers, whose `data` is then a table"),
     "timeout": ("seconds", "for one whole call"),
+    "retry": ("retry", "`{attempts = 4, base = 0.5, max = 30, budget = 60}`, or a number of attempts"),
     "extra": ("table", "`{body = {…}, headers = {…}}`, sent to the service as it is"),
     "metadata": ("table", "kept with the agent, not sent"),
 }

@@ -14,7 +14,8 @@ from llmspell.cli.render import terminal
 from llmspell.types.streaming import Control, Reasoning, StructuredText, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from llmspell.bridge.runtime import ScriptResult
     from llmspell.cli.render.live import LiveView
@@ -24,6 +25,15 @@ __all__ = ["TerminalObserver"]
 
 TICK = 0.1  # seconds between two looks of the spinner
 SHOW_CURSOR = b"\x1b[?25h"
+
+
+def _why(details: Mapping[str, Any]) -> str:
+    """Why a call is made again, for the spinner."""
+    if "error" not in details:
+        return ""
+    if "model" in details:
+        return f"asking {details['model']}: {details['error']}"
+    return f"again in {details['wait']:.3g} s: {details['error']}"
 
 
 class TerminalObserver(Observer):
@@ -89,7 +99,7 @@ class TerminalObserver(Observer):
                     show = self._view.reasoning if isinstance(content, Reasoning) else self._view.text
                     show(call, content.text)
             elif isinstance(content, Control) and content.message == "retry" and self._view is not None:
-                self._view.again(call)
+                self._view.again(call, _why(content.details or {}))
 
     def _note_token(self, call: str) -> None:
         if call not in self._token_at:

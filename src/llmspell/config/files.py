@@ -120,7 +120,7 @@ def _provider_leaves(file: File, parts: Path, table: Any) -> Iterator[tuple[Path
     if not table:
         raise file.error(parts, f"`{told(parts)}` is empty", "set what differs, or take it out")
     for rest, value in table.items():
-        if rest != "timeout":
+        if rest not in ("timeout", "retry"):
             yield (*parts, rest), value
             continue
         _want_table(file, (*parts, rest), value)

@@ -79,7 +79,7 @@ class Config:
     def providers(self) -> dict[str, dict[str, Any]]:
         """Each provider's settings by its name, the built-in ones first, then as the files name them.
 
-        Every key that the provider's type reads is there, None where nothing set it; `timeout` is a table.
+        Every key that the provider's type reads is there, None where nothing set it; `timeout` and `retry` are tables.
         """
         told: dict[str, dict[str, Any]] = {}
         for name in self._names:

@@ -276,6 +276,7 @@ _LOCAL = ("local",)
 _HTTP = (*(type_ for type_ in PROVIDER_TYPES if type_ != "local"), *VENDORS)
 _N = "providers.NAME."
 _T = _N + "timeout."
+_R = _N + "retry."
 
 #: Every key, in the order in which `config show` and the documentation list them.
 KEYS = (
@@ -299,6 +300,10 @@ KEYS = (
     Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none"),
     Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none"),
     Key(_T + "total", "seconds", 600.0, "seconds for one call; 0 = none"),
+    Key(_R + "attempts", "count", 4, "how often a call is tried in all; 1 = once", bounds=(1, 100), types=_HTTP),
+    Key(_R + "base", "seconds", 0.5, "seconds, the most of the first wait; it doubles with each", types=_HTTP),
+    Key(_R + "max", "seconds", 30.0, "seconds of one wait at most, whatever the service asks for", types=_HTTP),
+    Key(_R + "budget", "seconds", 60.0, "seconds in which all attempts begin; 0 = no bound", types=_HTTP),
     Key(_N + "path", "text", None, "a GGUF file to use for the model", types=_LOCAL),
     Key(_N + "pull", "word", "auto", "whether a missing model is fetched", choices=("auto", "never"), types=_LOCAL),
     Key(_N + "threads", "count", None, "threads that compute; unset = by the machine", bounds=(1, 1024), types=_LOCAL),

@@ -11,7 +11,7 @@ from llmspell.types.messages import Message
 from llmspell.types.tools import ResponseSchema, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmspell.types.streaming import AgentStream
     from llmspell.types.usage import Usage
@@ -49,7 +49,8 @@ class ModelCall(NamedTuple):
     tools: what the model may call. tool_choice: "auto", "none", "required", or the name of one of them; None is the
     service's own default. parallel_tools: False asks for one call at a time. schema: the form of the answer, which the
     service is to hold the model to: only where its `structured_output` is "native". modalities: what the answer may
-    be made of besides text ("image", "audio").
+    be made of besides text ("image", "audio"). retry: attempts, base, max and budget over the provider's own, or a
+    number of attempts. on_retry: is told of each retry: attempt, wait, error and kind, as Control has them.
     """
 
     model: str
@@ -63,6 +64,8 @@ class ModelCall(NamedTuple):
     parallel_tools: bool | None = None
     schema: ResponseSchema | None = None
     modalities: tuple[str, ...] = ()
+    retry: Mapping[str, Any] | int | None = None
+    on_retry: Callable[[Mapping[str, Any]], object] | None = None
 
 
 class ProviderCapabilities(NamedTuple):

@@ -130,17 +130,24 @@ class Door:
         return f"Door({self.name!r}, {self.origin.host!r})"
 
     async def send(
-        self, request: WireRequest, *, model: str, total: float | None = None, first_token: bool = True
+        self,
+        request: WireRequest,
+        *,
+        model: str,
+        total: float | None = None,
+        own_total: float | None = None,
+        first_token: bool = True,
     ) -> Answer:
         """Sends *request* and gives its answer once the head is there, whatever its status. `aclose` the answer.
 
-        total: seconds for the whole call, in place of the provider's `total`. first_token: whether that timeout
+        total: seconds that are left of the whole call, in place of the provider's `total`; own_total: what the caller
+        gave it in all, as an error then says. first_token: whether that timeout
         holds; an answer that is made whole before it is sent has only `total`.
         Raises NetworkError (no byte of an answer came), CallTimeoutError, StreamTruncatedError (the head was cut),
         ProviderError (no HTTP). Cancelled, it leaves no connection open.
         """
         loop = asyncio.get_running_loop()
-        watch = _Watch(self, model, loop.time, total, first_token)
+        watch = _Watch(self, model, loop.time, total, first_token, own_total)
         headers = self._headers | request.headers
         headers |= {"host": self.origin.authority, "user-agent": USER_AGENT, "accept-encoding": "identity"}
         headers["content-length"] = str(len(request.body))
@@ -323,14 +330,21 @@ class _Watch:
     """The timeouts of one call, and what to say when something goes wrong."""
 
     def __init__(
-        self, door: Door, model: str, clock: Callable[[], float], timeout: float | None, first_token: bool
+        self,
+        door: Door,
+        model: str,
+        clock: Callable[[], float],
+        timeout: float | None,
+        first_token: bool,
+        own_total: float | None,
     ) -> None:
         self._door = door
         self._model = model
         self._clock = clock
         self._started = clock()
-        self._own_total = timeout is not None
+        self._own_total = own_total is not None
         self._total = (timeout if timeout is not None else door.timeouts.total) or None
+        self._whole = door.timeouts.total if own_total is None else own_total  # as a person knows it
         self.ends = None if self._total is None else self._started + self._total
         self.waited_for = "first_token" if first_token else "total"
         self.idle = door.timeouts.idle or None
@@ -383,7 +397,7 @@ class _Watch:
         name, timeouts = self._door.name, self._door.timeouts
         if self.ends is not None and self._clock() >= self.ends - 0.002:
             which = "total"
-        value = self._total if which == "total" else getattr(timeouts, which)
+        value = self._whole if which == "total" else getattr(timeouts, which)
         setting = f"providers.{name}.timeout.{which}"
         what = {
             "connect": "no connection to {name} within {value:g} s",
@@ -409,8 +423,11 @@ class _Watch:
         retryable = True
         if isinstance(error, socket.gaierror):
             what, hint = f"the host `{origin.host}` is not known", f"is there a network? else check {setting}"
+            retryable = error.errno == socket.EAI_AGAIN  # a name that is none stays none
         elif isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
             what, hint = f"nothing listens at {place}", f"start the service, or check {setting}"
+            # Elsewhere it may be about to start again; on this machine its user would have to start it.
+            retryable = origin.host != "localhost" and not origin.host.startswith("127.") and origin.host != "::1"
         elif isinstance(error, ssl.SSLCertVerificationError):
             what = f"the certificate of {place} is not trusted ({one_line(error.verify_message, 100)})"
             hint = "if a proxy of yours reads TLS, name its certificate's file in `SSL_CERT_FILE`"

@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import AuthError, ConfigError, LLMSpellError
+from llmspell.errors import AuthError, ConfigError, LLMSpellError, ValidationError
 from llmspell.providers.base import ProviderInstance, Timeouts
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
 from llmspell.providers.network import Network
 from llmspell.providers.reading import MAX_REPLY
+from llmspell.providers.retrying import Retries
 from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Collector
+from llmspell.utils.async_utils import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall, ProviderCapabilities
     from llmspell.providers.http import Answer
     from llmspell.providers.reading import Reading
+    from llmspell.providers.retrying import Tries
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.streaming import AgentChunk, Room, Taker
+    from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Room, Taker
+    from llmspell.utils.async_utils import Clock
 
 __all__ = ["Service"]
 
@@ -34,12 +38,12 @@ class Service(ProviderInstance):
     """One configured service.
 
     settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints), model,
-    headers, timeout, and those of Network. Without a key, a service at its vendor's own address raises AuthError when
-    it is first used; others are asked without.
+    headers, timeout, retry (of RetryPolicy), and those of Network. Without a key, a service at its vendor's own address
+    raises AuthError when it is first used; others are asked without. clock: where waits take their time from.
     Raises ConfigError for a base_url, header or timeout that cannot be used.
     """
 
-    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, settings: Mapping[str, Any], *, clock: Clock | None = None) -> None:
         self.name = name
         self.type = str(settings.get("type") or "openai")
         usual = dialect_of(self.type)
@@ -53,6 +57,7 @@ class Service(ProviderInstance):
         self._lacks_key = not dialect.keyless and not key and dialect.auth("?").keys() - headers.keys() != set()
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
+        self._retries = Retries(_policy(name, settings.get("retry")), clock)
         self._model = str(settings.get("model") or (dialect.model if dialect.own else ""))
         self._door = Door(
             name,
@@ -86,17 +91,17 @@ class Service(ProviderInstance):
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
         turn = Turn(self.name, call.model)
-        reading = self._reading(call)
-        answer = await self._send(call, turn, stream=False)
-        try:
-            reply = await answer.whole(MAX_REPLY)
-            contents = [*reading.feed(reply.body), *reading.end()]
-            self._check(reading, answer)
-        except BaseException:
-            await answer.aclose()
-            raise
-        await answer.aclose(finished=True)
-        turn.told(reading.metadata)
+        tries = self._tries(call)
+        while True:
+            try:
+                contents = await self._whole(call, turn, tries)
+                break
+            except LLMSpellError as error:
+                retry = tries.after(error)
+            finally:
+                tries.leave(answered=False)  # where it was cancelled
+            self._tell(call, retry)
+            await tries.wait()
         collector = Collector()
         for chunk in turn.chunks(contents):
             collector.add(chunk)
@@ -108,67 +113,132 @@ class Service(ProviderInstance):
 
     async def _batches(self, call: ModelCall, turn: Turn) -> AsyncGenerator[list[AgentChunk], None]:
         turn.start()
-        reading = self._reading(call)
-        answer = await self._send(call, turn, stream=True)
+        tries = self._tries(call)
         finished = False
         try:
-            read, feed = answer.read, reading.feed
-            told = over = False
-            while not over:
-                data = await read()
-                contents = feed(data) if data else reading.end()
+            while True:
+                try:
+                    reading, answer, contents = await self._begun(call, turn, tries)
+                    break
+                except LLMSpellError as error:
+                    retry = tries.after(error)
+                self._tell(call, retry)
+                yield turn.chunks([retry])
+                await tries.wait()
+            try:
+                read, feed = answer.read, reading.feed
                 over = reading.finished
-                if over:
-                    # Before the last chunks are given out: their reader may never ask again.
-                    finished = reading.error is None
-                    await answer.aclose(finished=finished)
-                if contents:
-                    if over or not told:  # services say what they say in the first chunk and the last
-                        told = True
-                        turn.told(reading.metadata)
-                    yield turn.chunks(contents)
-            self._check(reading, answer)
+                while True:
+                    if over:
+                        # Before the last chunks are given out: their reader may never ask again.
+                        finished = reading.error is None
+                        await answer.aclose(finished=finished)
+                        turn.told(reading.metadata)  # services say what they say in the first chunk and the last
+                    if contents:
+                        yield turn.chunks(contents)
+                    if over:
+                        break
+                    data = await read()
+                    contents = feed(data) if data else reading.end()
+                    over = reading.finished
+                self._check(reading, answer)
+            finally:
+                await answer.aclose(finished=finished)
         finally:
-            await answer.aclose(finished=finished)
+            tries.leave(answered=finished)
 
     async def _pour(self, call: ModelCall, turn: Turn, take: Taker, room: Room) -> None:
         """As `_batches`, but each batch is handed to *take* where its bytes come in; see AgentStream.pour."""
         turn.start()
-        reading = self._reading(call)
-        answer = await self._send(call, turn, stream=True)
-        pours, feed, chunks = answer.pours, reading.feed, turn.chunks
-        told = finished = False
-
-        def piece(data: bytes) -> bool:
-            nonlocal told, finished
-            contents = feed(data) if data else reading.end()
-            over = reading.finished
-            if over:
-                finished = reading.error is None
-                if pours:  # the connection may be wanted as soon as the last chunks are given out
-                    answer.close(finished=finished)
-            if not contents:
-                return not over
-            if over or not told:
-                told = True
-                turn.told(reading.metadata)
-            return take(chunks(contents)) and not over
-
+        tries = self._tries(call)
+        finished = False
         try:
-            more = piece(await answer.read())
-            while not reading.finished:
-                if not more:
+            while True:
+                try:
+                    reading, answer, contents = await self._begun(call, turn, tries)
+                    break
+                except LLMSpellError as error:
+                    retry = tries.after(error)
+                self._tell(call, retry)
+                if not take(turn.chunks([retry])):
                     await room()
-                more = (await answer.pour(piece) and piece(b"")) if pours else piece(await answer.read())
-            self._check(reading, answer)
+                await tries.wait()
+            pours, feed, chunks = answer.pours, reading.feed, turn.chunks
+
+            def given(contents: list[ChunkContent]) -> bool:
+                nonlocal finished
+                over = reading.finished
+                if over:
+                    finished = reading.error is None
+                    if pours:  # the connection may be wanted as soon as the last chunks are given out
+                        answer.close(finished=finished)
+                    turn.told(reading.metadata)
+                return (take(chunks(contents)) if contents else True) and not over
+
+            def piece(data: bytes) -> bool:
+                return given(feed(data) if data else reading.end())
+
+            try:
+                more = given(contents)
+                while not reading.finished:
+                    if not more:
+                        await room()
+                    more = (await answer.pour(piece) and piece(b"")) if pours else piece(await answer.read())
+                self._check(reading, answer)
+            finally:
+                await answer.aclose(finished=finished)
         finally:
-            await answer.aclose(finished=finished)
+            tries.leave(answered=finished)
+
+    async def _begun(self, call: ModelCall, turn: Turn, tries: Tries) -> tuple[Reading, Answer, list[ChunkContent]]:
+        """One attempt at a stream, up to its first contents: until then, what fails may be tried again."""
+        total = await tries.enter()
+        reading = self._reading(call)
+        answer = await self._send(call, turn, total, stream=True)
+        try:
+            contents: list[ChunkContent] = []
+            while not contents and not reading.finished:
+                data = await answer.read()
+                contents = reading.feed(data) if data else reading.end()
+            if not contents:
+                self._check(reading, answer)
+            turn.told(reading.metadata)
+        except BaseException:
+            await answer.aclose()
+            raise
+        return reading, answer, contents
+
+    async def _whole(self, call: ModelCall, turn: Turn, tries: Tries) -> list[ChunkContent]:
+        """One attempt at an answer in one piece."""
+        total = await tries.enter()
+        reading = self._reading(call)
+        answer = await self._send(call, turn, total, stream=False)
+        try:
+            reply = await answer.whole(MAX_REPLY)
+            contents = [*reading.feed(reply.body), *reading.end()]
+            self._check(reading, answer)
+        except BaseException:
+            await answer.aclose()
+            raise
+        await answer.aclose(finished=True)
+        tries.leave(answered=True)
+        turn.told(reading.metadata)
+        return contents
+
+    def _tries(self, call: ModelCall) -> Tries:
+        return self._retries.call(call.retry, self._door.timeouts.total if call.timeout is None else call.timeout)
+
+    def _tell(self, call: ModelCall, retry: Control) -> None:
+        """Of a retry, who wants to know."""
+        details = retry.details or {}
+        if call.on_retry is not None:
+            call.on_retry(details)
 
     def _reading(self, call: ModelCall) -> Reading:
         return self._dialect.reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)
 
-    async def _send(self, call: ModelCall, turn: Turn, *, stream: bool) -> Answer:
-        """Sends the request; an answer that is an error is read and raised."""
+    async def _send(self, call: ModelCall, turn: Turn, total: float | None, *, stream: bool) -> Answer:
+        """Sends the request; an answer that is an error is read and raised. total: seconds that it has."""
         if self._lacks_key:
             raise AuthError(
                 f"there is no key for {self.name}",
@@ -177,7 +247,10 @@ class Service(ProviderInstance):
                 model=call.model,
             )
         request = self._dialect.request(call, stream=stream)
-        answer = await self._door.send(request, model=call.model, total=call.timeout, first_token=stream)
+        left = call.timeout if total is None else total
+        answer = await self._door.send(
+            request, model=call.model, total=left, own_total=call.timeout, first_token=stream
+        )
         if 200 <= answer.status < 300:
             turn.told({"request_id": request_id(answer.headers)})
             return answer
@@ -197,6 +270,13 @@ class Service(ProviderInstance):
             if (told := request_id(answer.headers)) is not None:
                 error.context.setdefault("request_id", told)
             raise error
+
+
+def _policy(name: str, settings: Mapping[str, Any] | None) -> RetryPolicy:
+    try:
+        return RetryPolicy.of(settings or {})
+    except ValidationError as error:
+        raise ConfigError(f"`providers.{name}.retry`: {error.message}", hint=error.hint) from None
 
 
 def _timeouts(name: str, settings: Mapping[str, Any]) -> Timeouts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.agents.agent import Agent
@@ -13,7 +14,7 @@ from llmspell.types.messages import NATIVE
 from llmspell.types.streaming import AgentChunk, Reasoning, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llmspell.bridge.run import Run
     from llmspell.types.streaming import AgentStream
@@ -40,11 +41,20 @@ def _create(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     fields.setdefault("name", f"agent-{number}")
     if fields.get("model") is None and fields.get("provider") is None:
         fields["model"], fields["provider"] = run.model, run.provider
-    agent = Agent(**fields, providers=run.providers())
+    agent = Agent(**fields, providers=run.providers(), on_retry=partial(_retried, run, fields["name"]))
     agent.resolve()
     run.agents[number] = agent
     run.agents_by_name[agent.name] = number
     return {"id": number, "name": agent.name}
+
+
+def _retried(run: Run, name: str, details: Mapping[str, Any]) -> None:
+    """A line of the log: nothing is tried again in silence."""
+    if "model" in details:
+        run.log("warn", f"{name}: {details['error']}; asking {details['model']}", None)
+    else:
+        wait = f"in {details['wait']:.3g} s" if details["wait"] else "at once"
+        run.log("warn", f"{name}: {details['error']}; attempt {details['attempt']} {wait}", None)
 
 
 def _get(run: Run, name: str) -> dict[str, Any] | None:
@@ -63,6 +73,8 @@ def _config(run: Run, number: int) -> dict[str, Any]:
         "system_prompt": agent.system_prompt,
         "response_schema": agent.response_schema,
         "timeout": agent.timeout,
+        "models": None if agent.model is None or isinstance(agent.model, str) else list(agent.model),
+        "retry": agent.retry,
         "metadata": agent.metadata or None,
         "extra": agent.extra or None,
         **agent.parameters._asdict(),

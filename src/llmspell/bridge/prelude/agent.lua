@@ -37,7 +37,7 @@ local function config_of(config, name)
 end
 
 --- An agent.
----@param config {name?: string, description?: string, model?: string, provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, response_schema?: table, timeout?: number, extra?: table, metadata?: table}
+---@param config {name?: string, description?: string, model?: string|string[], provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, response_schema?: table, timeout?: number, retry?: table|integer, extra?: table, metadata?: table}
 function Agent.create(config)
   return wrap(ask_json("Agent.create", config_of(config, "Agent.create")))
 end

@@ -66,6 +66,9 @@ def _cut(text: str, width: int, sign: str) -> str:
     return row.replace("\u00a0", " ") + sign
 
 
+_AGAIN = " — "  # between a call's label and why it is asked again
+
+
 class _Block:
     """One call's part of the view: its text in rows, wrapped as it comes."""
 
@@ -182,11 +185,15 @@ class LiveView:
         """A piece of a call's reasoning came."""
         self._add(call_id, text, _LOOKS["reasoning"])
 
-    def again(self, call_id: Hashable) -> None:
-        """What a call has said is void: it is asked once more."""
+    def again(self, call_id: Hashable, why: str = "") -> None:
+        """What a call has said is void: it is asked once more, and *why* stands beside its label until it answers."""
         block = self._blocks.get(call_id)
         if block is not None:
-            self._blocks[call_id] = _Block(block.label, self._clock(), self._width())
+            label = block.label.partition(_AGAIN)[0]
+            if why:
+                why = harmless(why[:_MOST_LABEL], keep_newlines=False, unicode=self._unicode).replace("\t", " ")
+                label = f"{label}{_AGAIN}{why}"
+            self._blocks[call_id] = _Block(label, self._clock(), self._width())
             self._changed()
 
     def call_ended(self, call_id: Hashable) -> None:
@@ -241,6 +248,8 @@ class LiveView:
         shown = harmless(text[-_KEPT_TEXT:].replace("\r", ""), unicode=self._unicode).replace("\t", _TAB)
         if not shown:
             return
+        if first:
+            block.label = block.label.partition(_AGAIN)[0]
         block.add(shown, look)
         self._changed(at_once=first and len(self._blocks) == 1)
 

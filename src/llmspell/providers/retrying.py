@@ -1,0 +1,194 @@
+"""Trying again, of one service: what its calls have in common, and where one call stands.
+
+A call is tried again only until its first content was given out. How long to wait is `_speedups` arithmetic; that a
+service which is down is not asked all the more is seen to by RetryTokens, and that one which refuses calls as too many
+is asked less at once by Slots. Source: DESIGN.md, "Retry".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from llmspell._speedups import Ceiling, RetryTokens, decide
+from llmspell.errors import CallTimeoutError, LLMSpellError, RateLimitError
+from llmspell.types.streaming import Control
+from llmspell.utils.async_utils import Clock, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Retries", "Slots", "Tries"]
+
+
+class Slots:
+    """As many calls at once as a service bears; more wait their turn, who came first goes first."""
+
+    def __init__(self) -> None:
+        self.ceiling = Ceiling()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._asked = 0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(not future.done() for _, _, future in self._waiting)
+
+    async def enter(self, ticket: int) -> int:
+        """Waits for room; gives what the ceiling's `refused` wants back. ticket: of the call, the lower the earlier."""
+        ceiling = self.ceiling
+        if self._waiting or not ceiling.room():
+            future = asyncio.get_running_loop().create_future()
+            self._asked += 1
+            heappush(self._waiting, (ticket, self._asked, future))
+            self.serve()
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():  # it was let in, and is gone
+                    ceiling.over()
+                    self.serve()
+                raise
+            return ceiling.epoch
+        return ceiling.begin()
+
+    def serve(self) -> None:
+        """Lets in who waits, as far as there is room."""
+        waiting, ceiling = self._waiting, self.ceiling
+        while waiting and ceiling.room():
+            future = heappop(waiting)[2]
+            if not future.done():
+                ceiling.begin()
+                future.set_result(None)
+
+
+class Retries:
+    """What all calls of one service share. policy: how often and how long, where a call does not say."""
+
+    def __init__(self, policy: RetryPolicy, clock: Clock | None = None) -> None:
+        self.policy = policy
+        self.clock = clock or Clock()
+        self.tokens = RetryTokens()
+        self.slots = Slots()
+        self._calls = 0
+
+    def call(self, given: Mapping[str, Any] | int | None, total: float | None) -> Tries:
+        """A call begins. given: its own `retry`; total: the seconds that it has in all, None or 0 without end."""
+        self._calls += 1
+        self.tokens.earn()
+        policy = self.policy if given is None else RetryPolicy.of(given, self.policy)
+        return Tries(self, policy, self._calls, total or None)
+
+
+class Tries:
+    """Where one call stands. For each attempt: `enter`, then `leave`, or `after` its error and `wait`."""
+
+    __slots__ = (
+        "_begun",
+        "_epoch",
+        "_inside",
+        "_policy",
+        "_shared",
+        "_started",
+        "_ticket",
+        "_total",
+        "_wait",
+        "_waited",
+        "made",
+    )
+
+    def __init__(self, shared: Retries, policy: RetryPolicy, ticket: int, total: float | None) -> None:
+        self._shared = shared
+        self._policy = policy
+        self._ticket = ticket
+        self._total = total
+        self._started = shared.clock.now()
+        self._waited = 0.0  # seconds spent in waits and in attempts that failed, not in the queue
+        self._begun = self._started
+        self._wait = 0.0
+        self._epoch = 0
+        self._inside = False
+        self.made = 0  # attempts
+
+    async def enter(self) -> float | None:
+        """Waits until the service has room for one more attempt; gives the seconds that are left of the call's total.
+
+        Raises CallTimeoutError where they end before.
+        """
+        slots = self._shared.slots
+        if slots.ceiling.limit == 0:  # nothing was ever refused
+            self._epoch = slots.ceiling.begin()
+        else:
+            try:
+                async with asyncio.timeout(self._left()):
+                    self._epoch = await slots.enter(self._ticket)
+            except TimeoutError:
+                raise CallTimeoutError(
+                    f"the call waited {self._total:g} s for others: the service refuses more at once (total timeout)",
+                    hint="send fewer calls at once, or raise the call's `timeout`",
+                    limit="total",
+                    value=self._total,
+                ) from None
+            self._begun = self._shared.clock.now()
+        self._inside = True
+        self.made += 1
+        return self._left()
+
+    def _left(self) -> float | None:
+        if self._total is None:
+            return None
+        return max(0.0, self._total - (self._shared.clock.now() - self._started))
+
+    def leave(self, *, answered: bool) -> None:
+        """The attempt is over. answered: in full."""
+        if self._inside:
+            self._inside = False
+            slots = self._shared.slots
+            if answered:
+                slots.ceiling.succeeded()
+            else:
+                slots.ceiling.over()
+            slots.serve()
+
+    def after(self, error: LLMSpellError) -> Control:
+        """The attempt failed before any content: what a stream says of the next. Raises *error* if there is none."""
+        shared, policy = self._shared, self._policy
+        if self._inside and isinstance(error, RateLimitError):
+            self._inside = False
+            shared.slots.ceiling.refused(self._epoch)
+            shared.slots.serve()
+        self.leave(answered=False)
+        if not error.retryable:
+            raise self._told(error)
+        told = error.context.get("retry_after")
+        left = self._left()
+        budget = policy.budget
+        spent = self._waited + (shared.clock.now() - self._begun)
+        wait, why = decide(
+            self.made, policy.attempts, told, spent, budget, policy.base, policy.max, shared.clock.chance()
+        )
+        if not why and left is not None and wait >= left:
+            why = "budget"
+        # What is refused as too much is held back by the slots; all else may be an outage.
+        if not why and not isinstance(error, RateLimitError) and not shared.tokens.spend():
+            why = "outage"
+        if why:
+            raise self._told(error, why)
+        self._wait = wait
+        self._waited = spent + wait
+        details = {"attempt": self.made + 1, "wait": round(wait, 3), "error": error.message, "kind": error.kind}
+        return Control("retry", details=details)
+
+    async def wait(self) -> None:
+        """Until the next attempt is due."""
+        await self._shared.clock.sleep(self._wait)
+        self._begun = self._shared.clock.now()
+
+    def _told(self, error: LLMSpellError, why: str = "") -> LLMSpellError:
+        if self.made > 1:
+            error.context.setdefault("attempts", self.made)
+            error.message = f"{error.message} (tried {self.made} times)"
+            error.args = (error.message,)
+        if why == "outage":
+            error.context.setdefault("retries", "held back: too many calls of this service fail")
+        return error
