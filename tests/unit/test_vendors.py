@@ -40,6 +40,12 @@ def test_a_row_is_whole(vendor: Vendor) -> None:
     assert vendor.type in DIALECTS
     assert vendor.auth in ("bearer", "api-key")
     assert vendor.reasoning in ("effort", "object", "thinking")
+    assert {*vendor.takes} | {*(vendor.makes or ())} | {*vendor.result_media} <= {"image", "audio", "file", "video"}
+    assert vendor.files in ("file", "file-or-url", "document_url", "file_url")
+    assert {*vendor.result_media} <= {*vendor.takes}
+    assert vendor.form in ("native", "tool", "instruct")
+    assert vendor.choice or vendor.form != "tool"
+    assert vendor.keeps in ("", "reasoning", "reasoning_content", "reasoning_details", "extra_content")
     assert vendor.base_url.startswith(("https://", "http://localhost:")) or not vendor.base_url
     assert not vendor.base_url.endswith("/")
     assert vendor.base_url or vendor.api_key_env

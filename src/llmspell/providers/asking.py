@@ -7,25 +7,40 @@ from typing import TYPE_CHECKING, Any
 from llmspell.errors import NotSupportedError, ValidationError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmspell.providers.base import ModelCall
     from llmspell.types.media import Media
     from llmspell.types.messages import Message
 
 __all__ = [
+    "NAME",
     "check_names",
     "choice_of",
+    "failed_text",
+    "form_name",
+    "held",
     "kept_of",
     "name_parts",
+    "named_plainly",
     "nothing_to_send",
     "place_of",
     "refused",
+    "results_first",
     "system_of",
     "version_in",
+    "web_address",
 ]
 
 CHOICES = ("auto", "none", "required")
+#: What a schema may not say where OpenAI is to hold a model to it.
+UNHELD = {
+    "allOf", "oneOf", "not", "if", "then", "else", "default", "dependentRequired", "dependentSchemas",
+    "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "uniqueItems", "contains",
+    "minContains", "maxContains", "minProperties", "maxProperties", "prefixItems",
+}  # fmt: skip
+#: What most services take as a tool's name; `named_plainly` says whether a name is so.
+NAME = "1 to 64 letters, digits, `_` and `-`"
 
 
 def check_names(call: ModelCall, good: Callable[[str], bool], rule: str) -> None:
@@ -38,6 +53,58 @@ def check_names(call: ModelCall, good: Callable[[str], bool], rule: str) -> None
         if tool.name in seen:
             raise ValidationError(f"two tools are named `{shown}`", hint="give each its own name")
         seen.add(tool.name)
+
+
+def named_plainly(name: str) -> bool:
+    """Whether a name is as NAME says."""
+    return 0 < len(name) <= 64 and name.isascii() and all(c.isalnum() or c in "_-" for c in name)
+
+
+def form_name(name: str) -> str:
+    """A form's name, as services take one."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)[:64] or "answer"
+
+
+def held(schema: Mapping[str, Any], wanted: bool | None) -> tuple[Mapping[str, Any], bool]:
+    """A schema as OpenAI holds a model to it, and True; or *schema* as it is, and False, where it cannot or may not be.
+
+    There an object has the members that it names, and all of them: that it has no others is said for it where nothing
+    is said, a member that need not be there cannot be told.
+    """
+    if not wanted or schema.get("type") != "object":
+        return schema, False
+    try:
+        return _sealed(dict(schema)), True
+    except _Loose:
+        return schema, False
+
+
+class _Loose(Exception):
+    """A schema that says what no model is held to."""
+
+
+def _sealed(schema: Any) -> Any:
+    if isinstance(schema, list | tuple):
+        return [_sealed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in UNHELD:
+            raise _Loose
+        if name in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            told[name] = {member: _sealed(one) for member, one in value.items()}
+        else:
+            told[name] = value if name in ("enum", "const", "examples", "required") else _sealed(value)
+    if "properties" in told or told.get("type") == "object":
+        if told.setdefault("additionalProperties", False) is not False:
+            raise _Loose
+        needed = told.get("required")
+        if set(told.get("properties") or ()) != set(needed if isinstance(needed, list | tuple) else ()):
+            raise _Loose
+        told.setdefault("properties", {})
+        told.setdefault("required", [])
+    return told
 
 
 def choice_of(call: ModelCall) -> str | None:
@@ -70,6 +137,36 @@ def kept_of(message: Message, name: str) -> list[dict[str, Any]]:
     """What an answer's service wants back of it; a script may have had it in its hands, so of what is none nothing."""
     kept = message.native.get(name)
     return [one for one in kept if isinstance(one, dict)] if isinstance(kept, list | tuple) else []
+
+
+def results_first(messages: Sequence[Message]) -> list[tuple[int, Message]]:
+    """Messages with their places: after a turn that calls tools, what these gave comes before all else."""
+    ordered: list[tuple[int, Message]] = []
+    start = 0
+    for place, message in enumerate(messages):
+        if message.role == "assistant":
+            start = len(ordered) + 1
+        if message.role == "tool":
+            at = next((n for n in range(start, len(ordered)) if ordered[n][1].role != "tool"), len(ordered))
+            ordered.insert(at, (place, message))
+        else:
+            ordered.append((place, message))
+    return ordered
+
+
+def failed_text(message: Message) -> str:
+    """What a tool gave, in words; that it failed is said where the service has no other way to say it."""
+    text = message.text
+    if not message.is_error or text.lower().startswith("error"):
+        return text
+    return f"Error: {text}" if text.strip() else "Error: the tool failed."
+
+
+def web_address(media: Media, place: str) -> str:
+    """Where a medium is; or its bytes, as a data URL. Raises ValidationError where it has neither."""
+    if media.data is None and not (media.url or "").lower().startswith(("https://", "http://")):
+        raise ValidationError(f"{place} has neither bytes nor a web address", hint="give it `data`, or an https `url`")
+    return media.data_url
 
 
 def place_of(message: int, part: int) -> str:

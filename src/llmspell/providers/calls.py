@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.types.streaming import Text, ToolCallComplete
+from llmspell.errors import one_line
+from llmspell.types.media import sniff
+from llmspell.types.streaming import MediaPiece, Text, ToolCallComplete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PartialCall", "count", "new_text", "text_of"]
+__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "new_text", "text_of"]
 
 #: A named tuple's own constructor is a Python function; the tuple's costs a third.
 new_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
@@ -56,6 +59,39 @@ class PartialCall:
     def whole(self) -> ToolCallComplete:
         """The call, at its end."""
         return ToolCallComplete(self.id, self.name, self.parsed(), None, "".join(self.pieces))
+
+
+class PartialMedia:
+    """A medium that comes as base64, cut anywhere. type: its own, or told by its first bytes."""
+
+    __slots__ = ("_rest", "type")
+
+    def __init__(self, type_: str = "") -> None:
+        self.type = type_
+        self._rest = ""
+
+    def add(self, piece: str) -> bytes:
+        """The bytes that *piece* completes; none of what is no base64."""
+        text = self._rest + piece
+        whole = len(text) // 4 * 4
+        self._rest = text[whole:]
+        return _decoded(text[:whole])
+
+
+def image_of(data: str, type_: str = "") -> MediaPiece | None:
+    """An image that is told whole, as base64 or as a data URL; None where it is neither."""
+    if data[:5].lower() == "data:":
+        head, _, data = data.partition(",")
+        type_ = head[5:].partition(";")[0].strip().lower()
+    found = _decoded(data)
+    return MediaPiece(one_line(type_, 80) or sniff(found) or "image/png", found) if found else None
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True) if text else b""
+    except ValueError:
+        return b""
 
 
 def text_of(value: Any) -> str:

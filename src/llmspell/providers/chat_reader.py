@@ -6,17 +6,17 @@ The rules cover the whole table of vendors without knowing their names. Source: 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LLMSpellError, one_line
-from llmspell.providers.calls import PartialCall, count, text_of
-from llmspell.providers.reading import failure, truncated
-from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
+from llmspell.providers.calls import PartialCall, PartialMedia, count, image_of, new_text, text_of
+from llmspell.providers.reading import AnswerReader, failure
+from llmspell.types.media import sniff
+from llmspell.types.streaming import Control, MediaPiece, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from llmspell.types.streaming import ChunkContent
 
@@ -26,34 +26,28 @@ __all__ = ["ChatReader", "usage_of"]
 FINISH = {"eos": "stop", "function_call": "tool_calls"}
 #: Of an answer's own members, what the metadata keep.
 TOLD = ("id", "created", "system_fingerprint", "service_tier")
-# A named tuple's own constructor is a Python function; the tuple's costs half.
-_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
+SOUND = "audio/pcm;rate=24000"  # of 16 bits: how sound comes as a stream
 LISTS = 256  # citations and annotations kept of one answer
 
 
-class ChatReader:
+class ChatReader(AnswerReader):
     """One answer's reader: `event` for each chunk or `reply` for a whole one, then `end`.
 
-    metadata: model, id, created … as far as they came. An error inside the answer is raised as the LLMSpellError of
+    metadata: model, id, created … as far as they came, image_urls, and `chat`: what a vendor wants back with the
+    answer's calls, by its member. An error inside the answer is raised as the LLMSpellError of
     its kind, once what came before it has been given out. provider, model, key_env, secrets: for the words of errors.
     """
 
     __slots__ = (
-        "_calls", "_done", "_ended", "_error", "_finish", "_keys", "_known", "_refused", "_usage",
-        "key_env", "metadata", "model", "provider", "secrets",
+        "_calls", "_details", "_done", "_extra", "_finish", "_keys", "_known", "_refused", "_sound", "_thoughts",
+        "_usage",
     )  # fmt: skip
-
-    typed = False
-    over = False  # usage may come after all else: the transport's end, or the end mark, is the end
 
     def __init__(
         self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
     ) -> None:
-        self.provider = provider
-        self.model = model
-        self.key_env = key_env
-        self.secrets = secrets
-        self.metadata: dict[str, Any] = {}
+        # `over` stays false: usage may come after all else, so the transport's end, or the end mark, is the end.
+        super().__init__(provider, model, key_env=key_env, secrets=secrets)
         self._calls: list[_Call] = []
         self._keys: dict[int | str, _Call] = {}  # a fragment's index, or its place, to the call it belongs to
         self._usage = Usage()
@@ -61,8 +55,10 @@ class ChatReader:
         self._refused = False
         self._known = False  # the model was named: later chunks repeat what is known
         self._done = False  # the protocol's own end mark was seen
-        self._ended = False
-        self._error: LLMSpellError | None = None
+        self._sound: PartialMedia | None = None
+        self._thoughts: dict[str, list[str]] = {}  # pieces of reasoning, by the member that they came in
+        self._details: list[dict[str, Any]] = []  # `reasoning_details`, their pieces joined
+        self._extra: dict[str, Any] = {}  # Google's signature of the answer
 
     def event(self, data: dict[str, Any]) -> list[ChunkContent]:
         """What one chunk adds; often nothing. Raises LLMSpellError for an error in it, or in the one before."""
@@ -99,7 +95,7 @@ class ChatReader:
                     and "error" not in data
                 ):
                     if text:
-                        out.append(_text((text,)))
+                        out.append(new_text((text,)))
                     continue
             except (KeyError, TypeError, ValueError):
                 pass
@@ -128,22 +124,29 @@ class ChatReader:
         """Whether the protocol's end was seen: its mark, or a finish reason."""
         return self._done or bool(self._finish)
 
-    def end(self) -> list[ChunkContent]:
-        """The transport has ended: each tool call whole, then "stream_end"; nothing when called again.
-
-        Raises StreamTruncatedError where the protocol's end was not seen, or the error that is still to be told.
-        """
-        if self._ended:
-            return []
-        if self._error is not None:
-            raise self._error
-        if not self.complete:
-            raise truncated(self)
-        self._ended = True
-        out: list[ChunkContent] = [call.whole() for call in self._calls]
+    def _last(self) -> list[ChunkContent]:
+        out: list[ChunkContent] = []
+        if self._sound is not None:
+            out.append(MediaPiece(self._sound.type or SOUND, b""))
+        out += [call.whole() for call in self._calls]
+        if kept := self._kept():
+            self.metadata["chat"] = kept
         usage = self._usage.with_total()
         out.append(Control("stream_end", self._finish_reason(), usage if usage != Usage() else None))
         return out
+
+    def _kept(self) -> dict[str, Any]:
+        """What services want back with the calls of an answer: reasoning by the member's name, and signatures."""
+        if not self._calls:
+            return {}
+        kept: dict[str, Any] = {name: "".join(pieces) for name, pieces in self._thoughts.items()}
+        if self._details:
+            kept["reasoning_details"] = self._details
+        if self._extra:
+            kept["extra_content"] = self._extra
+        if signed := {call.id: call.extra for call in self._calls if call.extra}:
+            kept["calls"] = signed
+        return kept
 
     def _finish_reason(self) -> str:
         finish = FINISH.get(self._finish, self._finish) or "stop"
@@ -165,8 +168,7 @@ class ChatReader:
         if data.get("object") == "chat.completion":
             self._done = True
         if data.get("error") or data.get("object") == "error" or data.get("type") == "error":
-            self._error = failure(self, data)
-            raise self._error
+            self._raise(data)
 
     def _tell(self, data: dict[str, Any], named: bool) -> None:
         """Usage and what the answer says of itself. A first chunk without choices may have an empty model (Azure)."""
@@ -202,8 +204,7 @@ class ChatReader:
             self._finish = one_line(finish, 64)
 
     def _delta(self, delta: dict[str, Any], out: list[ChunkContent]) -> None:
-        if reasoning := _reasoning(delta):
-            out.append(Reasoning(reasoning))
+        self._think(delta, out)
         content = delta.get("content")
         if isinstance(content, str):
             if content:
@@ -217,19 +218,83 @@ class ChatReader:
         fragments = delta.get("tool_calls")
         if isinstance(fragments, list):
             for place, fragment in enumerate(fragments):
-                if isinstance(fragment, dict) and isinstance(fragment.get("function"), dict):
+                if not isinstance(fragment, dict):
+                    continue
+                if isinstance(fragment.get("function"), dict):
                     self._fragment(fragment, fragment["function"], place, out)
+                elif isinstance(custom := fragment.get("custom"), dict):
+                    given = {"name": custom.get("name"), "arguments": custom.get("input")}
+                    self._fragment(fragment, given, place, out).custom = True
         legacy = delta.get("function_call")
         if isinstance(legacy, dict) and not fragments and (legacy.get("name") or legacy.get("arguments")):
             self._fragment({"index": -1}, legacy, 0, out)
+        if isinstance(sound := delta.get("audio"), dict) and sound:
+            self._hear(sound, not content, out)
+        if isinstance(images := delta.get("images"), list):
+            for image in images:
+                self._image(image, out)
+        if isinstance(extra := delta.get("extra_content"), dict):
+            self._extra |= extra
         notes = delta.get("annotations")
         if isinstance(notes, list) and notes:
             kept = self.metadata.setdefault("annotations", [])
             kept += [note for note in notes if isinstance(note, dict)][: LISTS - len(kept)]
 
+    def _think(self, delta: dict[str, Any], out: list[ChunkContent]) -> None:
+        """The piece of reasoning, which vendors name in three ways and sometimes give twice."""
+        told = ""
+        for name in ("reasoning_content", "reasoning"):
+            text = delta.get(name)
+            if isinstance(text, str) and text:
+                self._thoughts.setdefault(name, []).append(text)
+                told = told or text
+        details = delta.get("reasoning_details")
+        if isinstance(details, list):
+            found = [detail for detail in details if isinstance(detail, dict)]
+            for detail in found:
+                self._detail(detail)
+            told = told or "".join(text_of(one.get("text") or one.get("summary")) for one in found)
+        if told:
+            out.append(Reasoning(told))
+
+    def _detail(self, detail: dict[str, Any]) -> None:
+        """A piece of `reasoning_details`: one more of the last, or the next."""
+        last = self._details[-1] if self._details else None
+        same = last is not None and "index" in detail and last.get("index") == detail["index"]
+        if last is None or not same or last.get("type") != detail.get("type"):
+            if len(self._details) < LISTS:
+                self._details.append(dict(detail))
+            return
+        for name, value in detail.items():
+            if name in ("text", "summary", "data") and isinstance(value, str):
+                last[name] = text_of(last.get(name)) + value
+            elif value is not None:
+                last[name] = value
+
+    def _hear(self, sound: dict[str, Any], silent: bool, out: list[ChunkContent]) -> None:
+        """A piece of sound, or all of it; what is said in it is the answer's text, where there is no other."""
+        if silent and (said := text_of(sound.get("transcript"))):
+            out.append(Text(said))
+        if piece := text_of(sound.get("data")):
+            self._sound = self._sound or PartialMedia()
+            if data := self._sound.add(piece):
+                # A stream's is raw, and may begin as a frame of MP3 does.
+                bare = not self._done and data[0] == 0xFF
+                self._sound.type = self._sound.type or (None if bare else sniff(data)) or SOUND
+                out.append(MediaPiece(self._sound.type, data, is_final=False))
+
+    def _image(self, image: Any, out: list[ChunkContent]) -> None:
+        told = image.get("image_url") if isinstance(image, dict) else None
+        url = text_of(told.get("url") if isinstance(told, dict) else told)
+        if url.lower().startswith(("https://", "http://")):
+            kept = self.metadata.setdefault("image_urls", [])
+            kept += [one_line(url, 2000)][: LISTS - len(kept)]
+        elif (piece := image_of(url)) is not None:
+            out.append(piece)
+
     def _fragment(
         self, fragment: dict[str, Any], function: dict[str, Any], place: int, out: list[ChunkContent]
-    ) -> None:
+    ) -> _Call:
         """A piece of a tool call: finds its call, or begins one."""
         id_, name = text_of(fragment.get("id")), text_of(function.get("name"))
         index = fragment.get("index")
@@ -250,19 +315,27 @@ class ChatReader:
         self._keys[key] = call
         if name and not call.name:
             call.name = name
+        if isinstance(extra := fragment.get("extra_content"), dict):
+            call.extra = extra
         piece = call.add(function.get("arguments"))
         if piece or first:
             out.append(ToolCallProgress(call.id, call.name, piece))
+        return call
 
 
 class _Call(PartialCall):
     """A tool call that is being read."""
 
-    __slots__ = ("told_id",)
+    __slots__ = ("custom", "extra", "told_id")
 
     def __init__(self, id_: str, told_id: str) -> None:
         super().__init__(id_, "")
         self.told_id = told_id  # as the service said; empty where it said none
+        self.extra: dict[str, Any] = {}  # Google's signature of the call
+        self.custom = False  # its input is plain text
+
+    def parsed(self) -> dict[str, Any] | None:
+        return {"input": "".join(self.pieces)} if self.custom else super().parsed()
 
     def is_another(self, id_: str, *, indexed: bool) -> bool:
         """Whether a fragment that names a function begins a call of its own, though its key is this call's.
@@ -273,19 +346,6 @@ class _Call(PartialCall):
         if indexed:
             return bool(id_ and self.told_id and id_ != self.told_id)
         return bool(self.pieces) and self.parsed() is not None
-
-
-def _reasoning(delta: dict[str, Any]) -> str:
-    """The piece of reasoning, which vendors name in three ways and sometimes give twice."""
-    for name in ("reasoning_content", "reasoning"):
-        text = delta.get(name)
-        if isinstance(text, str) and text:
-            return text
-    details = delta.get("reasoning_details")
-    if not isinstance(details, list):
-        return ""
-    pieces = [detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, dict)]
-    return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
 def _parts(parts: list[Any], out: list[ChunkContent]) -> None:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from llmspell.errors import NotSupportedError, one_line
 from llmspell.providers import reading
-from llmspell.providers.base import WireRequest
+from llmspell.providers.asking import NAME, check_names, choice_of, form_name, held, named_plainly
+from llmspell.providers.base import ProviderCapabilities, WireRequest
+from llmspell.providers.chat_messages import messages
 from llmspell.providers.chat_reader import ChatReader
 from llmspell.providers.dialect import Dialect, lay_over
 from llmspell.providers.headers import extra_headers
@@ -20,7 +23,7 @@ from llmspell.providers.vendors import Vendor, vendor_at
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
-    from llmspell.types.messages import Message, ToolCall
+    from llmspell.types.tools import ResponseSchema, ToolSpec
 
 __all__ = ["BASE_URL", "KEY_ENV", "MODEL", "PATH", "Chat", "Reading", "request"]
 
@@ -31,18 +34,21 @@ PATH = "/chat/completions"
 #: OpenAI's own reasoning models, which refuse `max_tokens`.
 REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
 
-
+#: Services that nothing is known of are sent what OpenAI is sent, and are taken to do what it does.
 PLAIN = Vendor("")
+#: Gemini, where Google answers for it in this dialect: its signatures are wanted back.
+GOOGLE = Vendor("", keeps="extra_content", makes=())
 
 
 def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool = False) -> WireRequest:
     """The request for *call*. `call.body` and `call.headers` are laid over it last.
 
     vendor: what it wants written in another way. own: it is OpenAI itself, whose reasoning models take
-    `max_completion_tokens`. Raises ValidationError for a header that is not for a script to set.
+    `max_completion_tokens`. Raises ValidationError for a header that is not for a script to set, or a tool that no
+    service would take; NotSupportedError for what this one does not do.
     """
     parameters = call.parameters
-    body: dict[str, Any] = {"model": call.model, "messages": [_message(message) for message in call.messages]}
+    body: dict[str, Any] = {"model": call.model, "messages": messages(call, vendor)}
     if parameters.temperature is not None:
         body["temperature"] = parameters.temperature
     if parameters.top_p is not None:
@@ -56,6 +62,12 @@ def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool 
         body[vendor.seed] = parameters.seed
     if parameters.reasoning is not None:
         body |= _reasoning(vendor.reasoning, parameters.reasoning)
+    if call.tools or call.tool_choice is not None:
+        _give_tools(body, call, vendor)
+    if call.schema is not None:
+        _hold(body, call.schema, vendor)
+    if call.modalities:
+        _make(body, call, vendor, stream=stream, own=own)
     if stream:
         body["stream"] = True
         if vendor.usage:
@@ -76,19 +88,59 @@ def _reasoning(way: str, effort: str) -> dict[str, Any]:
     return {"reasoning_effort": effort}
 
 
-def _message(message: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        told["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
-        told["content"] = message.text or None
-    if message.role == "tool":
-        told["tool_call_id"] = message.tool_call_id
+def _give_tools(body: dict[str, Any], call: ModelCall, vendor: Vendor) -> None:
+    """The tools, and who of them must be called."""
+    check_names(call, named_plainly, NAME)
+    choice = choice_of(call)
+    if not vendor.choice and choice not in (None, "auto"):
+        if choice != "none":
+            raise NotSupportedError("the service cannot be made to call a tool", hint='`tool_choice = "auto"`')
+        return  # who may call nothing is told of no tools
+    if not call.tools:
+        return
+    body["tools"] = [{"type": "function", "function": _function(tool, vendor)} for tool in call.tools]
+    if choice == "required":
+        body["tool_choice"] = vendor.required
+    elif choice is not None:
+        named = {"type": "function", "function": {"name": choice}}
+        body["tool_choice"] = choice if choice in ("auto", "none") else named
+    if call.parallel_tools is not None:
+        body["parallel_tool_calls"] = call.parallel_tools
+
+
+def _function(tool: ToolSpec, vendor: Vendor) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        told["description"] = tool.description
+    if tool.strict is not None and vendor.strict:
+        told["parameters"], told["strict"] = held(tool.parameters, tool.strict)
     return told
 
 
-def _tool_call(call: ToolCall) -> dict[str, Any]:
-    arguments = call.raw or orjson.dumps(call.arguments or {}).decode()
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+def _hold(body: dict[str, Any], schema: ResponseSchema, vendor: Vendor) -> None:
+    """Holds the answer to a schema; strictly where a model can be."""
+    if vendor.form != "native":
+        raise NotSupportedError("the service cannot be held to a schema", hint="a tool can take the form")
+    form: dict[str, Any] = {"name": form_name(schema.name)}
+    if schema.description:
+        form["description"] = schema.description
+    form["schema"], form["strict"] = held(schema.schema, schema.strict)
+    body["response_format"] = {"type": "json_schema", "json_schema": form}
+
+
+def _make(body: dict[str, Any], call: ModelCall, vendor: Vendor, *, stream: bool, own: bool) -> None:
+    """What the answer may be made of besides text."""
+    makes = ("audio",) if own else vendor.makes
+    if makes is None:
+        makes = tuple(call.modalities)  # nobody knows: the server is to say
+    for modality in call.modalities:
+        if modality != "text" and modality not in makes:
+            told = ", ".join(("text", *makes))
+            raise NotSupportedError(f"the service makes no {one_line(modality, 40)}", hint=f"it makes {told}")
+    if any(modality != "text" for modality in call.modalities):
+        body["modalities"] = list(dict.fromkeys((*call.modalities, "text")))
+    if "audio" in call.modalities:
+        body["audio"] = {"voice": "alloy", "format": "pcm16" if stream else "wav"}  # as a stream it comes in no other
 
 
 class Chat(Dialect):
@@ -101,6 +153,7 @@ class Chat(Dialect):
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.vendor = None if self.own else vendor_at(self.host)
+        self._row = self.vendor or (GOOGLE if self.host.endswith("googleapis.com") else PLAIN)
 
     @property
     def keyless(self) -> bool:
@@ -113,9 +166,21 @@ class Chat(Dialect):
             return {"api-key": key} if key else {}
         return {"authorization": f"Bearer {key}"} if key else {}
 
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What the vendor does; where nobody knows, what OpenAI does, which holds a model to a schema."""
+        row = self._row
+        return ProviderCapabilities(
+            supports_tool_choice=row.choice,
+            structured_output=row.form,
+            structured_output_with_tools=row.form_with_tools,
+            input_modalities=("text", *row.takes),
+            output_modalities=("text", *(("audio",) if self.own else row.makes or ())),
+            tool_result_media=row.result_media,
+        )
+
     def request(self, call: ModelCall, *, stream: bool) -> WireRequest:
         """The request for *call*."""
-        return request(call, stream=stream, vendor=self.vendor or PLAIN, own=self.own)
+        return request(call, stream=stream, vendor=self._row, own=self.own)
 
     def reading(self, provider: str, model: str, *, key_env: str | None, secrets: tuple[str, ...]) -> reading.Reading:
         """Reads one answer."""

@@ -353,11 +353,27 @@ class LineReading(Reading):
         self._events += len(others)
         if self._events > MAX_EVENTS:
             raise self._too_much(f"more than {MAX_EVENTS} lines")
-        for line in lines[:-1]:
-            if self.finished:
-                return
-            if line.strip():
-                self._line(line, out)
+        del lines[-1]
+        if len(lines) == 1:  # a token at a time
+            if lines[0] and not lines[0].isspace():
+                self._line(lines[0], out)
+            return
+        reader, at = self._reader, -1
+
+        def values() -> Iterable[Any]:
+            nonlocal at
+            for line in lines:
+                at += 1
+                if line and not line.isspace():
+                    yield orjson.loads(line)
+                    if reader.over:
+                        return
+
+        try:
+            reader.read_all(values(), out)
+        except orjson.JSONDecodeError:
+            raise self._no_json(lines[at]) from None
+        self._over(out)
 
     def _line(self, line: bytes, out: list[ChunkContent], *, last: bool = False) -> None:
         try:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.errors import LLMSpellError, one_line
-from llmspell.providers.calls import PartialCall, count, text_of
-from llmspell.providers.reading import failure, truncated
+from llmspell.errors import one_line
+from llmspell.providers.calls import PartialCall, count, image_of, new_text, text_of
+from llmspell.providers.reading import AnswerReader, failure
 from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
 
@@ -38,6 +38,8 @@ ARGUMENTS = {
     "response.function_call_arguments": ("function_call", "arguments"),
     "response.custom_tool_call_input": ("custom_tool_call", "input"),
 }
+#: Items that the service stops for: to be allowed, or to have done what it asks.
+WAITS = ("mcp_approval_request", "computer_call", "local_shell_call", "shell_call", "apply_patch_call")
 LISTS = 256  # annotations kept of one answer
 
 
@@ -77,54 +79,61 @@ class _Item:
         return whole[len(before) :] if whole.startswith(before) else ""
 
 
-class ResponsesReader:
+class ResponsesReader(AnswerReader):
     """One answer's reader: `read_all` the values of a stream, or `whole` a response, then `end`.
 
     metadata: model, id, annotations, and `items`: the answer's items as they came, for the next turn, where there is
     reasoning or a service's own tool among them.
     """
 
-    __slots__ = (
-        "_at", "_ended", "_error", "_finish", "_items", "_refused", "_status", "_usage",
-        "key_env", "metadata", "model", "provider", "secrets",
-    )  # fmt: skip
+    __slots__ = ("_at", "_finish", "_items", "_open", "_refused", "_status", "_usage")
 
     typed = True
 
     def __init__(
         self, provider: str = "", model: str = "", *, key_env: str | None = None, secrets: tuple[str, ...] = ()
     ) -> None:
-        self.provider = provider
-        self.model = model
-        self.key_env = key_env
-        self.secrets = secrets
-        self.metadata: dict[str, Any] = {}
+        super().__init__(provider, model, key_env=key_env, secrets=secrets)
         self._items: list[_Item] = []
         self._at: dict[int | str, _Item] = {}  # by their place, and by their id
         self._usage = Usage()
         self._status = ""
         self._finish = ""
         self._refused = False
-        self._ended = False
-        self._error: LLMSpellError | None = None
+        # The last piece of text: its item's place and id, its part's number, and where its pieces stand.
+        self._open: tuple[Any, Any, Any, list[str]] = (None, None, None, [])
 
     @property
-    def over(self) -> bool:
+    def complete(self) -> bool:
         """Whether the last event came."""
-        return bool(self._status)
-
-    complete = over
+        return self.over
 
     def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
         """What the events add; an error is raised at once, what came before it stands in *out*."""
         if self._error is not None:
             raise self._error
         for value in values:
+            try:  # the most are one more piece of the text that is open
+                if value["type"] == "response.output_text.delta":
+                    place, id_, number, pieces = self._open
+                    if (
+                        type(text := value["delta"]) is str
+                        and value["output_index"] == place
+                        and value["item_id"] == id_
+                        and value["content_index"] == number
+                        and place is not None
+                    ):
+                        if text:
+                            pieces.append(text)
+                            out.append(new_text((text,)))
+                        continue
+            except (KeyError, TypeError):
+                pass
             if type(value) is not dict:
                 continue
             kind = value.get("type")
             if kind == "error" or (kind is None and value.get("error")):
-                self._fail(value)
+                self._raise(value)
             elif isinstance(kind, str):
                 stem, _, last = kind.rpartition(".")
                 if stem in PIECES:
@@ -140,33 +149,19 @@ class ResponsesReader:
             raise failure(self, value)
         self._response(value, out)
 
-    def done(self) -> None:
-        """The mark `[DONE]`, which some add after the last event."""
-
-    def end(self) -> list[ChunkContent]:
-        """Each tool call whole, then "stream_end". Raises StreamTruncatedError where the last event was not seen."""
-        if self._ended:
-            return []
-        if self._error is not None:
-            raise self._error
-        if not self._status:
-            raise truncated(self)
-        self._ended = True
+    def _last(self) -> list[ChunkContent]:
         self._items.sort(key=lambda item: len(self._items) if item.place is None else item.place)
-        kept = [item.value for item in self._items if item.value is not None]
+        kept = [_without_media(item.value) for item in self._items if item.value is not None]
         if any(value.get("type") not in ("message", *CALLS) for value in kept):
             self.metadata["items"] = kept
         out: list[ChunkContent] = [item.call.whole() for item in self._items if item.call is not None]
         finish = self._finish or "stop"
         if finish == "stop":
-            finish = "tool_calls" if out else "content_filter" if self._refused else "stop"
+            waits = any(_waits(value) for value in kept)
+            finish = "tool_calls" if out else "pause" if waits else "content_filter" if self._refused else "stop"
         usage = self._usage.with_total()
         out.append(Control("stream_end", finish, usage if usage != Usage() else None))
         return out
-
-    def _fail(self, body: Any) -> None:
-        self._error = failure(self, body)
-        raise self._error
 
     # ---- which item is meant
 
@@ -226,6 +221,10 @@ class ResponsesReader:
             text = "\n\n" + text
         item.parts.add(part)
         self._tell(item, what, text, out)
+        if what == "text":
+            place = value.get("output_index")
+            known = type(place) is int
+            self._open = place if known else None, value.get("item_id"), value.get(number), item.told[what]
 
     def _tell(self, item: _Item, what: str, text: str, out: list[ChunkContent]) -> None:
         if not text:
@@ -297,6 +296,10 @@ class ResponsesReader:
                 self._given(call, given, out)
         if not whole:
             return
+        if item.kind == "image_generation_call" and not _made(item.value):
+            piece = image_of(text_of(value.get("result")), _image_type(value))
+            if piece is not None:
+                out.append(piece)
         item.value = value
         if item.kind == "message":
             self._message(item, value, out)
@@ -339,12 +342,13 @@ class ResponsesReader:
             self._usage = usage_of(usage)
         status = text_of(response.get("status")) or event
         if status == "failed" or (response.get("error") and status != "completed"):
-            self._fail({"error": response.get("error") or {"message": "it told no reason"}})
+            self._raise({"error": response.get("error") or {"message": "it told no reason"}})
         output = response.get("output")
         for place, value in enumerate(output if isinstance(output, list) else ()):
             if isinstance(value, dict):
                 self._told(self._met_before(value, place), value, out, whole=True)
         self._status = one_line(status, 64) or "completed"
+        self.over = True
         if status in ("completed", "complete"):
             self._finish = "stop"
         elif status == "incomplete":
@@ -353,6 +357,28 @@ class ResponsesReader:
             self._finish = FINISH.get(reason, reason) or "length"
         else:
             self._finish = self._status
+
+
+def _waits(item: dict[str, Any]) -> bool:
+    """Whether an item is a question that the service waits for an answer to, though it is no call of a tool."""
+    kind = item.get("type")
+    return kind in WAITS or (kind == "tool_search_call" and item.get("execution") == "client")
+
+
+def _made(item: dict[str, Any] | None) -> bool:
+    return item is not None and bool(item.get("result"))
+
+
+def _image_type(item: dict[str, Any]) -> str:
+    told = text_of(item.get("output_format"))
+    return f"image/{told}" if told.isalnum() else ""
+
+
+def _without_media(item: dict[str, Any]) -> dict[str, Any]:
+    """An item to be kept: an image that was made is told as such, and not once more."""
+    if item.get("type") != "image_generation_call":
+        return item
+    return {name: value for name, value in item.items() if name != "result"}
 
 
 def _texts(parts: Any) -> list[str]:

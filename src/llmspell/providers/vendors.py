@@ -20,6 +20,17 @@ class Vendor(NamedTuple):
     usage: bool = True
     seed: str = "seed"
     reasoning: str = "effort"
+    takes: tuple[str, ...] = ("image", "audio", "file")
+    files: str = "file"
+    makes: tuple[str, ...] | None = None
+    result_media: tuple[str, ...] = ()
+    form: str = "native"
+    form_with_tools: bool = True
+    choice: bool = True
+    required: str = "required"
+    strict: bool = True
+    ids: str = ""
+    keeps: str = ""
     body: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
 
 
@@ -30,7 +41,11 @@ def vendors() -> dict[str, Vendor]:
 
     with open(os.path.join(os.path.dirname(__file__), "vendors.toml"), "rb") as file:
         rows = tomllib.load(file)
-    return {name: Vendor(name, **row) for name, row in rows.items()}
+    return {name: Vendor(name, **{key: _fixed(value) for key, value in row.items()}) for name, row in rows.items()}
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def vendor(name: str) -> Vendor | None:

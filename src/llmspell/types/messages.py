@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE", "ROLES", "Message", "ToolCall"]
 
-#: What a service wants back of its answers stands so in their metadata: Anthropic's, Gemini's, that of Responses.
-NATIVE = ("blocks", "parts", "items")
+#: What a service wants back of its answers stands so in their metadata: Anthropic's, Gemini's, that of Responses, and
+#: that of OpenAI's chat dialect and Ollama's.
+NATIVE = ("blocks", "parts", "items", "chat")
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -71,4 +72,5 @@ class Message(NamedTuple):
     @property
     def media(self) -> tuple[Media, ...]:
         """What of it is no text."""
-        return tuple(part for part in self.content if isinstance(part, Media))
+        content = self.content
+        return () if isinstance(content, str) else tuple(part for part in content if isinstance(part, Media))
