@@ -310,3 +310,12 @@ def test_the_order_of_releases_is_that_of_their_numbers(low: str, high: str, tai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata, "requires", lambda project: [f"lupa>={low}"])
         assert (versions.unmet("lupa", high + tail) is None) == (numbers(high) >= numbers(low))
+
+
+def test_a_key_that_a_command_tells_and_a_mock(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    text = '[providers.openai]\napi_key_cmd = "/nowhere/program x"\n[providers.trial]\ntype = "mock"\n'
+    path.write_text(text)
+    told = checks("--config", str(path))
+    assert told["provider.openai"]["message"].endswith(", with the key from the command /nowhere/program")
+    assert told["provider.trial"]["message"] == "trial: mock, without an address"

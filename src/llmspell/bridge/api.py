@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["AGENT", "CALL", "INPUT", "MESSAGE", "PARAMETERS", "PART", "check"]
+__all__ = ["AGENT", "CALL", "EMBED", "INPUT", "MESSAGE", "PARAMETERS", "PART", "check"]
 
 
 LONGEST_NAME = 60  # characters of a field's name that are looked at: a script may give any
@@ -121,6 +121,13 @@ CALL: dict[str, tuple[str, str]] = {
     "arguments": ("table", "what it was called with"),
     "raw": ("string", "the text of arguments that did not parse"),
     "result": ("any", "what the tool gave; it goes to the model in a message of its own"),
+}
+
+EMBED: dict[str, tuple[str, str]] = {
+    "model": ("string", "`provider/model`, or a provider's name; else the default provider's own"),
+    "provider": ("string", "whose model it is"),
+    "input": ("strings", "the texts"),
+    "dimensions": ("count", "how many numbers a vector is to have, where the model can choose"),
 }
 
 

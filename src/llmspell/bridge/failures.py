@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest", "point", "script_failure", "syntax_error"]
 
-GLOBALS = ("Agent", "Async", "Debug", "JSON", "Log", "ARGS")
+GLOBALS = ("Agent", "Async", "Debug", "JSON", "Log", "Provider", "ARGS")
 LUA_GLOBALS = (
     "assert", "collectgarbage", "coroutine", "dofile", "error", "getmetatable", "io", "ipairs", "load", "math", "next",
     "os", "pairs", "pcall", "print", "rawequal", "rawget", "rawlen", "rawset", "require", "select", "setmetatable",

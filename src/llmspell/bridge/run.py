@@ -52,6 +52,7 @@ HOMES = {
     "agent": "agent",
     "stream": "agent",
     "JSON": "json",
+    "Provider": "provider",
     "Log": "log",
     "Run": "log",
     "io": "io",

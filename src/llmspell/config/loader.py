@@ -87,14 +87,14 @@ class Config:
             kind = self._values[above + "type"]
             settings: dict[str, Any] = {}
             for rest, key in _OF_PROVIDER:
-                if key.types and kind not in key.types:
+                if not key.read_by(kind):
                     continue
                 value = self._values.get(above + rest, key.default)
                 table, _, part = rest.partition(".")
                 if part:
                     settings.setdefault(table, {})[part] = value
                 else:
-                    settings[rest] = dict(value) if isinstance(value, dict) else value
+                    settings[rest] = value.copy() if isinstance(value, (dict, list)) else value
             told[name] = settings
         return told
 
@@ -224,19 +224,20 @@ class _Merger:
             return
         for name in self.names:
             kind = self.values.get(f"providers.{name}.type")
-            if kind is None and name in VENDORS:
+            if kind is None and (name in VENDORS or name == "mock" or _brought(name)):
                 kind = self.values[f"providers.{name}.type"] = name
             if kind is None:
                 self.fail(name, "type", f"provider `{name}` has no `type`", f"set providers.{name}.type")
             for rest, key in _OF_PROVIDER:
                 path = f"providers.{name}.{rest}"
-                if key.types and kind not in key.types and path in self.origins:
+                if path in self.origins and not key.read_by(kind):
                     words = " or ".join(f'"{word}"' for word in key.types)
                     self.fail(name, rest, f'`{path}` is of type {words}, the provider of type "{kind}"', "take it out")
             if kind == "openai" and self.values.get(f"providers.{name}.base_url") is None:
                 self.fail(name, "type", f"provider `{name}` has no `base_url`", f"set providers.{name}.base_url")
         default = self.values["providers.default"]
-        if default != "auto" and default not in self.names and default not in VENDORS:
+        there = default == "auto" or default in self.names or default in VENDORS or default == "mock"
+        if not there and not _brought(default):
             known = ", ".join(["auto", *self.names])
             self.raise_at("providers.default", f"unknown provider `{one_line(default, 80)}`", f"known are: {known}")
 
@@ -311,6 +312,13 @@ def _hints() -> ModuleType:
     from llmspell.config import hints
 
     return hints
+
+
+def _brought(name: str) -> bool:
+    """Whether another package brings a type of provider of that name."""
+    from llmspell.config import plugins
+
+    return is_provider_name(name) and plugins.has(name)
 
 
 def _refuse(file: File, parts: Path, why: str) -> NoReturn:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
-PROVIDER_TYPES = ("openai", "openai-responses", "anthropic", "gemini", "ollama", "local")
+PROVIDER_TYPES = ("openai", "openai-responses", "anthropic", "gemini", "ollama", "local", "mock")
 #: Services that speak a dialect of another's: a type as well, and providers without being configured. A test compares
 #: them with `providers/vendors.toml`, which says all else of them.
 VENDORS = (
@@ -53,7 +53,8 @@ VENDOR_VARIABLES = {
 }
 
 #: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests
-#: go and what is sent with them (base_url, headers, api_key_env), and what is read from disk or fetched.
+#: go and what is sent with them (base_url, headers, api_key_env), what is read from disk or fetched (api_key_file), and
+#: what is run (api_key_cmd).
 PROJECT_LIMITS = (
     "runtime.timeout",
     "runtime.max_cpu",
@@ -104,7 +105,7 @@ class Key:
 
     path: dotted. kind: what its value is, a word of `_CHECKS`. default: as `check` gives it; None is unset.
     doc: one line. choices: of a word. bounds: of a count, both included. types: the types of provider that read it,
-    empty for all.
+    empty for all. A type that another package brings reads what those behind an address read.
     """
 
     __slots__ = ("bounds", "choices", "default", "doc", "kind", "path", "types")
@@ -128,6 +129,11 @@ class Key:
         self.bounds = bounds
         self.types = types
 
+    def read_by(self, type_: str | None) -> bool:
+        """Whether a provider of that type reads it."""
+        types = self.types
+        return not types or type_ in types or (types is _HTTP and type_ not in PROVIDER_TYPES)
+
     def check(self, value: object) -> Any:
         """*value* in the key's unit. Raises ValueError: what was expected, and never the value, which may be secret."""
         return _CHECKS[self.kind](self, value)
@@ -143,7 +149,7 @@ class Key:
             value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
                 text.strip().lower(), text
             )
-        elif self.kind == "headers":
+        elif self.kind == "headers" or (self.kind in ("command", "replies") and text.lstrip()[:1] == "["):
             value = _inline_table(text)
         return self.check(value)
 
@@ -206,6 +212,15 @@ def _word(key: Key, value: object) -> str:
     return value
 
 
+def _type(key: Key, value: object) -> str:
+    if isinstance(value, str) and value not in key.choices and is_provider_name(value):
+        from llmspell.config import plugins  # other packages may bring types: they are looked for only here
+
+        if plugins.has(value):
+            return value
+    return _word(key, value)
+
+
 def _url(key: Key, value: object) -> str:
     text = _text(key, value)
     scheme, mark, rest = text.partition("://")
@@ -245,6 +260,33 @@ def _variable(key: Key, value: object) -> str:
     return value
 
 
+def _command(key: Key, value: object) -> list[str]:
+    """A program and its arguments: a list of them, or a line that is cut as a shell would, and given to none."""
+    words: object = value
+    if isinstance(value, str):
+        import shlex
+
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            raise ValueError("expected a command whose quotes are closed") from None
+    if not isinstance(words, list):
+        raise ValueError(f"expected a command, or an array of its words, got {_named(value)}")
+    if not words or len(words) > 64 or not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ValueError("expected a command of 1 to 64 printable words")
+    if not words[0] or sum(map(len, words)) > _MOST_TEXT:
+        raise ValueError(f"expected the name of a program, and at most {_MOST_TEXT} characters")
+    return list(words)
+
+
+def _replies(key: Key, value: object) -> list[Any]:
+    """The answers of a mock, as providers/mock.py reads them: what is in a table is looked at there."""
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(item, (str, dict)) for item in value):
+        raise ValueError("expected an array of strings and tables")
+    return list(value)
+
+
 def _headers(key: Key, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a table of headers, got {_named(value)}")
@@ -265,6 +307,9 @@ _CHECKS = {
     "size": _size,
     "text": _text,
     "word": _word,
+    "type": _type,
+    "command": _command,
+    "replies": _replies,
     "url": _url,
     "proxy": _proxy,
     "flag": _flag,
@@ -273,7 +318,8 @@ _CHECKS = {
 }
 
 _LOCAL = ("local",)
-_HTTP = (*(type_ for type_ in PROVIDER_TYPES if type_ != "local"), *VENDORS)
+_MOCK = ("mock",)
+_HTTP = (*(type_ for type_ in PROVIDER_TYPES if type_ not in ("local", "mock")), *VENDORS)
 _N = "providers.NAME."
 _T = _N + "timeout."
 _R = _N + "retry."
@@ -287,9 +333,11 @@ KEYS = (
     Key("runtime.max_concurrency", "count", 1024, "model calls at once; 0 = any", bounds=(0, 100_000)),
     Key("runtime.interrupts", "word", "tick", "how a script that computes is stopped", choices=INTERRUPTS),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
-    Key(_N + "type", "word", None, "the dialect it speaks, or the vendor", choices=(*PROVIDER_TYPES, *VENDORS)),
+    Key(_N + "type", "type", None, "the dialect it speaks, or the vendor", choices=(*PROVIDER_TYPES, *VENDORS)),
     Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),
     Key(_N + "api_key_env", "variable", None, "the environment variable that holds its key", types=_HTTP),
+    Key(_N + "api_key_file", "text", None, "a file whose first line is its key", types=_HTTP),
+    Key(_N + "api_key_cmd", "command", None, "a command whose output's first line is its key", types=_HTTP),
     Key(_N + "model", "text", None, "the model where a script names none"),
     Key(_N + "headers", "headers", {}, "headers added to each request", types=_HTTP),
     Key(_N + "proxy", "proxy", None, 'a proxy\'s address, "none"; unset = as the environment says', types=_HTTP),
@@ -309,6 +357,8 @@ KEYS = (
     Key(_N + "threads", "count", None, "threads that compute; unset = by the machine", bounds=(1, 1024), types=_LOCAL),
     Key(_N + "context", "count", 4096, "tokens of context for each call", bounds=(256, 1 << 20), types=_LOCAL),
     Key(_N + "slots", "count", 2, "calls that run at once", bounds=(1, 256), types=_LOCAL),
+    Key(_N + "replies", "replies", None, "what a mock answers, in order; unset = what it was told", types=_MOCK),
+    Key(_N + "when_over", "word", "repeat", "after the last reply", choices=("repeat", "error"), types=_MOCK),
 )
 _BY_PATH = {key.path: key for key in KEYS}
 

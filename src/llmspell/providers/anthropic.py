@@ -48,6 +48,7 @@ class Anthropic(Dialect):
     base_url = "https://api.anthropic.com"
     key_env = "ANTHROPIC_API_KEY"
     model = "claude-haiku-4-5"
+    sides = "anthropic"
 
     @classmethod
     def address(cls, base_url: str) -> str:

@@ -50,6 +50,8 @@ class Gemini(Dialect):
     base_url = "https://generativelanguage.googleapis.com/v1beta"
     key_env = "GEMINI_API_KEY"
     model = "gemini-2.5-flash-lite"
+    sides = "gemini"
+    embedding_model = "gemini-embedding-001"
 
     @property
     def _vertex(self) -> bool:

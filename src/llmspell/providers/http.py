@@ -112,19 +112,25 @@ class Door:
         headers: Mapping[str, str],
         network: Network = Network(),  # noqa: B008 (it is never written to)
     ) -> None:
+        self.name = name
+        self.origin = origin
+        self.timeouts = timeouts
+        self.network = network
+        self._headers: dict[str, str] = {}
+        self.carry(headers)
+        self._pool: Pool | None = None
+        self._proxied: ProxyRoad | None = None
+
+    def carry(self, headers: Mapping[str, str]) -> None:
+        """Sends these with each request from now on. Raises ConfigError for one that no request can carry."""
+        name = self.name
         for header, value in headers.items():
             if not sendable(header, value):
                 raise ConfigError(
                     f"the key or a header of provider `{name}` has a character that no header can carry: `{header}`",
                     hint=f"check the key's variable and `providers.{name}.headers` for line ends and quotes",
                 )
-        self.name = name
-        self.origin = origin
-        self.timeouts = timeouts
-        self.network = network
-        self._headers = {header.lower(): value for header, value in headers.items()}
-        self._pool: Pool | None = None
-        self._proxied: ProxyRoad | None = None
+        self._headers |= {header.lower(): value for header, value in headers.items()}
 
     def __repr__(self) -> str:
         return f"Door({self.name!r}, {self.origin.host!r})"

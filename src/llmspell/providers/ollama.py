@@ -46,6 +46,7 @@ class Ollama(Dialect):
 
     base_url = "http://localhost:11434"
     key_env = "OLLAMA_API_KEY"
+    sides = "ollama"
 
     @property
     def keyless(self) -> bool:

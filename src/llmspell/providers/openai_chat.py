@@ -30,6 +30,7 @@ __all__ = ["BASE_URL", "KEY_ENV", "MODEL", "PATH", "Chat", "Reading", "request"]
 BASE_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
 MODEL = "gpt-4o-mini"
+EMBEDDING = "text-embedding-3-small"
 PATH = "/chat/completions"
 #: OpenAI's own reasoning models, which refuse `max_tokens`.
 REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
@@ -149,11 +150,26 @@ class Chat(Dialect):
     base_url = BASE_URL
     key_env = KEY_ENV
     model = MODEL
+    sides = "openai"
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.vendor = None if self.own else vendor_at(self.host)
         self._row = self.vendor or (GOOGLE if self.host.endswith("googleapis.com") else PLAIN)
+        if self.vendor is not None:
+            self.embedding_model, self.dimensions = self.vendor.embedding, self.vendor.dimensions
+        elif self.own:
+            self.embedding_model = EMBEDDING
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes embeddings; who is not known may."""
+        return self.vendor is None or self.vendor.embeds
+
+    @property
+    def embedding_batch(self) -> int:
+        """Texts of one request; of others than OpenAI itself only some say how many they take."""
+        return 2048 if self.own else super().embedding_batch
 
     @property
     def keyless(self) -> bool:

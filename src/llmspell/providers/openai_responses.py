@@ -48,6 +48,8 @@ class Responses(Dialect):
     base_url = "https://api.openai.com/v1"
     key_env = "OPENAI_API_KEY"
     model = "gpt-4o-mini"
+    sides = "openai"
+    embedding_model = "text-embedding-3-small"
 
     def auth(self, key: str) -> dict[str, str]:
         """A bearer's token."""

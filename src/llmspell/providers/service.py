@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import AuthError, ConfigError, LLMSpellError, ValidationError
+from llmspell.errors import AuthError, ConfigError, LLMSpellError, NetworkError, ValidationError
 from llmspell.providers.base import ProviderInstance, Timeouts
-from llmspell.providers.dialect import dialect_of
+from llmspell.providers.dialect import dialect_class
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
 from llmspell.providers.network import Network
@@ -18,9 +18,12 @@ from llmspell.types.streaming import AgentStream, Collector
 from llmspell.utils.async_utils import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    import asyncio
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from typing import NoReturn
 
-    from llmspell.providers.base import ModelCall, ProviderCapabilities
+    from llmspell.providers.base import Embeddings, ModelCall, ModelInfo, ProviderCapabilities, WireRequest
+    from llmspell.providers.dialect import Dialect
     from llmspell.providers.http import Answer
     from llmspell.providers.reading import Reading
     from llmspell.providers.retrying import Tries
@@ -37,28 +40,42 @@ SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
 class Service(ProviderInstance):
     """One configured service.
 
-    settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints), model,
-    headers, timeout, retry (of RetryPolicy), and those of Network. Without a key, a service at its vendor's own address
-    raises AuthError when it is first used; others are asked without. clock: where waits take their time from.
+    settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints),
+    api_key_file, api_key_cmd (see keys.py: where the first request finds a key that is not there), model, headers,
+    timeout, retry (of RetryPolicy), and those of Network. dialect: in place of the type's. Without a key, a service at
+    its vendor's own address raises AuthError when it is first used; others are asked without. clock: where waits take
+    their time from.
     Raises ConfigError for a base_url, header or timeout that cannot be used.
     """
 
-    def __init__(self, name: str, settings: Mapping[str, Any], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        dialect: type[Dialect] | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.name = name
         self.type = str(settings.get("type") or "openai")
-        usual = dialect_of(self.type)
+        usual = dialect or dialect_class(self.type)
         address = usual.address(str(settings.get("base_url") or usual.base_url))
         origin = Origin.of(address, f"providers.{name}.base_url")
-        self._dialect = dialect = dialect_of(self.type, origin.host)
+        self._dialect = spoken = usual(origin.host)
         self._key_env: str | None = settings.get("api_key_env")
         key = str(settings.get("api_key") or "").strip()  # keys out of files have a line end
         own: Mapping[str, str] = settings.get("headers") or {}
-        headers = dialect.auth(key) | {header.lower(): value for header, value in own.items()}
-        self._lacks_key = not dialect.keyless and not key and dialect.auth("?").keys() - headers.keys() != set()
+        headers = spoken.auth(key) | {header.lower(): value for header, value in own.items()}
+        bare = not key and spoken.auth("?").keys() - headers.keys() != set()
+        self._key_source: Mapping[str, Any] = {
+            kind: source for kind in ("api_key_file", "api_key_cmd") if (source := settings.get(kind)) and bare
+        }
+        self._key_wait: asyncio.Task[str] | None = None
+        self._lacks_key = bare and (not spoken.keyless or bool(self._key_source))
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
         self._retries = Retries(_policy(name, settings.get("retry")), clock)
-        self._model = str(settings.get("model") or (dialect.model if dialect.own else ""))
+        self._model = str(settings.get("model") or (spoken.model if spoken.own else ""))
         self._door = Door(
             name,
             origin,
@@ -77,7 +94,8 @@ class Service(ProviderInstance):
 
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
         """What its dialect can do, with *model* where one is named."""
-        return self._dialect.capabilities(model)
+        can = self._dialect.capabilities(model)
+        return can._replace(supports_embeddings=True) if self._dialect.embeds else can
 
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. Nothing is sent before the first read.
@@ -109,7 +127,57 @@ class Service(ProviderInstance):
 
     async def aclose(self) -> None:
         """Closes all connections; calls in flight end with an error."""
+        if (wait := self._key_wait) is not None and not wait.done():
+            import asyncio
+
+            wait.cancel()
+            await asyncio.wait({wait})  # its command is stopped by then
         await self._door.aclose()
+
+    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+        """*texts* as vectors; *model* may be empty for the service's usual one. See `sides.embed`."""
+        from llmspell.providers import sides
+
+        return await sides.embed(self._dialect, self._ask, self.name, model, texts, dimensions)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models that the service says it has. See `sides.models`."""
+        from llmspell.providers import sides
+
+        return await sides.models(self._dialect, self._ask, self.name)
+
+    async def _ask(self, request: WireRequest, model: str) -> Any:
+        """The parsed answer to a request that is no call of a model. Raises whatever went wrong, typed."""
+        await self._need_key(model)
+        answer = await self._door.send(request, model=model, total=None, first_token=False)
+        if not 200 <= answer.status < 300:
+            await self._refuse(answer, model)
+        whole = False
+        try:
+            reply = await answer.whole(MAX_REPLY)
+            whole = True
+        finally:
+            await answer.aclose(finished=whole)
+        import orjson
+
+        try:
+            value = orjson.loads(reply.body)
+        except ValueError:
+            value = None
+        if value is None or (isinstance(value, dict) and value.get("error")):
+            from llmspell.providers.wire_errors import from_error
+
+            body = reply.body[:100_000].decode("utf-8", "replace") if value is None else value
+            raise from_error(
+                body,
+                status=None,
+                headers=reply.headers,
+                provider=self.name,
+                model=model,
+                key_env=self._key_env,
+                secrets=self._secrets,
+            )
+        return value
 
     async def _batches(self, call: ModelCall, turn: Turn) -> AsyncGenerator[list[AgentChunk], None]:
         turn.start()
@@ -193,8 +261,8 @@ class Service(ProviderInstance):
     async def _begun(self, call: ModelCall, turn: Turn, tries: Tries) -> tuple[Reading, Answer, list[ChunkContent]]:
         """One attempt at a stream, up to its first contents: until then, what fails may be tried again."""
         total = await tries.enter()
-        reading = self._reading(call)
         answer = await self._send(call, turn, total, stream=True)
+        reading = self._reading(call)  # only now all secrets are known
         try:
             contents: list[ChunkContent] = []
             while not contents and not reading.finished:
@@ -211,8 +279,8 @@ class Service(ProviderInstance):
     async def _whole(self, call: ModelCall, turn: Turn, tries: Tries) -> list[ChunkContent]:
         """One attempt at an answer in one piece."""
         total = await tries.enter()
-        reading = self._reading(call)
         answer = await self._send(call, turn, total, stream=False)
+        reading = self._reading(call)
         try:
             reply = await answer.whole(MAX_REPLY)
             contents = [*reading.feed(reply.body), *reading.end()]
@@ -240,12 +308,7 @@ class Service(ProviderInstance):
     async def _send(self, call: ModelCall, turn: Turn, total: float | None, *, stream: bool) -> Answer:
         """Sends the request; an answer that is an error is read and raised. total: seconds that it has."""
         if self._lacks_key:
-            raise AuthError(
-                f"there is no key for {self.name}",
-                hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
-                provider=self.name,
-                model=call.model,
-            )
+            await self._need_key(call.model)
         request = self._dialect.request(call, stream=stream)
         left = call.timeout if total is None else total
         answer = await self._door.send(
@@ -254,6 +317,10 @@ class Service(ProviderInstance):
         if 200 <= answer.status < 300:
             turn.told({"request_id": request_id(answer.headers)})
             return answer
+        return await self._refuse(answer, call.model)
+
+    async def _refuse(self, answer: Answer, model: str) -> NoReturn:
+        """Raises what an answer means that has the status of an error."""
         whole = False
         try:
             reply = await answer.whole(ERROR_MAX, cut=True)
@@ -262,7 +329,38 @@ class Service(ProviderInstance):
             await answer.aclose(finished=whole)
         from llmspell.providers.wire_errors import from_reply
 
-        raise from_reply(reply, provider=self.name, model=call.model, key_env=self._key_env, secrets=self._secrets)
+        raise from_reply(reply, provider=self.name, model=model, key_env=self._key_env, secrets=self._secrets)
+
+    async def _need_key(self, model: str) -> None:
+        """Gets the key from where the settings say it is, once for all who wait. Raises AuthError, ConfigError."""
+        if not self._lacks_key:
+            return
+        if not self._key_source:
+            raise AuthError(
+                f"there is no key for {self.name}",
+                hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
+                provider=self.name,
+                model=model,
+            )
+        import asyncio
+
+        if (wait := self._key_wait) is None or wait.done():
+            wait = self._key_wait = asyncio.ensure_future(self._find_key())
+        await asyncio.wait({wait})  # who is cancelled here leaves it to the others
+        if wait.cancelled():
+            raise NetworkError(f"{self.name} was closed before its key was there", provider=self.name, model=model)
+        key = wait.result()
+        if self._lacks_key:
+            self._door.carry(self._dialect.auth(key))
+            self._secrets = (key, *self._secrets)
+            self._lacks_key = False
+
+    async def _find_key(self) -> str:
+        from llmspell.providers import keys
+
+        if (path := self._key_source.get("api_key_file")) is not None:
+            return keys.from_file(path, self.name)
+        return await keys.from_command(self._key_source["api_key_cmd"], self.name)
 
     def _check(self, reading: Reading, answer: Answer) -> None:
         error: LLMSpellError | None = reading.error

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any, NamedTuple
 
-__all__ = ["Vendor", "host_of", "vendor", "vendor_at", "vendors"]
+__all__ = ["Vendor", "host_of", "register_vendor", "vendor", "vendor_at", "vendors"]
 
 
 class Vendor(NamedTuple):
@@ -31,6 +31,9 @@ class Vendor(NamedTuple):
     strict: bool = True
     ids: str = ""
     keeps: str = ""
+    embedding: str = ""
+    embeds: bool = True
+    dimensions: str = "dimensions"
     body: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
 
 
@@ -46,6 +49,26 @@ def vendors() -> dict[str, Vendor]:
 
 def _fixed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def register_vendor(row: Vendor) -> None:
+    """Makes a vendor known that `vendors.toml` has no row of, for this process: also as a type in configurations.
+
+    Raises ConfigError for a name that is none or taken, and for a dialect that there is not.
+    """
+    from llmspell.config import plugins, schema
+    from llmspell.errors import ConfigError, one_line
+
+    shown = one_line(row.name, 60)
+    if not schema.is_provider_name(row.name) or row.name in schema.PROVIDER_TYPES or row.name in vendors():
+        raise ConfigError(
+            f"a vendor cannot be called `{shown}`",
+            hint="small letters, digits, - and _, a letter first, and no name that is taken",
+        )
+    if row.type not in schema.PROVIDER_TYPES or row.type in ("local", "mock"):
+        raise ConfigError(f"the vendor `{shown}` speaks no known dialect", hint="`type` is openai, anthropic, gemini …")
+    vendors()[row.name] = row
+    plugins.add(row.name)
 
 
 def vendor(name: str) -> Vendor | None:

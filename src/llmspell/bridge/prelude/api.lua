@@ -76,3 +76,4 @@ Async = lazy("Async", "async")
 JSON = lazy("JSON", "json")
 Log = lazy("Log", "log")
 Debug = Log
+Provider = lazy("Provider", "provider")

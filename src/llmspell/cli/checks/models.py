@@ -76,6 +76,11 @@ def _service(name: str, settings: dict[str, Any], manager: ProviderManager, want
     check = f"provider.{name}"
     if key:
         return Check(check, OK, f"{name}: {host}, with the key in {variable}", None, facts)
+    if not host:
+        return Check(check, OK, f"{name}: {settings['type']}, without an address", None, facts)
+    source = manager.key_source(name)
+    if source.kind in ("file", "command"):
+        return Check(check, OK, f"{name}: {host}, with the key from the {source.kind} {source.what}", None, facts)
     if settings["type"] == "ollama":
         if settings["model"]:
             message = f"{name}: {host}, {settings['model']}; whether it runs was not asked"
