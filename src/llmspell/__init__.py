@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmspell.agents.agent import Agent as Agent
+    from llmspell.agents.meter import Meter as Meter
     from llmspell.bridge.runtime import ScriptResult as ScriptResult
     from llmspell.bridge.runtime import ScriptRuntime as ScriptRuntime
     from llmspell.errors import LLMSpellError as LLMSpellError
@@ -28,6 +29,7 @@ _HOME = {
     "AgentStream": "types.streaming",
     "LLMSpellError": "errors",
     "Message": "types.messages",
+    "Meter": "agents.meter",
     "ScriptResult": "bridge.runtime",
     "ScriptRuntime": "bridge.runtime",
     "Usage": "types.usage",
@@ -40,6 +42,7 @@ __all__ = [
     "AgentStream",
     "LLMSpellError",
     "Message",
+    "Meter",
     "ScriptResult",
     "ScriptRuntime",
     "Usage",

@@ -82,7 +82,7 @@ class LLMSpellError(Exception):
     context: dict[str, Any]
     #: Of a run that this error ended: what the script wrote, where it was captured, and the tokens it used.
     output: str = ""
-    usage: dict[str, int] | None = None
+    usage: dict[str, int | float] | None = None
     #: Of the same run: the files that it loaded beside its script, as shown in messages, and where they are.
     sources: dict[str, str] | None = None
 

@@ -357,7 +357,7 @@ BOMBS = {
     "back references": "s:rep(100):match('(.*)(.*)%1%2b')",
     "balance": "('('):rep(1e7):find('%b()')",
     "one of many": "s:rep(1e3):match(('.'):rep(1e6) .. 'b')",
-    "frontiers": "s:rep(1e3):find(('%f[%z]'):rep(1e6))",
+    "frontiers": "s:rep(1e3):find(('%f[%z]'):rep(8e6))",
     "gmatch": "s:rep(1e3):gmatch('.-b')()",
     "gsub, none": "s:rep(1e3):gsub('.-b', '')",
     "gsub, by C": "for _ = 1, 1e9 do s:rep(1e3):gsub('a', rawlen) end",

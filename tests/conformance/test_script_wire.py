@@ -84,7 +84,8 @@ def test_a_script_receives_the_same_chunks_however_the_bytes_are_cut(record: Rec
         assert last["message"] == "stream_end"
         assert last["finish_reason"] == contents[-1].finish_reason
         usage = contents[-1].usage
-        assert last.get("usage") == (None if usage is None else usage.to_dict())
+        told = {name: value for name, value in last.get("usage", {}).items() if name != "cost_usd"}
+        assert told == ({} if usage is None else usage._replace(cost_usd=None).to_dict())
     else:
         assert whole["kind"] == reading.error.kind
         assert whole["partial"] == texts_of(whole["contents"], "text")

@@ -211,7 +211,9 @@ async def test_models_answer_and_are_counted(where: ProcessPool | None) -> None:
         async with ScriptRuntime(config_for(server), isolation=where) as runtime:
             done = await runtime.execute_script(script)
     assert done.result == ["Hello there", 3, "Hello there", "Hello there"]
-    assert (done.calls, done.usage) == (2, {"input_tokens": 14, "output_tokens": 6, "total_tokens": 20})
+    cost = (14 * 0.15 + 6 * 0.6) / 1e6  # of gpt-4o-mini, as the answer names itself
+    usage = {"input_tokens": 14, "output_tokens": 6, "total_tokens": 20, "cost_usd": pytest.approx(cost)}
+    assert (done.calls, done.usage) == (2, usage)
 
 
 def test_run_needs_no_event_loop(where: ProcessPool | None) -> None:

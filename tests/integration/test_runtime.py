@@ -59,7 +59,8 @@ async def test_a_script_streams_and_the_run_tells_result_output_and_usage() -> N
                 "local r = Agent.create{}:execute(ARGS[1]) print(r.text) return r.usage", args=["hi"]
             )
     assert again.output == "Hello there\n"
-    assert done.usage == again.usage == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    cost = pytest.approx((7 * 0.15 + 3 * 0.6) / 1e6)  # of gpt-4o-mini, as the answer names itself
+    assert done.usage == again.usage == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10, "cost_usd": cost}
     assert (done.calls, done.exit_code) == (1, 0)
     assert [request.json["messages"] for request in server.requests] == [[{"role": "user", "content": "hi"}]] * 2
     assert [request.json.get("stream", False) for request in server.requests] == [True, False]

@@ -162,6 +162,14 @@ def test_every_module_can_be_imported_alone(module: str) -> None:
     in_python(f"import {module}")
 
 
+def test_a_price_needs_no_parser_of_toml() -> None:
+    code = """
+from llmspell.providers.catalog import price_of
+assert price_of(("own", "openai", "api.openai.com"), "gpt-4o-mini", {}) is not None
+assert price_of(("", "openai", "127.0.0.1"), "gpt-4o-mini", {}) is not None"""
+    assert "tomllib" not in loaded_by(code)
+
+
 def test_the_public_names_are_these() -> None:
     assert llmspell.__all__ == [
         "Agent",
@@ -170,6 +178,7 @@ def test_the_public_names_are_these() -> None:
         "AgentStream",
         "LLMSpellError",
         "Message",
+        "Meter",
         "ScriptResult",
         "ScriptRuntime",
         "Usage",

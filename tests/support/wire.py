@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-__all__ = ["HOME", "Record", "load", "records"]
+from llmspell.types.streaming import Control
+
+if TYPE_CHECKING:
+    from llmspell.types.streaming import ChunkContent
+
+__all__ = ["HOME", "Record", "load", "records", "without_cost"]
 
 HOME = Path(os.environ.get("LLMSPELL_WIRE") or Path(__file__).resolve().parents[2].parent / "shared" / "wire")
 
@@ -52,3 +57,10 @@ def records(api: str, *, streamed: bool | None = None) -> list[Any]:
         for record in found
         if record.api == api and streamed in (None, record.streamed)
     ]
+
+
+def without_cost(content: ChunkContent) -> ChunkContent:
+    """A content without what it cost, which readers do not know, and a provider does."""
+    if isinstance(content, Control) and content.usage is not None:
+        return content._replace(usage=content.usage._replace(cost_usd=None, cache_write_tokens=None))
+    return content

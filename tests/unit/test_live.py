@@ -438,6 +438,8 @@ def test_whatever_happens_the_script_s_output_is_what_remains(
         ("10 tokens in · 20 out · 10.0 tokens/s · first token 1.00 s · 3.00 s", Usage(10, 20), 3.0, 1.0, None),
         ("500 tokens out · 250 tokens/s · 2.00 s", Usage(None, 500), 2.0, None, None),
         ("7 tokens in · 0 out · 1.00 s", Usage(7, 0), 1.0, None, None),
+        ("7 tokens in · 0 out · 1.00 s · $0.0012", Usage(7, 0, cost_usd=0.00123), 1.0, None, None),
+        ("7 tokens in · 0 out · 1.00 s", Usage(7, 0, cost_usd=0.0), 1.0, None, None),
         ("2.00 s", None, 2.0, None, None),
         ("2 min 5 s", Usage(), 125.2, None, None),
         ("7 tokens in · 5 out · 0.00 s", Usage(7, 5), 0.0, None, None),

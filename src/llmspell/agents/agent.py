@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from llmspell.agents.fallback import Candidate
     from llmspell.agents.forms import Form
+    from llmspell.agents.meter import Meter
     from llmspell.providers.base import ProviderInstance
     from llmspell.providers.manager import ProviderManager
     from llmspell.types.streaming import AgentStream
@@ -78,6 +79,7 @@ class Agent:
     extra: {"body": {…}, "headers": {…}}, sent as it is.
     providers: where models come from; without it the agent reads the user's configuration and owns what it opens,
     so close it: `async with agent` or `await agent.aclose()`. An agent serves many calls at once on one event loop.
+    meter: holds its calls, and those of all agents that have the same one, to limits of tokens and money.
 
     Raises ValidationError for a schema that is none, two tools of one name, or a tool_choice that names none;
     ConfigError for a provider that is not configured, when the first call is made or `resolve` is called.
@@ -106,6 +108,7 @@ class Agent:
         extra: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
         providers: ProviderManager | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.model, self.provider = model, provider
         if model is not None and not isinstance(model, str) and not model:
@@ -128,6 +131,7 @@ class Agent:
         self.metadata = dict(metadata or {})
         self._providers = providers
         self._owns_providers = providers is None
+        self._meter = meter
         self._resolved: tuple[ProviderInstance, str] | None = None
         self._candidates: list[Candidate] = []  # where there are several
         names = [tool.name for tool in self.tools]
@@ -157,14 +161,15 @@ class Agent:
 
                 config = load(script_dir=None, config_file=None, env=os.environ, flags={})
                 self._providers = ProviderManager(config.providers(), config.get("providers.default"))
-            if self.model is None or isinstance(self.model, str):
-                self._resolved = self._providers.resolve(self.model, self.provider)
-            else:
+            found = [self.model] if self.model is None or isinstance(self.model, str) else self.model
+            pairs = [self._providers.resolve(model, self.provider) for model in found]
+            if self._meter is not None:
+                pairs = [(self._meter.over(provider), model) for provider, model in pairs]
+            if len(pairs) > 1:
                 from llmspell.agents.fallback import Candidate
 
-                made = [Candidate(*self._providers.resolve(model, self.provider)) for model in self.model]
-                self._candidates = made if len(made) > 1 else []
-                self._resolved = made[0].provider, made[0].model
+                self._candidates = [Candidate(*pair) for pair in pairs]
+            self._resolved = pairs[0]
         return self._resolved
 
     def _call(self, told: AgentInput, provider: ProviderInstance, model: str) -> ModelCall:

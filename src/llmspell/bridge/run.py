@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmspell.agents.agent import Agent
+    from llmspell.agents.meter import Meter
     from llmspell.bridge.driver import Driver, Fiber
     from llmspell.bridge.isolation.pool import ProcessPool
     from llmspell.bridge.isolation.remote import RemoteEngine
@@ -54,7 +55,7 @@ HOMES = {
     "JSON": "json",
     "Provider": "provider",
     "Log": "log",
-    "Run": "log",
+    "Run": "run",
     "io": "io",
     "os": "io",
     "require": "module",
@@ -103,6 +104,8 @@ class Run:
         max_memory: int,
         max_output: int,
         max_concurrency: int,
+        max_tokens_total: int,
+        max_cost_usd: float,
         interrupts: str,
         stdout: Sink,
         stderr: Sink,
@@ -117,6 +120,7 @@ class Run:
         self.name, self.folder, self.args = name, folder, args
         self.timeout, self.max_cpu, self.max_memory = timeout, max_cpu, max_memory
         self.max_concurrency = max_concurrency
+        self.max_tokens_total, self.max_cost_usd = max_tokens_total, max_cost_usd
         self.output = Output(stdout, stderr, max_output, live)
         self.observer = observer
         self.providers = providers
@@ -129,7 +133,8 @@ class Run:
         self.driver: Driver | None = None
         self.agents: dict[int, Agent] = {}
         self.agents_by_name: dict[str, int] = {}
-        self.calls = 0
+        self.calls = self.unpriced_calls = 0
+        self._meter: Meter | None = None
         self.partials: list[str] = []  # of calls that were cut off: the text so far
         self.sources: dict[str, str] = {}  # modules and files that were loaded: as shown → path
         self._usage: Usage | None = None
@@ -315,15 +320,35 @@ class Run:
             self._slots = asyncio.Semaphore(self.max_concurrency) if self.max_concurrency else nullcontext()
         return self._slots
 
+    def count_ended(self) -> None:
+        """Counts the streams that have just ended, too."""
+        if self._streams is not None:
+            self._streams.count_ended()
+
+    @property
+    def meter(self) -> Meter | None:
+        """What holds the run's model calls to its limits of tokens and cost; None where it has none."""
+        if self._meter is None and (self.max_tokens_total or self.max_cost_usd):
+            from llmspell.agents.meter import Meter
+
+            self._meter = Meter(max_tokens=self.max_tokens_total, max_cost_usd=self.max_cost_usd)
+        return self._meter
+
     def count_call(self, done: Collector | AgentOutput) -> None:
         """Adds a call to the run's usage."""
         self.calls += 1
-        self._usage = done.usage if self._usage is None else self._usage.plus(done.usage)
+        usage = done.usage
+        if usage.cost_usd is None and done.metadata:  # an answer had begun
+            self.unpriced_calls += 1
+        self._usage = usage if self._usage is None else self._usage.plus(usage)
 
     @property
-    def usage(self) -> dict[str, int]:
-        """Tokens of the calls so far, the known fields."""
-        return {} if self._usage is None else self._usage.with_total().to_dict()
+    def usage(self) -> dict[str, int | float]:
+        """Of the calls so far, the known fields: tokens, and `cost_usd` where every call has a price."""
+        if self._usage is None:
+            return {}
+        usage = self._usage.with_total()
+        return (usage._replace(cost_usd=None) if self.unpriced_calls else usage).to_dict()
 
     # ---- the end
 

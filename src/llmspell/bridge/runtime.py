@@ -33,17 +33,18 @@ class ScriptResult:
     """What a run came to.
 
     result: the script's return value as plain data; several values are a list. output: what it wrote to standard
-    output, where the runtime captured it. usage: tokens of its model calls, the known fields. calls: how many.
+    output, where the runtime captured it. usage: tokens and `cost_usd` of its model calls, the known fields; no
+    cost where some have no price. calls: how many; unpriced_calls: how many of them have no price.
     exit_code: 0, or what `os.exit` gave. seconds: from start to end. wrote_output: whether it wrote anything.
     """
 
-    __slots__ = ("calls", "exit_code", "output", "result", "seconds", "usage", "wrote_output")
+    __slots__ = ("calls", "exit_code", "output", "result", "seconds", "unpriced_calls", "usage", "wrote_output")
 
     def __init__(self, run: Run, result: Any, output: str, exit_code: int) -> None:
         self.result = result
         self.output = output
-        self.usage: dict[str, int] = run.usage
-        self.calls = run.calls
+        self.usage: dict[str, int | float] = run.usage
+        self.calls, self.unpriced_calls = run.calls, run.unpriced_calls
         self.exit_code = exit_code
         self.seconds = run.clock() - run.started
         self.wrote_output = run.output.wrote_output
@@ -89,9 +90,10 @@ class ScriptRuntime:
         done = ScriptRuntime().run("return 1 + 1")
 
     config: what `llmspell.config.loader.load` gives; without it the user's own configuration is read.
-    timeout, max_cpu (seconds), max_memory, max_output (bytes), max_concurrency: over the configuration's; 0 is without
-    limit. interrupts: how a script that computes is stopped: "tick" (a real-time signal and a timer), "hook" (counts
-    instructions: slower), or "none" (not at all: what should stop it holds where it next waits).
+    timeout, max_cpu (seconds), max_memory, max_output (bytes), max_concurrency, max_tokens_total, max_cost_usd (of one
+    script's model calls): over the configuration's; 0 is without limit. interrupts: how a script that computes is
+    stopped: "tick" (a real-time signal and a timer), "hook" (counts instructions: slower), or "none" (not at all: what
+    should stop it holds where it next waits).
     model, provider: for agents that name none. stdout, stderr: binary files; without them output is captured.
     observer: sees model calls as they stream. providers: a manager to use, and not to close.
     log: takes level, message and fields of the script's `Log`; without it they go to the logger `llmspell.script`.
@@ -112,6 +114,8 @@ class ScriptRuntime:
         max_memory: int | None = None,
         max_output: int | None = None,
         max_concurrency: int | None = None,
+        max_tokens_total: int | None = None,
+        max_cost_usd: float | None = None,
         interrupts: str | None = None,
         stdout: Sink | None = None,
         stderr: Sink | None = None,
@@ -135,6 +139,8 @@ class ScriptRuntime:
             "max_memory": config.get("runtime.max_memory") if max_memory is None else max_memory,
             "max_output": config.get("runtime.max_output") if max_output is None else max_output,
             "max_concurrency": config.get("runtime.max_concurrency") if max_concurrency is None else max_concurrency,
+            "max_tokens_total": config.get("limits.max_tokens_total") if max_tokens_total is None else max_tokens_total,
+            "max_cost_usd": config.get("limits.max_cost_usd") if max_cost_usd is None else max_cost_usd,
             "interrupts": config.get("runtime.interrupts") if interrupts is None else _way(interrupts),
         }
         self._stdout, self._stderr, self._live = stdout, stderr, live

@@ -18,7 +18,7 @@ AHEAD = 256  # chunks that may lie ready; beyond, the socket is not read
 class ScriptStream:
     """One stream and what is ready of it. label: what it is called for a person."""
 
-    __slots__ = ("done", "error", "label", "number", "owned", "ready", "room", "stream", "task", "waiter")
+    __slots__ = ("counted", "done", "error", "label", "number", "owned", "ready", "room", "stream", "task", "waiter")
 
     def __init__(self, number: int, stream: AgentStream, label: str) -> None:
         self.number = number
@@ -28,6 +28,7 @@ class ScriptStream:
         self.room: asyncio.Event | None = None
         self.error: BaseException | None = None
         self.done = False
+        self.counted = False  # in the run's usage
         self.waiter: int | None = None
         self.task: asyncio.Task[None] | None = None
         self.owned = False  # the script has read from it
@@ -70,11 +71,27 @@ class Streams:
             one.error = error
         finally:
             one.done = True
-            self.run.count_call(one.stream.collector)
+            self._count(one)
             if observer is not None:
                 observer.call_ended(one.stream.stream_id, one.error)
             self._serve(driver, one)
             await one.stream.aclose()
+
+    def _count(self, one: ScriptStream) -> None:
+        if not one.counted:
+            one.counted = True
+            self.run.count_call(one.stream.collector)
+
+    def count_ended(self) -> None:
+        """Counts what has come to its end: a script sees the last chunk a moment before the call is put away."""
+        for one in self.known.values():
+            if one.stream.collector.finish_reason is not None and not one.counted:
+                self._count(one)
+                if self.run.meter is not None:
+                    from llmspell.agents.metered import MeteredStream
+
+                    if isinstance(one.stream, MeteredStream):
+                        one.stream.settle()
 
     async def _take_all(self, driver: Driver, one: ScriptStream) -> None:
         observer = self.run.observer

@@ -4,7 +4,8 @@ jsonl: one object a line, each with `event`, each flushed. `start` (version, scr
 chunk), `output` (stream, text), `error` (error), `result` (result, usage, calls, seconds, exit_code). The last line
 is a `result` or an `error`; a command line that is wrong gives an `error` alone. json: one object at the end,
 `{result, output, usage, calls, seconds, exit_code}` on standard output, or
-`{error, output}` on standard error.
+`{error, output}` on standard error. `usage` has `cost_usd` where every call has a price; else `unpriced_calls` stands
+beside it, how many have none.
 """
 
 from __future__ import annotations
@@ -66,13 +67,14 @@ def plain_json(value: Any, *, pretty: bool = False) -> bytes:
 
 
 def _summary(done: ScriptResult) -> dict[str, Any]:
-    return {
+    told = {
         "result": done.result,
         "usage": done.usage,
         "calls": done.calls,
         "seconds": round(done.seconds, 6),
         "exit_code": done.exit_code,
     }
+    return {**told, "unpriced_calls": done.unpriced_calls} if done.unpriced_calls else told
 
 
 def result_json(done: ScriptResult, output: bytes) -> bytes:

@@ -9,7 +9,7 @@ import rich_click as click
 
 from llmspell._version import __version__
 from llmspell.cli.mistakes import NoCommand, NotTaken, mistake
-from llmspell.cli.options import COMMON, RUN, Option, seconds
+from llmspell.cli.options import COMMON, RUN, VALUES, Option
 from llmspell.cli.telling import form_of, tell
 from llmspell.errors import LLMSpellError
 
@@ -24,13 +24,23 @@ click.rich_click.TEXT_MARKUP = "markdown"
 click.rich_click.SHOW_ARGUMENTS = True
 
 
-class _Seconds(click.ParamType[float]):
-    name = "seconds"
+#: What an option of a kind takes, in words, and an example.
+NUMBERS = {
+    "number": ("a number of seconds, at most a year", "30"),
+    "count": ("a whole number", "100000"),
+    "dollars": ("a number of US dollars, at most a million", "0.50"),
+}
+
+
+class _Number(click.ParamType[float]):
+    def __init__(self, kind: str) -> None:
+        self.name = self.kind = kind
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        number = seconds(str(value))
+        number = VALUES[self.kind](str(value))
         if number is None:
-            raise NotTaken("a number of seconds, at most a year", str(value), ctx, param, f"as in `{param.opts[0]} 30`")
+            words, example = NUMBERS[self.kind]
+            raise NotTaken(words, str(value), ctx, param, f"as in `{param.opts[0]} {example}`")
         return number
 
 
@@ -55,8 +65,8 @@ def _with(options: Sequence[Option]) -> Callable[[Any], Any]:
             extra: dict[str, Any] = {}
             if option.kind == "flag":
                 extra["is_flag"] = True
-            elif option.kind == "number":
-                extra["type"] = _Seconds()
+            elif option.kind in VALUES:
+                extra["type"] = _Number(str(option.kind))
             elif isinstance(option.kind, tuple):
                 extra["type"] = _Word(option.kind)
             if option.metavar:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["COMMON", "RUN", "YEAR", "Option", "parse", "seconds"]
+__all__ = ["COMMON", "RUN", "VALUES", "YEAR", "Option", "count", "dollars", "parse", "seconds"]
 
 YEAR = 365 * 24 * 3600.0  # seconds
 
 
 class Option:
-    """One option. kind: flag, text, number, or a tuple of the words it takes."""
+    """One option. kind: flag, text, number (of seconds), count, dollars, or a tuple of the words it takes."""
 
     __slots__ = ("help", "kind", "metavar", "name", "short")
 
@@ -39,6 +39,8 @@ RUN = (
     Option("--provider", "text", "The provider for agents that name none.", "NAME"),
     Option("--timeout", "number", "Seconds for the whole run; 0 is without limit.", "SECONDS"),
     Option("--max-cpu", "number", "Seconds of computing by the script itself; 0 is without limit.", "SECONDS"),
+    Option("--max-tokens-total", "count", "Tokens that all model calls may read and write; 0 is without limit.", "N"),
+    Option("--max-cost", "dollars", "US dollars that all model calls may cost; 0 is without limit.", "USD"),
 )
 
 
@@ -51,10 +53,30 @@ def seconds(text: str) -> float | None:
     return number if 0 <= number <= YEAR else None
 
 
+def count(text: str) -> int | None:
+    """A whole number from 0 to a million millions, as the configuration takes it; None where *text* is none."""
+    plain = text.replace(",", "").replace("_", "")
+    number = int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 13 else -1
+    return number if 0 <= number <= 10**12 else None
+
+
+def dollars(text: str) -> float | None:
+    """US dollars from 0 to a million; None where *text* is none."""
+    try:
+        number = float(text.removeprefix("$"))
+    except ValueError:
+        return None
+    return number if 0 <= number <= 1_000_000 else None
+
+
+#: What a kind of option takes of its text.
+VALUES: dict[str, Callable[[str], float | None]] = {"number": seconds, "count": count, "dollars": dollars}
+
+
 def _value(option: Option, text: str) -> Any:
     """The value, or None where *text* is none."""
-    if option.kind == "number":
-        return seconds(text)
+    if isinstance(option.kind, str) and option.kind in VALUES:
+        return VALUES[option.kind](text)
     if isinstance(option.kind, tuple):
         return text if text in option.kind else None
     return text

@@ -142,7 +142,7 @@ class TerminalObserver(Observer):
     # ---- the end
 
     def summary(self, done: ScriptResult) -> None:
-        """One dim line: tokens, rate, time to the first token, time in all. Nothing for a run without a model call."""
+        """One dim line: tokens, rate, times, cost. Nothing for a run without a model call."""
         self.close()
         if not done.calls:
             return
@@ -150,7 +150,7 @@ class TerminalObserver(Observer):
         from llmspell.types.usage import Usage
 
         line = summary(
-            Usage(**done.usage),
+            Usage(**done.usage),  # type: ignore[arg-type]
             done.seconds,
             first_token=self._first_token,
             writing=self._writing or None,

@@ -61,6 +61,8 @@ PROJECT_LIMITS = (
     "runtime.max_memory",
     "runtime.max_output",
     "runtime.max_concurrency",
+    "limits.max_tokens_total",
+    "limits.max_cost_usd",
 )
 PROJECT_KEYS = ("providers.default", "providers.NAME.model", *(f"providers.NAME.timeout.{part}" for part in TIMEOUTS))
 
@@ -68,6 +70,8 @@ PROJECT_KEYS = ("providers.default", "providers.NAME.model", *(f"providers.NAME.
 _MOST_SECONDS = 31_536_000
 _MOST_BYTES = 1 << 40
 _MOST_TEXT = 4096
+_MOST_DOLLARS = 1_000_000
+_MOST_TOKENS = 10**12
 _UNITS = {"": 0, "b": 0, "k": 10, "kb": 10, "kib": 10, "m": 20, "mb": 20, "mib": 20, "g": 30, "gb": 30, "gib": 30}
 _TOML_NAMES = {"str": "a string", "bool": "a boolean", "int": "a whole number", "float": "a number"}
 _TOML_NAMES |= {"dict": "a table", "list": "an array"}
@@ -141,7 +145,7 @@ class Key:
     def parse(self, text: str) -> Any:
         """The same from text, as variables and flags give it."""
         value: object = text
-        if self.kind in ("seconds", "count"):
+        if self.kind in ("seconds", "count", "dollars"):
             value = _number(text)
         elif self.kind == "size" and text.strip().isdecimal():
             value = int(text) if len(text) <= 20 else text
@@ -149,7 +153,7 @@ class Key:
             value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
                 text.strip().lower(), text
             )
-        elif self.kind == "headers" or (self.kind in ("command", "replies") and text.lstrip()[:1] == "["):
+        elif self.kind in ("headers", "prices") or (self.kind in ("command", "replies") and text.lstrip()[:1] == "["):
             value = _inline_table(text)
         return self.check(value)
 
@@ -301,6 +305,36 @@ def _headers(key: Key, value: object) -> dict[str, str]:
     return dict(value)
 
 
+def _dollars(key: Key, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"expected US dollars, got {_named(value)}")
+    if not 0 <= value <= _MOST_DOLLARS:  # not a number is not in it either
+        raise ValueError(f"expected US dollars from 0 to {_MOST_DOLLARS}")
+    return float(value)
+
+
+def _prices(key: Key, value: object) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table of models, got {_named(value)}")
+    if len(value) > 1000:
+        raise ValueError("expected at most 1000 models")
+    told: dict[str, dict[str, float]] = {}
+    for model, row in value.items():
+        if not model or len(model) > 200 or not model.isprintable():
+            raise ValueError("expected models' names of 1 to 200 printable characters")
+        if not isinstance(row, dict):
+            raise ValueError(f'expected a table of prices for "{model}", got {_named(row)}')
+        if not {"input", "output"} <= row.keys() <= {"input", "output", "cached", "cache_write"}:
+            raise ValueError(f'expected input and output for "{model}", and at most cached and cache_write')
+        told[model] = {}
+        for name, price in row.items():
+            try:
+                told[model][name] = _dollars(key, price)
+            except ValueError as error:
+                raise ValueError(f'"{model}".{name}: {error}') from None
+    return told
+
+
 _CHECKS = {
     "seconds": _seconds,
     "count": _count,
@@ -315,6 +349,8 @@ _CHECKS = {
     "flag": _flag,
     "variable": _variable,
     "headers": _headers,
+    "dollars": _dollars,
+    "prices": _prices,
 }
 
 _LOCAL = ("local",)
@@ -332,6 +368,14 @@ KEYS = (
     Key("runtime.max_output", "size", 64 << 20, 'of what the script writes, such as "64MB"; 0 = none'),
     Key("runtime.max_concurrency", "count", 1024, "model calls at once; 0 = any", bounds=(0, 100_000)),
     Key("runtime.interrupts", "word", "tick", "how a script that computes is stopped", choices=INTERRUPTS),
+    Key(
+        "limits.max_tokens_total",
+        "count",
+        0,
+        "tokens read and written by a run's model calls; 0 = any",
+        bounds=(0, _MOST_TOKENS),
+    ),
+    Key("limits.max_cost_usd", "dollars", 0.0, "US dollars that a run's model calls may cost; 0 = any"),
     Key("providers.default", "text", "auto", '"auto" (the first that has a key or a model), or a provider\'s name'),
     Key(_N + "type", "type", None, "the dialect it speaks, or the vendor", choices=(*PROVIDER_TYPES, *VENDORS)),
     Key(_N + "base_url", "url", None, "where it answers, its version included", types=_HTTP),
@@ -344,6 +388,7 @@ KEYS = (
     Key(_N + "ca_file", "text", None, "certificates (PEM) to trust instead of the system's", types=_HTTP),
     Key(_N + "client_cert", "text", None, "a certificate and its key (PEM) to show the service", types=_HTTP),
     Key(_N + "http2", "flag", False, "speak HTTP/2 where the service does (extra `http2`)", types=_HTTP),
+    Key(_N + "prices", "prices", {}, "its models' prices: US dollars for a million tokens", types=_HTTP),
     Key(_T + "connect", "seconds", 5.0, "seconds until the connection stands; 0 = none"),
     Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none"),
     Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none"),

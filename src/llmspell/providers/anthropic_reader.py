@@ -227,24 +227,24 @@ def usage_of(usage: dict[str, Any]) -> Usage:
 
     Passes that are no message (a compaction, an advisor's) are told in `iterations` only.
     """
-    read, written, cached = _tokens(usage)
+    read, written, cached, made = _tokens(usage)
     passes = usage.get("iterations")
     for one in passes if isinstance(passes, list) else ():
         if isinstance(one, dict) and one.get("type") not in (None, "message"):
             more = _tokens(one)
-            read, written, cached = (
+            read, written, cached, made = (
                 (a or 0) + (b or 0) if a is not None or b is not None else None
-                for a, b in zip((read, written, cached), more, strict=True)
+                for a, b in zip((read, written, cached, made), more, strict=True)
             )
     details = usage.get("output_tokens_details")
     thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
-    return Usage(read, written, cached, thought).with_total()
+    return Usage(read, written, cached, thought, cache_write_tokens=made or None).with_total()
 
 
-def _tokens(usage: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+def _tokens(usage: dict[str, Any]) -> tuple[int | None, int | None, int | None, int | None]:
     plain, cached, made, written = (
         count(usage.get(name))
         for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
     )
     read = None if plain is None else plain + (cached or 0) + (made or 0)
-    return read, written, cached
+    return read, written, cached, made

@@ -13,6 +13,7 @@ from llmspell.types.tools import ResponseSchema, ToolSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from llmspell.types.price import Price
     from llmspell.types.streaming import AgentStream
     from llmspell.types.usage import Usage
 
@@ -153,6 +154,8 @@ class ProviderInstance(ABC):
 
     name: str
     type: str
+    #: Tokens that an answer has at most where a call sets no `max_tokens`, where the provider itself sees to that.
+    usual_output: int | None = None
 
     @property
     def default_model(self) -> str:
@@ -170,6 +173,10 @@ class ProviderInstance(ABC):
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
         """What it can do, with *model* where one is named. Asks nobody."""
         return ProviderCapabilities()
+
+    def price(self, model: str) -> Price | None:
+        """What *model* costs there; None where nobody knows. Asks nobody."""
+        return None
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
         """*texts* as vectors. Raises NotSupportedError where the service makes none."""

@@ -15,7 +15,7 @@ from llmspell.types.streaming import MediaPiece, Text, ToolCallComplete
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "new_text", "text_of"]
+__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "money", "new_text", "text_of"]
 
 #: A named tuple's own constructor is a Python function; the tuple's costs a third.
 new_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
@@ -104,3 +104,24 @@ def count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and value >= 0 else None
+
+
+def money(usage: dict[str, Any]) -> float | None:
+    """US dollars, where a `usage` tells what the call cost: `cost` as a number (OpenRouter; what a key of the user's
+    own pays elsewhere is added) or with its sum in it (Perplexity), or ten thousand millionths of a dollar (xAI).
+
+    But for OpenRouter's, whose free models cost 0, a 0 is nothing told.
+    """
+    told = usage.get("cost")
+    if isinstance(told, dict):
+        return _dollars(told.get("total_cost")) or None
+    cost = _dollars(told)
+    if cost is not None and usage.get("is_byok") is True:
+        details = usage.get("cost_details")
+        cost += (_dollars(details.get("upstream_inference_cost")) if isinstance(details, dict) else None) or 0.0
+    ticks = count(usage.get("cost_in_usd_ticks"))
+    return ticks / 1e10 if cost is None and ticks else cost
+
+
+def _dollars(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and 0 <= value < 1e9 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LLMSpellError, one_line
-from llmspell.providers.calls import PartialCall, PartialMedia, count, image_of, new_text, text_of
+from llmspell.providers.calls import PartialCall, PartialMedia, count, image_of, money, new_text, text_of
 from llmspell.providers.reading import AnswerReader, failure
 from llmspell.types.media import sniff
 from llmspell.types.streaming import Control, MediaPiece, Reasoning, Text, ToolCallProgress
@@ -383,4 +383,4 @@ def usage_of(usage: dict[str, Any]) -> Usage:
         reasoning = count(usage.get("reasoning_tokens"))
     if reasoning and None not in (read, written, total) and total == read + written + reasoning:  # type: ignore[operator]
         written += reasoning  # type: ignore[operator]
-    return Usage(read, written, cached, reasoning, total)
+    return Usage(read, written, cached, reasoning, total, money(usage))

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
     from llmspell.providers.local_forms import ForcedCall
     from llmspell.types.agent import AgentOutput
+    from llmspell.types.price import Price
     from llmspell.types.streaming import AgentChunk, ChunkContent
+    from llmspell.types.usage import Usage
 
 __all__ = ["MAX_TOKENS", "LocalProvider"]
 
@@ -60,6 +62,7 @@ class LocalProvider(ProviderInstance):
     """
 
     type = "local"
+    usual_output = MAX_TOKENS
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -84,7 +87,7 @@ class LocalProvider(ProviderInstance):
         model would not see), NotFoundError, ValidationError, ContextLengthError, CallTimeoutError, and what
         `local_weights.ensure` raises. `call.timeout` counts from the first read, fetching and loading included.
         """
-        turn = Turn(self.name, call.model or self.default_model)
+        turn = Turn(self.name, call.model or self.default_model, _free)
         return AgentStream(turn.stream_id, self._batches(call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
@@ -112,6 +115,12 @@ class LocalProvider(ProviderInstance):
         from llmspell.providers import local_files
 
         return tuple(ModelInfo(one.name, one.details()) for one in await asyncio.to_thread(local_files.models))
+
+    def price(self, model: str) -> Price | None:
+        """Nothing: it runs here."""
+        from llmspell.types.price import FREE
+
+        return FREE
 
     async def aclose(self) -> None:
         """Gives the models back; the memory is free once no other instance uses them."""
@@ -204,6 +213,10 @@ class LocalProvider(ProviderInstance):
 
 
 _REFUSED = (LLMSpellError, ValueError)
+
+
+def _free(usage: Usage, model: str) -> Usage:
+    return usage._replace(cost_usd=0.0)
 
 
 def _cores() -> int:

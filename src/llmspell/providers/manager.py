@@ -230,6 +230,8 @@ class ProviderManager:
             if (factory := self._factory(type_)) is not None:
                 made = self._made[name] = self._by_another(name, type_, factory, settings)
                 return made
+            if (vendor := self._vendor(name)) is not None:
+                settings["vendor"] = vendor.name
             if type_ not in HERE and not settings.get("base_url"):
                 settings["base_url"] = self.address(name)
                 if not settings["base_url"]:

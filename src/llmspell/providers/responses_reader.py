@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.errors import one_line
-from llmspell.providers.calls import PartialCall, count, image_of, new_text, text_of
+from llmspell.providers.calls import PartialCall, count, image_of, money, new_text, text_of
 from llmspell.providers.reading import AnswerReader, failure
 from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
@@ -392,4 +392,4 @@ def usage_of(usage: dict[str, Any]) -> Usage:
     cached = count(details[0].get("cached_tokens")) if isinstance(details[0], dict) else None
     reasoning = count(details[1].get("reasoning_tokens")) if isinstance(details[1], dict) else None
     read, written, total = (count(usage.get(f"{name}_tokens")) for name in ("input", "output", "total"))
-    return Usage(read, written, cached, reasoning, total)
+    return Usage(read, written, cached, reasoning, total, money(usage))

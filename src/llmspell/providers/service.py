@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from llmspell.providers.reading import Reading
     from llmspell.providers.retrying import Tries
     from llmspell.types.agent import AgentOutput
+    from llmspell.types.price import Price
     from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Room, Taker
+    from llmspell.types.usage import Usage
     from llmspell.utils.async_utils import Clock
 
 __all__ = ["Service"]
@@ -42,9 +44,10 @@ class Service(ProviderInstance):
 
     settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints),
     api_key_file, api_key_cmd (see keys.py: where the first request finds a key that is not there), model, headers,
-    timeout, retry (of RetryPolicy), and those of Network. dialect: in place of the type's. Without a key, a service at
-    its vendor's own address raises AuthError when it is first used; others are asked without. clock: where waits take
-    their time from.
+    timeout, retry (of RetryPolicy), those of Network, vendor (of vendors.toml), prices ({model: {input, output, cached,
+    cache_write}}, US dollars for a million tokens, "*" for all others). dialect: in place of the type's. Without a key,
+    a service at its vendor's own address raises AuthError when it is first used; others are asked without. clock: where
+    waits take their time from.
     Raises ConfigError for a base_url, header or timeout that cannot be used.
     """
 
@@ -74,6 +77,8 @@ class Service(ProviderInstance):
         self._lacks_key = bare and (not spoken.keyless or bool(self._key_source))
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
+        self._catalog = "own" if spoken.own else str(settings.get("vendor") or ""), self.type, origin.host
+        self._prices: Mapping[str, Any] = settings.get("prices") or {}
         self._retries = Retries(_policy(name, settings.get("retry")), clock)
         self._model = str(settings.get("model") or (spoken.model if spoken.own else ""))
         self._door = Door(
@@ -93,9 +98,29 @@ class Service(ProviderInstance):
         return self._model
 
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
-        """What its dialect can do, with *model* where one is named."""
+        """What its dialect can do, with *model* where one is named, and what the catalogue knows of that."""
         can = self._dialect.capabilities(model)
-        return can._replace(supports_embeddings=True) if self._dialect.embeds else can
+        if self._dialect.embeds:
+            can = can._replace(supports_embeddings=True)
+        if model is None:
+            return can
+        from llmspell.providers.catalog import known_of
+
+        return known_of(can, self._catalog, model)
+
+    def price(self, model: str) -> Price | None:
+        """What *model* costs: as configured, else by the service's price list."""
+        from llmspell.providers.catalog import price_of
+
+        return price_of(self._catalog, model, self._prices)
+
+    def _priced(self, call: ModelCall, usage: Usage, told: str) -> Usage:
+        """*usage* with its cost: as the service said it, else by the model asked for, or that the service named."""
+        if usage.cost_usd is None:
+            price = self.price(call.model) or self.price(told)
+            if price is not None:
+                return usage._replace(cost_usd=price.cost(usage))
+        return usage
 
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. Nothing is sent before the first read.
@@ -103,12 +128,12 @@ class Service(ProviderInstance):
         Raises on reading: AuthError, NetworkError, CallTimeoutError, StreamTruncatedError, and what the service's own
         error means. Closing it, or cancelling who reads, closes the connection at once.
         """
-        turn = Turn(self.name, call.model)
+        turn = Turn(self.name, call.model, partial(self._priced, call))
         return AgentStream(turn.stream_id, self._batches(call, turn), partial(self._pour, call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
-        turn = Turn(self.name, call.model)
+        turn = Turn(self.name, call.model, partial(self._priced, call))
         tries = self._tries(call)
         while True:
             try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llmspell.types.streaming import ChunkContent
+    from llmspell.types.usage import Usage
 
 __all__ = ["Turn"]
 
@@ -26,11 +27,13 @@ class Turn:
 
     stream_id: "stream-" and 12 hex digits. metadata: model and provider, then what the service told, at the end
     latency_ms (milliseconds from the start to the answer's end); one dict, shared by all chunks.
+    cost: the usage with its cost in it, of a usage and the model that the service named; asked once, at the end.
     """
 
-    __slots__ = ("_next", "_started", "metadata", "stream_id")
+    __slots__ = ("_cost", "_next", "_started", "metadata", "stream_id")
 
-    def __init__(self, provider: str, model: str) -> None:
+    def __init__(self, provider: str, model: str, cost: Callable[[Usage, str], Usage] | None = None) -> None:
+        self._cost = cost
         self.stream_id = "stream-" + os.urandom(6).hex()
         self.metadata: dict[str, Any] = {"model": model, "provider": provider}
         self._next = 0
@@ -58,6 +61,9 @@ class Turn:
         last = contents[-1]
         if type(last) is Control and last.message == "stream_end":
             self.metadata["latency_ms"] = round((time.monotonic() - self._started) * 1000, 1)
+            if last.usage is not None and self._cost is not None:
+                last = last._replace(usage=self._cost(last.usage, self.metadata["model"]))
+                contents = [*contents[:-1], last]
         first, now = self._next, time.time()
         self._next = first + len(contents)
         if len(contents) == 1:  # a token at a time: what serves many takes longer to set up than to do

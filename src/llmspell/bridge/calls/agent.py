@@ -41,7 +41,8 @@ def _create(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     fields.setdefault("name", f"agent-{number}")
     if fields.get("model") is None and fields.get("provider") is None:
         fields["model"], fields["provider"] = run.model, run.provider
-    agent = Agent(**fields, providers=run.providers(), on_retry=partial(_retried, run, fields["name"]))
+    retried = partial(_retried, run, fields["name"])
+    agent = Agent(**fields, providers=run.providers(), meter=run.meter, on_retry=retried)
     agent.resolve()
     run.agents[number] = agent
     run.agents_by_name[agent.name] = number

@@ -1,4 +1,4 @@
-"""Host calls behind `Log`, and the run's clock."""
+"""Host calls behind `Log`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,5 @@ def _level(name: str) -> Callable[[Run, str, dict[str, Any] | None], None]:
 
 ASKS: dict[str, Callable[..., Any]] = {
     **{f"Log.{name}": _level(name) for name in ("debug", "info", "warn", "error")},
-    "Run.clock": lambda run: run.clock() - run.started,
 }
 CALLS: dict[str, Callable[..., Any]] = {}

@@ -75,5 +75,6 @@ Agent = lazy("Agent", "agent")
 Async = lazy("Async", "async")
 JSON = lazy("JSON", "json")
 Log = lazy("Log", "log")
+Run = lazy("Run", "run")
 Debug = Log
 Provider = lazy("Provider", "provider")

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 #: Which setting a flag stands for.
-SETTINGS = {"timeout": "runtime.timeout", "max_cpu": "runtime.max_cpu", "provider": "providers.default"}
+SETTINGS = {
+    "timeout": "runtime.timeout",
+    "max_cpu": "runtime.max_cpu",
+    "max_tokens_total": "limits.max_tokens_total",
+    "max_cost": "limits.max_cost_usd",
+    "provider": "providers.default",
+}
 
 
 class _Shown:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from llmspell.cli.render.terminal import cell_width, char_width, harmless, style
+from llmspell.types.price import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -371,11 +372,11 @@ def summary(
     colour: bool = False,
     unicode: bool = True,
 ) -> str:
-    """The line at the end of a run, dim where *colour* is: tokens, rate, time to the first token, time in all.
+    """The line at the end of a run, dim where *colour* is: tokens, rate, time to the first token, time in all, cost.
 
     seconds: of the whole run. first_token: seconds from the first request to the first token. writing: seconds in
     which tokens came, all calls' together; without it there is the time after the first token. What is not known is
-    left out.
+    left out, and a cost of nothing.
     """
     parts: list[str] = []
     read = usage.input_tokens if usage is not None else None
@@ -391,6 +392,8 @@ def summary(
     if first_token is not None:
         parts.append(f"first token {_duration(first_token)}")
     parts.append(_duration(seconds))
+    if usage is not None and usage.cost_usd:
+        parts.append(dollars(usage.cost_usd))
     line = (" · " if unicode else ", ").join(parts)
     return style(line, "dim") if colour else line
 
