@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from llmspell.bridge.runtime import ScriptRuntime as ScriptRuntime
     from llmspell.errors import LLMSpellError as LLMSpellError
     from llmspell.types.agent import AgentOutput as AgentOutput
+    from llmspell.types.media import Media as Media
     from llmspell.types.messages import Message as Message
     from llmspell.types.streaming import AgentChunk as AgentChunk
     from llmspell.types.streaming import AgentStream as AgentStream
+    from llmspell.types.tools import ResponseSchema as ResponseSchema
+    from llmspell.types.tools import ToolSpec as ToolSpec
     from llmspell.types.usage import Usage as Usage
 
 _HOME = {
@@ -28,10 +31,13 @@ _HOME = {
     "AgentOutput": "types.agent",
     "AgentStream": "types.streaming",
     "LLMSpellError": "errors",
+    "Media": "types.media",
     "Message": "types.messages",
     "Meter": "agents.meter",
+    "ResponseSchema": "types.tools",
     "ScriptResult": "bridge.runtime",
     "ScriptRuntime": "bridge.runtime",
+    "ToolSpec": "types.tools",
     "Usage": "types.usage",
 }
 
@@ -41,10 +47,13 @@ __all__ = [
     "AgentOutput",
     "AgentStream",
     "LLMSpellError",
+    "Media",
     "Message",
     "Meter",
+    "ResponseSchema",
     "ScriptResult",
     "ScriptRuntime",
+    "ToolSpec",
     "Usage",
     "__version__",
 ]

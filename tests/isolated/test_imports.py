@@ -177,10 +177,13 @@ def test_the_public_names_are_these() -> None:
         "AgentOutput",
         "AgentStream",
         "LLMSpellError",
+        "Media",
         "Message",
         "Meter",
+        "ResponseSchema",
         "ScriptResult",
         "ScriptRuntime",
+        "ToolSpec",
         "Usage",
         "__version__",
     ]
