@@ -146,7 +146,7 @@ def test_an_answer_without_a_length_has_the_models() -> None:
 
 
 async def test_a_call_takes_what_it_said_and_gives_back_the_rest() -> None:
-    meter = Meter(max_tokens=1000)
+    meter = Meter(max_tokens_total=1000)
     provider = meter.over(Scripted())
     output = await provider.execute(call(max_tokens=50))
     assert output.text == "one two"
@@ -155,7 +155,7 @@ async def test_a_call_takes_what_it_said_and_gives_back_the_rest() -> None:
 
 async def test_what_does_not_fit_is_not_sent_and_says_what_is_left() -> None:
     inner = Scripted()
-    provider = Meter(max_tokens=READ + 49).over(inner)
+    provider = Meter(max_tokens_total=READ + 49).over(inner)
     with pytest.raises(LimitError) as caught:
         await provider.execute(call(max_tokens=50))
     assert inner.calls == []
@@ -163,24 +163,24 @@ async def test_what_does_not_fit_is_not_sent_and_says_what_is_left() -> None:
     assert f"limit of {READ + 49} tokens is reached: 0 were used" in caught.value.message
     assert "--max-tokens-total" in (caught.value.hint or "")
     assert caught.value.setting == "limits.max_tokens_total"
-    assert (await Meter(max_tokens=READ + 50).over(inner).execute(call(max_tokens=50))).text
+    assert (await Meter(max_tokens_total=READ + 50).over(inner).execute(call(max_tokens=50))).text
 
 
 async def test_an_answer_of_no_length_is_cut_to_what_is_left_and_no_shorter_than_makes_sense() -> None:
     inner = Scripted(longest=100)
-    meter = Meter(max_tokens=READ + 40)
+    meter = Meter(max_tokens_total=READ + 40)
     stream = meter.over(inner).stream(call())
     chunks = [chunk async for chunk in stream]
     assert inner.calls[-1].parameters.max_tokens == 40
     assert {chunk.stream_id for chunk in chunks} == {stream.stream_id}
-    await Meter(max_tokens=10_000).over(inner).execute(call())
+    await Meter(max_tokens_total=10_000).over(inner).execute(call())
     assert inner.calls[-1].parameters.max_tokens is None  # the model's own limit is limit enough
     sent = len(inner.calls)
     with pytest.raises(LimitError):
-        await Meter(max_tokens=READ + LEAST_OUTPUT - 1).over(inner).execute(call())
+        await Meter(max_tokens_total=READ + LEAST_OUTPUT - 1).over(inner).execute(call())
     assert len(inner.calls) == sent
     unknown = Scripted(longest=None)
-    await Meter(max_tokens=10_000).over(unknown).execute(call())
+    await Meter(max_tokens_total=10_000).over(unknown).execute(call())
     assert unknown.calls[-1].parameters.max_tokens == UNKNOWN_OUTPUT
 
 
@@ -214,7 +214,7 @@ async def test_the_services_own_word_of_a_cost_goes_before_the_price() -> None:
 @pytest.mark.parametrize("error", [RateLimitError("slow down"), AuthError("no key")])
 async def test_a_call_that_was_refused_takes_nothing(error: Exception) -> None:
     inner = Scripted(error=error, words=())
-    meter = Meter(max_tokens=1000)
+    meter = Meter(max_tokens_total=1000)
     for way in (
         meter.over(inner).execute(call(max_tokens=50)),
         meter.over(inner).stream(call(max_tokens=50)).collect(),
@@ -226,7 +226,7 @@ async def test_a_call_that_was_refused_takes_nothing(error: Exception) -> None:
 
 async def test_a_call_that_broke_off_takes_what_was_seen_or_all_that_it_might() -> None:
     inner = Scripted(error=CallTimeoutError("late"), words=("x" * 50, ""))
-    meter = Meter(max_tokens=10_000)
+    meter = Meter(max_tokens_total=10_000)
     with pytest.raises(CallTimeoutError):
         await meter.over(inner).stream(call(max_tokens=500)).collect()
     assert meter.tokens == READ + 20  # 50 bytes that came
@@ -240,7 +240,7 @@ async def test_a_call_that_broke_off_takes_what_was_seen_or_all_that_it_might() 
 async def test_a_stream_left_early_takes_what_came(leave: str) -> None:
     inner = Scripted(words=("x" * 50, "y"))
     inner.gate.clear()
-    meter = Meter(max_tokens=10_000)
+    meter = Meter(max_tokens_total=10_000)
     stream = meter.over(inner).stream(call(max_tokens=500))
     assert meter.reserved_tokens == 0  # nothing is sent, so nothing is held, before the first read
     await stream.next_batch()
@@ -261,7 +261,7 @@ async def test_a_stream_left_early_takes_what_came(leave: str) -> None:
 
 
 async def test_a_stream_that_was_never_read_holds_nothing() -> None:
-    meter = Meter(max_tokens=1000)
+    meter = Meter(max_tokens_total=1000)
     stream = meter.over(Scripted()).stream(call(max_tokens=500))
     await stream.aclose()
     assert (meter.tokens, meter.reserved_tokens) == (0, 0)
@@ -269,13 +269,13 @@ async def test_a_stream_that_was_never_read_holds_nothing() -> None:
 
 
 async def test_an_answer_that_tells_no_usage_is_estimated() -> None:
-    meter = Meter(max_tokens=1000)
+    meter = Meter(max_tokens_total=1000)
     await meter.over(Scripted(usage=None, words=("x" * 99, "y"))).execute(call(max_tokens=50))
     assert meter.tokens == READ + 40
 
 
 async def test_vectors_are_held_too() -> None:
-    meter = Meter(max_tokens=100)
+    meter = Meter(max_tokens_total=100)
     provider = meter.over(Scripted())
     await provider.embed("m", ["hello"])
     assert meter.tokens == 7
@@ -288,7 +288,7 @@ async def test_vectors_are_held_too() -> None:
 
 async def test_calls_at_once_wait_for_one_another_and_never_go_over() -> None:
     inner = Scripted(usage=Usage(READ, 100), longest=100)
-    meter = Meter(max_tokens=5 * (READ + 100))
+    meter = Meter(max_tokens_total=5 * (READ + 100))
     provider, most = meter.over(inner), 0
 
     async def one(number: int) -> bool:
@@ -304,13 +304,13 @@ async def test_calls_at_once_wait_for_one_another_and_never_go_over() -> None:
     done = await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(10))), 10)
     assert sum(done) == 5
     assert len(inner.calls) == 5
-    assert most <= meter.max_tokens
-    assert (meter.tokens, meter.reserved_tokens) == (meter.max_tokens, 0)
+    assert most <= meter.max_tokens_total
+    assert (meter.tokens, meter.reserved_tokens) == (meter.max_tokens_total, 0)
 
 
 async def test_a_call_that_takes_little_lets_the_next_one_in() -> None:
     inner = Scripted(usage=Usage(5, 5), longest=100_000)
-    meter = Meter(max_tokens=100_000 + READ)
+    meter = Meter(max_tokens_total=100_000 + READ)
     provider = meter.over(inner)
     outputs = await asyncio.wait_for(asyncio.gather(*(provider.execute(call()) for _ in range(10))), 10)
     assert [output.text for output in outputs] == ["one two"] * 10
@@ -320,7 +320,7 @@ async def test_a_call_that_takes_little_lets_the_next_one_in() -> None:
 async def test_nobody_waits_for_a_stream_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter_module, "PATIENCE", 0.01)
     inner = Scripted(longest=100)
-    meter = Meter(max_tokens=READ + 100 + READ + LEAST_OUTPUT - 1)
+    meter = Meter(max_tokens_total=READ + 100 + READ + LEAST_OUTPUT - 1)
     provider = meter.over(inner)
     stream = provider.stream(call())
     await stream.next_batch()
@@ -333,7 +333,7 @@ async def test_nobody_waits_for_a_stream_that_is_not_read(monkeypatch: pytest.Mo
 async def test_who_is_cancelled_while_waiting_leaves_the_others_in_order() -> None:
     inner = Scripted(longest=100)
     inner.gate.clear()
-    provider = Meter(max_tokens=READ + 130).over(inner)
+    provider = Meter(max_tokens_total=READ + 130).over(inner)
     first, second, third = (asyncio.ensure_future(provider.execute(call())) for _ in range(3))
     await asyncio.wait_for(inner.at_gate.wait(), 10)
     second.cancel()
@@ -348,7 +348,7 @@ async def test_agents_share_a_meter_without_lua() -> None:
     inner = Scripted(usage=Usage(30, 30))
     providers = ProviderManager({}, env={})
     providers.register(inner)
-    meter = Meter(max_tokens=160)
+    meter = Meter(max_tokens_total=160)
     one, two = (Agent("own/m", providers=providers, meter=meter, max_tokens=60) for _ in range(2))
     await one.execute("hello")
     await two.execute("hello")

@@ -40,7 +40,7 @@ class Meter:
         meter = llmspell.Meter(max_cost_usd=0.50)
         agents = [llmspell.Agent(model, meter=meter) for model in models]
 
-    max_tokens: read and written, of all calls. max_cost_usd: US dollars; a model without a price is refused. 0 is
+    max_tokens_total: read and written, of all calls. max_cost_usd: US dollars; a model without a price is refused. 0 is
     without limit. tokens, cost_usd: what was taken so far, as the services said it; where they did not, what was
     estimated, for a call that was cut off too.
 
@@ -48,8 +48,8 @@ class Meter:
     can write at most, or what is left where that is less, in which case the request says so. Raises LimitError.
     """
 
-    def __init__(self, *, max_tokens: int = 0, max_cost_usd: float = 0.0) -> None:
-        self.max_tokens = max_tokens
+    def __init__(self, *, max_tokens_total: int = 0, max_cost_usd: float = 0.0) -> None:
+        self.max_tokens_total = max_tokens_total
         self.max_cost_usd = max_cost_usd
         self.tokens = 0
         self.cost_usd = 0.0
@@ -73,7 +73,7 @@ class Meter:
     @property
     def tokens_left(self) -> int | None:
         """What a new call may take; None without a limit."""
-        return max(self.max_tokens - self.tokens - self.reserved_tokens, 0) if self.max_tokens else None
+        return max(self.max_tokens_total - self.tokens - self.reserved_tokens, 0) if self.max_tokens_total else None
 
     @property
     def cost_left_usd(self) -> float | None:
@@ -127,8 +127,8 @@ class Meter:
     def _room(self, need: Need) -> float:
         """Tokens that an answer may have by both limits, below 0 where there is no room for the input."""
         room = math.inf
-        if self.max_tokens:
-            room = self.max_tokens - self.tokens - self.reserved_tokens - need.input
+        if self.max_tokens_total:
+            room = self.max_tokens_total - self.tokens - self.reserved_tokens - need.input
         if self.max_cost_usd and need.price is not None and not need.price.is_free:
             reading, token = need.price.most(need.input)
             left = self.max_cost_usd - self.cost_usd - self.reserved_cost_usd - reading
@@ -165,15 +165,15 @@ class Meter:
     def _reached(self, need: Need) -> LimitError:
         answer = f"and {need.output:,} to write" if need.fixed else "and some to write"
         needs = f"the next call needs about {need.input:,} to read {answer}"
-        tokens = self.max_tokens - self.tokens - self.reserved_tokens - need.input
-        if self.max_tokens and tokens < (need.output if need.fixed else LEAST_OUTPUT):
+        tokens = self.max_tokens_total - self.tokens - self.reserved_tokens - need.input
+        if self.max_tokens_total and tokens < (need.output if need.fixed else LEAST_OUTPUT):
             flight = f", {self.reserved_tokens:,} are reserved by calls in flight" if self._held else ""
             return LimitError(
-                f"the limit of {self.max_tokens:,} tokens is reached: {self.tokens:,} were used{flight}; {needs}",
+                f"the limit of {self.max_tokens_total:,} tokens is reached: {self.tokens:,} were used{flight}; {needs}",
                 hint="raise it with `--max-tokens-total N` or the setting `limits.max_tokens_total` (0 is without "
                 "limit), or give the call a lower `max_tokens`",
                 limit="tokens",
-                value=self.max_tokens,
+                value=self.max_tokens_total,
                 setting="limits.max_tokens_total",
                 used=self.tokens,
                 reserved=self.reserved_tokens,

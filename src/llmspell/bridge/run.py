@@ -331,7 +331,7 @@ class Run:
         if self._meter is None and (self.max_tokens_total or self.max_cost_usd):
             from llmspell.agents.meter import Meter
 
-            self._meter = Meter(max_tokens=self.max_tokens_total, max_cost_usd=self.max_cost_usd)
+            self._meter = Meter(max_tokens_total=self.max_tokens_total, max_cost_usd=self.max_cost_usd)
         return self._meter
 
     def count_call(self, done: Collector | AgentOutput) -> None:
