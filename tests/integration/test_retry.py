@@ -177,6 +177,16 @@ async def test_a_wait_beyond_the_most_is_raised_at_once_with_the_wait_in_it() ->
     assert (time.waits, len(server.requests)) == ([], 1)
 
 
+async def test_embeddings_are_asked_for_again_too() -> None:
+    time = FakeTime()
+    body = json.dumps({"data": [{"index": 0, "embedding": [0.5, 1.0]}], "model": "e", "usage": {"prompt_tokens": 1}})
+    good = [f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()]
+    with Loopback([failing(503), good]) as server:
+        async with asking(server, time) as service:
+            assert (await service.embed("e", ["hi"])).vectors == ((0.5, 1.0),)
+    assert time.waits == [0.5]
+
+
 # ---- what is not tried again
 
 

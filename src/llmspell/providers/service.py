@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import AuthError, ConfigError, LLMSpellError, NetworkError, ValidationError
-from llmspell.providers.base import ProviderInstance, Timeouts
+from llmspell.errors import AuthError, LLMSpellError, NetworkError
+from llmspell.providers.base import ProviderInstance
 from llmspell.providers.dialect import dialect_class
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
 from llmspell.providers.network import Network
 from llmspell.providers.reading import MAX_REPLY
 from llmspell.providers.retrying import Retries
+from llmspell.providers.terms import policy_of, timeouts_of
 from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Collector
-from llmspell.utils.async_utils import RetryPolicy
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,12 +79,12 @@ class Service(ProviderInstance):
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
         self._catalog = "own" if spoken.own else str(settings.get("vendor") or ""), self.type, origin.host
         self._prices: Mapping[str, Any] = settings.get("prices") or {}
-        self._retries = Retries(_policy(name, settings.get("retry")), clock)
+        self._retries = Retries(policy_of(name, settings.get("retry")), clock)
         self._model = str(settings.get("model") or (spoken.model if spoken.own else ""))
         self._door = Door(
             name,
             origin,
-            timeouts=_timeouts(name, settings.get("timeout") or {}),
+            timeouts=timeouts_of(name, settings.get("timeout") or {}),
             headers=headers,
             network=Network.of(name, settings),
         )
@@ -172,9 +172,22 @@ class Service(ProviderInstance):
         return await sides.models(self._dialect, self._ask, self.name)
 
     async def _ask(self, request: WireRequest, model: str) -> Any:
-        """The parsed answer to a request that is no call of a model. Raises whatever went wrong, typed."""
+        """The parsed answer to a request that is no call of a model, tried again as calls are. Raises typed errors."""
+        tries = self._retries.call(None, self._door.timeouts.total)
+        while True:
+            try:
+                value = await self._asked(request, model, await tries.enter())
+                tries.leave(answered=True)
+                return value
+            except LLMSpellError as error:
+                tries.after(error)
+            finally:
+                tries.leave(answered=False)
+            await tries.wait()
+
+    async def _asked(self, request: WireRequest, model: str, total: float | None) -> Any:
         await self._need_key(model)
-        answer = await self._door.send(request, model=model, total=None, first_token=False)
+        answer = await self._door.send(request, model=model, total=total, first_token=False)
         if not 200 <= answer.status < 300:
             await self._refuse(answer, model)
         whole = False
@@ -393,21 +406,3 @@ class Service(ProviderInstance):
             if (told := request_id(answer.headers)) is not None:
                 error.context.setdefault("request_id", told)
             raise error
-
-
-def _policy(name: str, settings: Mapping[str, Any] | None) -> RetryPolicy:
-    try:
-        return RetryPolicy.of(settings or {})
-    except ValidationError as error:
-        raise ConfigError(f"`providers.{name}.retry`: {error.message}", hint=error.hint) from None
-
-
-def _timeouts(name: str, settings: Mapping[str, Any]) -> Timeouts:
-    for field, value in settings.items():
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
-        if field not in Timeouts._fields or not (good or value is None):
-            raise ConfigError(
-                f"`providers.{name}.timeout.{field}` is not a timeout",
-                hint=f"seconds, 0 is none; there are {', '.join(Timeouts._fields)}",
-            )
-    return Timeouts(**settings)
