@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llmspell.bridge.runtime import ScriptResult as ScriptResult
     from llmspell.bridge.runtime import ScriptRuntime as ScriptRuntime
     from llmspell.errors import LLMSpellError as LLMSpellError
+    from llmspell.providers.tape.sessions import record as record
+    from llmspell.providers.tape.sessions import replay as replay
     from llmspell.types.agent import AgentOutput as AgentOutput
     from llmspell.types.media import Media as Media
     from llmspell.types.messages import Message as Message
@@ -39,6 +41,8 @@ _HOME = {
     "ScriptRuntime": "bridge.runtime",
     "ToolSpec": "types.tools",
     "Usage": "types.usage",
+    "record": "providers.tape.sessions",
+    "replay": "providers.tape.sessions",
 }
 
 __all__ = [
@@ -56,6 +60,8 @@ __all__ = [
     "ToolSpec",
     "Usage",
     "__version__",
+    "record",
+    "replay",
 ]
 
 

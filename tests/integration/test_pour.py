@@ -394,7 +394,7 @@ async def test_a_fiber_that_took_its_slice_leaves_the_loop_its_turns_although_it
             return DONE, None
 
     loop = asyncio.get_running_loop()
-    driver = Driver(SimpleNamespace(engine=Waking(), remote=None, start_streams=lambda driver: None))  # type: ignore[arg-type]
+    driver = Driver(SimpleNamespace(engine=Waking(), remote=None, start_streams=lambda driver: None, tape=None))  # type: ignore[arg-type]
     driver.loop, driver.ended, driver.main = loop, loop.create_future(), 1
     driver.fibers = {1: Fiber(-1), 2: Fiber(0)}
     loop.call_soon(turn)

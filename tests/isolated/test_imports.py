@@ -186,6 +186,8 @@ def test_the_public_names_are_these() -> None:
         "ToolSpec",
         "Usage",
         "__version__",
+        "record",
+        "replay",
     ]
     for name in llmspell.__all__:
         assert getattr(llmspell, name) is not None

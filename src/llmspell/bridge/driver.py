@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell.bridge.run import Run
+    from llmspell.providers.tape.tape import Tape
 
 __all__ = ["Driver", "Fiber"]
 
@@ -73,6 +74,10 @@ class Driver:
         self._flushing = False
         self.main = 0
         self._last_group = 0
+        self.real_work: set[asyncio.Task[Any]] = set()  # of tasks, under a tape: those that it has nothing of
+        if run.tape is not None:
+            run.tape.busy.append(lambda: bool(self._flushing or self.ready))
+            run.tape.others.append(lambda: bool(self.real_work))
         self._waits: dict[str, Callable[[int, Fiber, list[Any]], None]] = {
             "Async.sleep": self._sleep,
             "group.next": self._group_next,
@@ -91,13 +96,15 @@ class Driver:
         self.fibers[main] = Fiber(-1)
         self.main = main
         timer = None
-        if self.run.deadline is not None:
+        if self.run.tape is not None:
+            timer = self._taped_deadline(self.run.tape)
+        elif self.run.deadline is not None:
             timer = self.loop.call_at(self.run.deadline - self.run.clock() + self.loop.time(), self._deadline)
         try:
             if self.run.remote is not None:
                 self.run.remote.attach(self.loop, self.arrived, outcome)
             else:
-                self.run.engine.preempting = True  # the loop has others to serve
+                self.run.engine.preempting = self.run.tape is None  # the loop has others to serve
                 self._handle(main, outcome)
                 self._after()
             self.check_stop()  # told to before there was a loop to wake
@@ -106,6 +113,11 @@ class Driver:
             if timer is not None:
                 timer.cancel()
             await self._leave()
+
+    def _taped_deadline(self, tape: Tape) -> asyncio.TimerHandle | None:
+        if self.run.timeout:
+            tape.timer(self.run.timeout, self._deadline, background=True)
+        return None
 
     def _deadline(self) -> None:
         self.run.engine.interrupt("deadline")
@@ -290,6 +302,9 @@ class Driver:
             return
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)
+        if self.run.tape is not None and not op.startswith("agent:"):
+            self.real_work.add(task)
+            task.add_done_callback(self.real_work.discard)
         fiber.external = True
         fiber.cancel = task.cancel
         task.add_done_callback(lambda done: self._called(number, done))
@@ -318,7 +333,14 @@ class Driver:
     def _sleep(self, number: int, fiber: Fiber, args: list[Any]) -> None:
         seconds = float(args[0])
         fiber.external = True
-        fiber.cancel = self.loop.call_later(min(max(0.0, seconds), LONGEST), self.wake, number, True, None).cancel
+        fiber.cancel = self._later(seconds, lambda: self.wake(number, True, None))
+
+    def _later(self, seconds: float, wake: Callable[[], object]) -> Callable[[], object]:
+        """Calls *wake* after so many seconds; gives what cancels it."""
+        seconds = min(max(0.0, seconds), LONGEST)
+        if self.run.tape is not None:
+            return self.run.tape.timer(seconds, wake)
+        return self.loop.call_later(seconds, wake).cancel
 
     def _group_next(self, number: int, fiber: Fiber, args: list[Any]) -> None:
         group = self.groups[args[0]]
@@ -329,7 +351,7 @@ class Driver:
         timeout = args[1] if len(args) > 1 else 0
         if timeout:
             fiber.external = True
-            fiber.cancel = self.loop.call_later(min(max(0.0, timeout), LONGEST), self._group_late, group, number).cancel
+            fiber.cancel = self._later(timeout, lambda: self._group_late(group, number))
 
     def _group_late(self, group: Group, number: int) -> None:
         if group.waiter == number:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from llmspell.bridge.output import Sink
     from llmspell.bridge.streams import Streams
     from llmspell.providers.manager import ProviderManager
+    from llmspell.providers.tape.tape import Tape
     from llmspell.types.agent import AgentOutput
     from llmspell.types.streaming import Collector
     from llmspell.types.usage import Usage
@@ -56,6 +57,7 @@ HOMES = {
     "Provider": "provider",
     "Log": "log",
     "Run": "run",
+    "Tape": "tape",
     "io": "io",
     "os": "io",
     "require": "module",
@@ -90,7 +92,7 @@ class Run:
 
     name: the script as shown in messages; folder: where its modules are, or None; args: as after `--`.
     timeout, max_cpu: seconds, 0 without limit. interrupts: see Engine. observer: see Observer.
-    pool: where its engine is, or None: here.
+    pool: where its engine is, or None: here. tape: what it is recorded on, or replayed from.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Run:
         provider: str | None,
         log: Callable[[str, str, dict[str, Any] | None], None],
         pool: ProcessPool | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.name, self.folder, self.args = name, folder, args
         self.timeout, self.max_cpu, self.max_memory = timeout, max_cpu, max_memory
@@ -126,6 +129,7 @@ class Run:
         self.providers = providers
         self.model, self.provider = model, provider  # for agents that name none
         self.log = log
+        self.tape = tape
         self.clock = monotonic
         self.started = monotonic()
         self.deadline = self.started + timeout if timeout else None
@@ -149,6 +153,11 @@ class Run:
         if self.deadline is not None:
             self.engine.deadline = self.deadline
         self._give_args()
+        if tape is not None:
+            from llmspell.bridge.engine import prelude
+
+            tape.stop = self.stop
+            self.engine.start(prelude("tape"))
 
     def _own_engine(self, options: dict[str, Any]) -> Engine | RemoteEngine:
         engine = Engine(self._ask, self._write, error_fields, **options)
@@ -351,6 +360,12 @@ class Run:
         return (usage._replace(cost_usd=None) if self.unpriced_calls else usage).to_dict()
 
     # ---- the end
+
+    def seconds(self) -> float:
+        """Since the start."""
+        if self.tape is not None:
+            return float(self.tape.value("Run.clock", lambda: round(self.clock() - self.started, 6)))
+        return self.clock() - self.started
 
     def is_over(self, outcome: tuple[Any, ...]) -> bool:
         """Whether the main fiber's first outcome is its last, and nothing else was started."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llmspell.bridge.output import Sink
     from llmspell.config.loader import Config
     from llmspell.providers.manager import ProviderManager
+    from llmspell.providers.tape.player import Player
+    from llmspell.providers.tape.tape import Tape
 
 __all__ = ["ScriptResult", "ScriptRuntime", "read_script"]
 
@@ -46,7 +48,7 @@ class ScriptResult:
         self.usage: dict[str, int | float] = run.usage
         self.calls, self.unpriced_calls = run.calls, run.unpriced_calls
         self.exit_code = exit_code
-        self.seconds = run.clock() - run.started
+        self.seconds = run.seconds()
         self.wrote_output = run.output.wrote_output
 
     def __repr__(self) -> str:
@@ -101,6 +103,9 @@ class ScriptRuntime:
     isolation: "process" runs each script in a worker process of this process's pool, a ProcessPool (of
     `llmspell.bridge.isolation`) in one of that pool; what scripts ask for is done here all the same. A worker that
     dies is the error of its script alone, WorkerLostError.
+    record: a file that everything is written to that the run hears of the world, keys excepted; replay: such a file
+    in place of the world: no network, the same clocks and chance, and ValidationError for a request that it does not
+    have. Either is for one run, in this process; see docs/testing.md.
 
     Belongs to one event loop. Scripts run at once in one runtime do not see each other.
     """
@@ -127,6 +132,8 @@ class ScriptRuntime:
         log: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         before_models: Callable[[], None] | None = None,
         isolation: str | ProcessPool | None = None,
+        record: str | os.PathLike[str] | None = None,
+        replay: str | os.PathLike[str] | Player | None = None,
     ) -> None:
         if config is None:
             from llmspell.config.loader import load
@@ -153,6 +160,22 @@ class ScriptRuntime:
         self._owns_providers = providers is None
         self._runs: set[Run] = set()
         self._pool = None if isolation is None else self._pool_of(isolation)
+        self._tape: Tape | None = None
+        if record is not None or replay is not None:
+            self._put_on_tape(record, replay)
+
+    def _put_on_tape(self, record: Any, replay: Any) -> None:
+        """What the one run of this runtime is recorded on, or replayed from. Raises ConfigError, ValidationError."""
+        from llmspell.bridge.observer import Observer
+        from llmspell.providers.tape.sessions import open_tape
+
+        if self._pool is not None or self._providers is not None:
+            other = "isolation" if self._pool is not None else "providers"
+            raise ValidationError(f"ScriptRuntime: `record` and `replay` do not go with `{other}`")
+        tape = self._tape = open_tape(record, replay, model=self._default_model, provider=self._default_provider)
+        if tape.replaying and self._default_model is None and self._default_provider is None:
+            self._default_model, self._default_provider = tape.head.get("model"), tape.head.get("provider")
+        self._observer = self._observer or Observer()  # so that the same calls are streamed, whoever looks on
 
     def _pool_of(self, isolation: str | ProcessPool) -> ProcessPool:
         """The pool that is meant, told what to make ready. Raises ValidationError."""
@@ -172,7 +195,13 @@ class ScriptRuntime:
 
             if self._before_models is not None:
                 self._before_models()
-            self._providers = ProviderManager(self.config.providers(), self.config.get("providers.default"))
+            settings, default = self.config.providers(), self.config.get("providers.default")
+            if self._tape is not None:
+                from llmspell.providers.tape.sessions import TapedManager
+
+                self._providers = TapedManager(settings, default, tape=self._tape)
+            else:
+                self._providers = ProviderManager(settings, default)
         return self._providers
 
     def check_default(self) -> None:
@@ -181,6 +210,8 @@ class ScriptRuntime:
 
     def _begin(self, source: str | bytes, args: Any, path: str | None, name: str | None) -> tuple[Run, int, Captured]:
         captured = Captured()
+        if self._tape is not None:
+            self._tape.begin(name or path or "script.lua", [str(arg) for arg in args])
         run = Run(
             name=name or path or "script.lua",
             folder=os.path.dirname(os.path.abspath(path)) if path is not None else None,
@@ -194,6 +225,7 @@ class ScriptRuntime:
             provider=self._default_provider,
             log=self._log,
             pool=self._pool,
+            tape=self._tape,
             **self._limits,
         )
         self._runs.add(run)
@@ -209,6 +241,20 @@ class ScriptRuntime:
     def _end(self, run: Run) -> None:
         self._runs.discard(run)
         run.close()
+        if self._tape is not None:
+            self._tape.close()
+
+    def _settled(self, run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
+        """The result, and the end of what it is recorded on or replayed from."""
+        if self._tape is None:
+            return self._result(run, outcome, captured)
+        try:
+            done = self._result(run, outcome, captured)
+        except BaseException as error:
+            self._tape.finish(error)
+            raise
+        self._tape.finish()
+        return done
 
     @staticmethod
     def _result(run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
@@ -238,11 +284,11 @@ class ScriptRuntime:
         run, main, captured = self._begin(source, args, path, name)
         try:
             await run.place()
-            run.engine.preempting = True
+            run.engine.preempting = self._tape is None
             outcome = run.engine.resume(main, None, run.args)
             if not run.is_over(outcome):
                 outcome = await self._drive(run, main, outcome)
-            return self._result(run, outcome, captured)
+            return self._settled(run, outcome, captured)
         finally:
             self._end(run)
 
@@ -264,7 +310,7 @@ class ScriptRuntime:
             outcome = run.first(main)
             if not run.is_over(outcome):
                 outcome = self._run_loop(run, main, outcome)
-            return self._result(run, outcome, captured)
+            return self._settled(run, outcome, captured)
         finally:
             self._end(run)
 

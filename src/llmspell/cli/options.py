@@ -38,6 +38,8 @@ RUN = (
     Option("--model", "text", "The model for agents that name none: `provider/model`, or a provider's name.", "MODEL"),
     Option("--provider", "text", "The provider for agents that name none.", "NAME"),
     Option("--timeout", "number", "Seconds for the whole run; 0 is without limit.", "SECONDS"),
+    Option("--record", "text", "Write what the run hears of models, clocks and chance to this file; no keys.", "FILE"),
+    Option("--replay", "text", "Run with a recording in place of the world: no network, no keys.", "FILE"),
     Option("--max-cpu", "number", "Seconds of computing by the script itself; 0 is without limit.", "SECONDS"),
     Option("--max-tokens-total", "count", "Tokens that all model calls may read and write; 0 is without limit.", "N"),
     Option("--max-cost", "dollars", "US dollars that all model calls may cost; 0 is without limit.", "USD"),

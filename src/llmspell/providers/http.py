@@ -135,6 +135,11 @@ class Door:
     def __repr__(self) -> str:
         return f"Door({self.name!r}, {self.origin.host!r})"
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent with each request, names in lower case; the key is among it."""
+        return self._headers
+
     async def send(
         self,
         request: WireRequest,

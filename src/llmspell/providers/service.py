@@ -19,7 +19,7 @@ from llmspell.types.streaming import AgentStream, Collector
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from typing import NoReturn
 
     from llmspell.providers.base import Embeddings, ModelCall, ModelInfo, ProviderCapabilities, WireRequest
@@ -333,6 +333,14 @@ class Service(ProviderInstance):
 
     def _tries(self, call: ModelCall) -> Tries:
         return self._retries.call(call.retry, self._door.timeouts.total if call.timeout is None else call.timeout)
+
+    def go_through(self, way: Callable[[Door, tuple[str, ...]], Any], clock: Clock) -> None:
+        """Takes another door to the network: what *way* makes of its own, and of the secrets that go through it.
+
+        clock: of the waits between attempts, and of their chance.
+        """
+        self._door = way(self._door, self._secrets)
+        self._retries.clock = clock
 
     def _tell(self, call: ModelCall, retry: Control) -> None:
         """Of a retry, who wants to know."""

@@ -96,7 +96,7 @@ async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
     agent = run.agents[number]
     told = agent_input(given, "agent:execute")
     async with run.slot():
-        if run.observer is None:
+        if run.observer is None:  # which a run with a tape always has: it streams, whoever looks on
             output = await agent.execute(told)
         else:
             output = await _watched(run, agent.stream(told), _label(agent))

@@ -123,6 +123,12 @@ def _numeral(text: str) -> int | float | None:
 
 
 def _read(run: Run, what: str, count: int) -> Any:
+    if run.tape is not None:
+        return run.tape.value("stdin", lambda: _read_now(run, what, count))
+    return _read_now(run, what, count)
+
+
+def _read_now(run: Run, what: str, count: int) -> Any:
     if run._reader is None:
         try:
             run._reader = Reader(run, sys.stdin.fileno())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _clock(run: Run) -> float:
-    return run.clock() - run.started
+    return run.seconds()
 
 
 def _usage(run: Run) -> dict[str, Any]:

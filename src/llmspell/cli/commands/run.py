@@ -10,7 +10,7 @@ from llmspell.bridge.output import Captured, unwritten
 from llmspell.bridge.runtime import LARGEST_SCRIPT, ScriptResult, ScriptRuntime, read_script
 from llmspell.cli.signals import Watch
 from llmspell.config.loader import load
-from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, ScriptError
+from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, ScriptError, ValidationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmspell.cli.render.fetching import Fetching
     from llmspell.cli.watching import TerminalObserver
     from llmspell.config.loader import Config
+    from llmspell.providers.tape.player import Player
 
 __all__ = ["run"]
 
@@ -66,6 +67,7 @@ class Command:
         self.running: ScriptRuntime | None = None
         self.unread = False  # while the script's file is being read: what goes wrong then is a mistake of usage
         self.line_start = True  # of the terminal's cursor, where standard error is a terminal
+        self.player: Player | None = None
 
     # ---- from the command line to a result
 
@@ -127,6 +129,8 @@ class Command:
             observer=observer,
             log=self.log,
             before_models=self.tell_of_models,
+            record=self.options.get("record"),
+            replay=self.player,
         )
         if self.options.get("model") or self.options.get("provider"):
             runtime.check_default()
@@ -185,6 +189,8 @@ class Command:
 
     def execute(self) -> ScriptResult:
         """Runs the script. Raises LLMSpellError."""
+        if self.options.get("replay") is not None:
+            self.open_recording()
         if self.form == "jsonl":
             from llmspell.cli.events import Events
 
@@ -208,6 +214,17 @@ class Command:
             return runtime.run(self.source, args=self.args, path=path, name=self.name)
         finally:
             watch.finish()
+
+    def open_recording(self) -> None:
+        """The recording to replay; its arguments are the script's, where the command line gives none."""
+        self.unread = True
+        if self.options.get("record") is not None:
+            raise ValidationError("--record and --replay exclude each other", hint="first record, then replay")
+        from llmspell.providers.tape.player import Player
+
+        self.player = Player(self.options["replay"])
+        self.args = self.args or self.player.args
+        self.unread = False
 
     def late(self, timeout: float) -> None:
         """The script did not stop in time: says so, from the watching thread, right before the process ends."""
