@@ -16,7 +16,7 @@ from llmspell.errors import LLMSpellError, ValidationError
 from llmspell.providers.tape.player import Player
 from llmspell.providers.tape.redaction import REDACTED, Redactor, forms
 from support.dialects import DIALECTS
-from support.loopback import CLOSE, STALL, Loopback, chunked, head, reply
+from support.loopback import CLOSE, STALL, Loopback, chunked, head, reply, sse
 from support.terminal import environment, llmspell
 from support.weights import needs_engine, real_weights
 
@@ -170,6 +170,36 @@ def test_calls_tried_again_are_tried_again_in_no_time(tapes: Tapes, first: list[
     replayed = tapes.replay()
     assert (replayed.code, replayed.out) == (0, recorded.out), replayed.err
     assert any(json.loads(line).get("of") == "chance" for line in tapes.file.read_bytes().splitlines())
+
+
+def test_other_models_repairs_and_limits_are_replayed(tapes: Tapes) -> None:
+    script = """
+    local agent = Agent.create{
+        model = { "acme/bad", "acme/good" }, retry = 1, max_tokens = 50,
+        response_schema = { type = "object", properties = { n = { type = "integer" } }, required = { "n" } },
+    }
+    for chunk in agent:stream("how many?") do
+        print(chunk.content.type, chunk.content.text, chunk.content.message, chunk.metadata.model)
+    end
+    local ok, e = pcall(function() return Agent.create{ model = "acme/good", max_tokens = 5000 }:execute("more") end)
+    print(ok, e.kind, Run.usage().total_tokens)
+    """
+    used = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}}\n\n'
+    answered = 0
+
+    def answer(request: Any) -> list[Any]:
+        nonlocal answered
+        if request.json["model"] == "bad":
+            return reply(b"{}", 503)
+        answered += 1
+        *events, done = sse(["no JSON" if answered == 1 else '{"n": 7}'])
+        return reply([*events, used, done])
+
+    recorded = tapes.record([answer], script, LLMSPELL_LIMITS__MAX_TOKENS_TOTAL="4000")
+    assert (recorded.code, tapes.requests) == (0, 3), recorded.err
+    assert b"false\\tlimit\\t24" in recorded.out
+    replayed = tapes.run("--replay", str(tapes.file), LLMSPELL_LIMITS__MAX_TOKENS_TOTAL="4000")
+    assert (replayed.code, replayed.out) == (0, recorded.out), replayed.err
 
 
 def test_long_waits_take_no_time_in_a_replay(tapes: Tapes) -> None:

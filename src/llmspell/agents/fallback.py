@@ -145,11 +145,10 @@ class _Chain:
         if self._given:
             raise error
         retry = self._failures.next(error)
-        from time import time
-
-        metadata = {"model": self._failures.now.model, "provider": self._failures.now.provider.name}
+        provider, now = self._failures.now.provider, self._failures.now.provider.now()
+        metadata = {"model": self._failures.now.model, "provider": provider.name}
         contents = [retry] if self._next else [Control("stream_start"), retry]
-        made = [AgentChunk(self.id, self._next + at, one, metadata, time()) for at, one in enumerate(contents)]
+        made = [AgentChunk(self.id, self._next + at, one, metadata, now) for at, one in enumerate(contents)]
         self._next += len(made)
         self._first = False
         return made

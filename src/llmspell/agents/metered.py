@@ -35,6 +35,9 @@ class Metered(ProviderInstance):
     def default_model(self) -> str:
         return self.provider.default_model
 
+    def now(self) -> float:
+        return self.provider.now()
+
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
         return self.provider.capabilities(model)
 

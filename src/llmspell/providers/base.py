@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,6 +170,10 @@ class ProviderInstance(ABC):
     @abstractmethod
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
+
+    def now(self) -> float:
+        """What a chunk's `timestamp` is, of one that is made now: seconds since the epoch."""
+        return time.time()
 
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
         """What it can do, with *model* where one is named. Asks nobody."""

@@ -52,6 +52,9 @@ class Stamped(ProviderInstance):
         began = self._tape.at
         return self.stamp_output(await self.inner.execute(call), began)
 
+    def now(self) -> float:
+        return self._tape.now()
+
     def capabilities(self, model: str | None = None) -> ProviderCapabilities:
         return self.inner.capabilities(model)
 
