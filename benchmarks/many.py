@@ -9,7 +9,8 @@
                          a chunk, and the peak of memory
     memory a stream      whole processes: the peak with 1,000 streams, less the peak with one
 
-Subjects: `floor` (floor.py) and `script` (a Lua `for` that counts, one for each stream).
+Subjects: `floor` (floor.py), `script` (a Lua `for` that counts, one for each stream) and, but for memory, `httpx`: a
+client of httpx, its lines and orjson (a process: minimal_httpx.py).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from http.client import HTTPConnection
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 import floor
 from harness import HERE, Server, environment, manager, of_medians, plain_config, ratios, table
 from processes import Launcher, command, heavier, in_turn
@@ -35,7 +38,9 @@ from processes import Rounds as Processes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["CHUNKS", "COUNTS", "main", "measure", "memory", "paced"]
+__all__ = ["CHUNKS", "COUNTS", "SUBJECTS", "main", "measure", "memory", "paced"]
+
+SUBJECTS = ("floor", "httpx", "script")
 
 COUNTS = (1, 10, 100, 1000)
 CHUNKS = 10_000  # a round, of all streams together
@@ -100,6 +105,28 @@ async def _floor(port: int, model: str, streams: int, total: int, marks: Marks) 
     return count
 
 
+async def _httpx(url: str, model: str, streams: int, total: int, marks: Marks) -> int:
+    import httpx
+
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]}
+    count = 0
+
+    async def one(client: httpx.AsyncClient) -> None:
+        nonlocal count
+        async with client.stream("POST", f"{url}/chat/completions", json=body) as response:
+            async for line in response.aiter_lines():
+                if not line.startswith("data: ") or line == "data: [DONE]":
+                    continue
+                if orjson.loads(line[6:])["choices"][0]["delta"].get("content"):
+                    count += 1
+                    if count in (streams, total):
+                        marks.set()
+
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=None, trust_env=False) as client:
+        await asyncio.gather(*(one(client) for _ in range(streams)))
+    return count
+
+
 async def _script(url: str, model: str, streams: int, total: int, marks: Marks) -> int:
     from llmspell import ScriptRuntime
 
@@ -118,7 +145,7 @@ def _cost(server: Server, runner: asyncio.Runner, name: str, streams: int, chunk
     each = chunks // streams
     model, total = f"turns-{streams}-{each}", streams * (each + 1)
     marks = Marks(server.port, model)
-    readers: dict[str, Callable[..., Awaitable[int]]] = {"floor": _floor, "script": _script}
+    readers: dict[str, Callable[..., Awaitable[int]]] = {"floor": _floor, "httpx": _httpx, "script": _script}
     where: Any = server.port if name == "floor" else server.url
     gc.collect()
     came: int = runner.run(readers[name](where, model, streams, total, marks))  # type: ignore[arg-type]
@@ -128,16 +155,22 @@ def _cost(server: Server, runner: asyncio.Runner, name: str, streams: int, chunk
 
 
 def measure(
-    server: Server, rounds: int, *, counts: tuple[int, ...] = COUNTS, chunks: int = CHUNKS, times: float = 1.0
+    server: Server,
+    rounds: int,
+    *,
+    counts: tuple[int, ...] = COUNTS,
+    chunks: int = CHUNKS,
+    times: float = 1.0,
+    subjects: tuple[str, ...] = ("floor", "script"),
 ) -> list[dict[str, float]]:
     """Each round's µs a chunk, by `floor 10`, `script 10` and so on. times: the script reads so many times as many."""
     told: list[dict[str, float]] = []
-    subjects = [(name, count) for count in counts for name in ("floor", "script")]
+    cases = [(name, count) for count in counts for name in subjects]
     with asyncio.Runner(loop_factory=floor.loop_factory()) as runner:
         for number in range(rounds + 1):
             one: dict[str, float] = {}
-            turn = number % len(subjects)
-            for name, count in subjects[turn:] + subjects[:turn]:
+            turn = number % len(cases)
+            for name, count in cases[turn:] + cases[:turn]:
                 over = math.ceil(times) if name == "script" and count == counts[-1] else 1
                 work = chunks if number else count  # the first one imports and warms up
                 one[f"{name} {count}"] = sum(_cost(server, runner, name, count, work) for _ in range(over))
@@ -145,14 +178,18 @@ def measure(
     return told[1:]
 
 
-def paced(url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0) -> Processes:
-    """Subjects `floor` and `script`, see `processes.hello`: 200 streams at 100 chunks a second each."""
+def paced(
+    url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0, names: tuple[str, ...] = ("floor", "script")
+) -> Processes:
+    """Subjects *names* of SUBJECTS, see `processes.hello`: 200 streams at 100 chunks a second each."""
     model = f"rate-{STREAMS}-{EACH}-{RATE}"
     with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url) | UNLIMITED, home) as launcher:
         subjects = {
             "floor": [sys.executable, os.path.join(HERE, "floor.py"), url, model, str(STREAMS)],
+            "httpx": [sys.executable, os.path.join(HERE, "minimal_httpx.py"), url, model, str(STREAMS)],
             "script": [command(), "run", heavier(SCRIPT, weight, home), "--", model, str(STREAMS)],
         }
+        subjects = {name: subjects[name] for name in names}
         for words in subjects.values():
             if launcher.output(words).strip() != str(STREAMS * EACH):
                 raise RuntimeError("not all chunks came")
@@ -185,26 +222,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="many streams at once in one script")
     parser.add_argument("--rounds", type=int, default=7)
     rounds: int = parser.parse_args().rounds
-    rows = [["", "floor", "script", "× floor", "middle half", "× one stream's", ""]]
+    rows = [["", *SUBJECTS, "httpx ×", "script ×", "middle half", "× one stream's", ""]]
     with Server() as server:
-        told = measure(server, rounds)
+        told = measure(server, rounds, subjects=SUBJECTS)
         for count in COUNTS:
             spread = ratios(told, f"script {count}", f"floor {count}")
-            numbers = [f"{of_medians(told, f'{name} {count}'):.1f} µs" for name in ("floor", "script")]
+            numbers = [f"{of_medians(told, f'{name} {count}'):.1f} µs" for name in SUBJECTS]
+            numbers.append(f"{ratios(told, f'httpx {count}', f'floor {count}').median:.2f}")
             alone = f"{ratios(told, f'script {count}', 'script 1').median:.2f}"
             range_ = f"{spread.low:.2f} – {spread.high:.2f}"
             note = "budget 2 of one stream's" if count == COUNTS[-1] else ""
             rows.append([f"{count} at once", *numbers, f"{spread.median:.2f}", range_, alone, note])
-        processes = paced(server.url, rounds)
+        processes = paced(server.url, rounds, names=SUBJECTS)
         spread = ratios(processes.cpu, "script", "floor")
-        numbers = [f"{of_medians(processes.cpu, name) * 1000 / STREAMS / EACH:.1f} µs" for name in ("floor", "script")]
+        numbers = [f"{of_medians(processes.cpu, name) * 1000 / STREAMS / EACH:.1f} µs" for name in SUBJECTS]
+        numbers.append(f"{ratios(processes.cpu, 'httpx', 'floor').median:.2f}")
         range_ = f"{spread.low:.2f} – {spread.high:.2f}"
         rows.append(["200 paced, a process", *numbers, f"{spread.median:.2f}", range_, "", "budget 1.5"])
-        numbers = [f"{of_medians(processes.peak, name):.1f} MB" for name in ("floor", "script")]
-        rows.append(["its peak", *numbers, "", "", "", "budget 45 MB"])
+        numbers = [f"{of_medians(processes.peak, name):.1f} MB" for name in SUBJECTS]
+        rows.append(["its peak", *numbers, "", "", "", "", "budget 45 MB"])
         kilobytes = memory(server.url, max(1, rounds // 3))
-        numbers = [f"{kilobytes[name]:.1f} KB" for name in ("floor", "script")]
-        rows.append(["memory a stream", *numbers, "", "", "", "budget 60 KB"])
+        numbers = [f"{kilobytes['floor']:.1f} KB", "", f"{kilobytes['script']:.1f} KB"]
+        rows.append(["memory a stream", *numbers, "", "", "", "", "budget 60 KB"])
     print(table(rows))
 
 
