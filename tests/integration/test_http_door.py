@@ -30,6 +30,7 @@ from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
 from llmspell.types.messages import Message
 from llmspell.types.streaming import AgentStream, Control
+from support.certificates import make_certificate
 from support.loopback import CLOSE, RESET, STALL, Gate, Loopback, Request, chunked, head, reply, sse
 
 if TYPE_CHECKING:
@@ -637,15 +638,7 @@ async def test_leaving_a_proxied_stream_closes_it(monkeypatch: pytest.MonkeyPatc
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that nobody trusts, with its key."""
-    place = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-               "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(place), "-out", f"{place}.crt"]  # fmt: skip
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl to make a certificate with")
-    place.write_bytes(place.read_bytes() + place.with_name("both.pem.crt").read_bytes())
-    return place
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 async def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from llmspell.errors import ConfigError, NetworkError
 from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
 from llmspell.types.messages import Message
+from support.certificates import make_certificate
 from support.loopback import Loopback, head, reply, sse
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ async def ask(url: str, **settings: Any) -> str:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that nobody trusts, with its key."""
-    place = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-               "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(place), "-out", f"{place}.crt"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    place.write_bytes(place.read_bytes() + place.with_name("both.pem.crt").read_bytes())
-    return place
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def serving(certificate: Path, *, asks: bool = False, h2: bool = False) -> ssl.SSLContext:

@@ -16,12 +16,11 @@ from llmspell.providers.base import ModelCall
 from llmspell.providers.claude import claude
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.manager import ProviderManager
-from llmspell.providers.turn import Turn
 from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
-from llmspell.types.streaming import Collector
 from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.answers import answer_of
 from support.wire import HOME, load
 
 pytestmark = pytest.mark.once
@@ -45,15 +44,7 @@ def content(*parts: Any, role: str = "user") -> Any:
 
 def answered(*blocks: dict[str, Any], stop: str = "end_turn") -> AgentOutput:
     """An answer of these blocks, read."""
-    reading = dialect_of("anthropic").reading("p", "m", key_env=None, secrets=())
-    body = json.dumps({"type": "message", "content": blocks, "stop_reason": stop}).encode()
-    contents = [*reading.feed(body), *reading.end()]
-    assert reading.error is None
-    turn, collector = Turn("p", "m"), Collector()
-    turn.told(reading.metadata)
-    for chunk in turn.chunks(contents):
-        collector.add(chunk)
-    return collector.output()
+    return answer_of("anthropic", json.dumps({"type": "message", "content": blocks, "stop_reason": stop}).encode())
 
 
 # ---- tools

@@ -14,12 +14,11 @@ from llmspell.errors import LLMSpellError, NotSupportedError, ValidationError
 from llmspell.providers.base import ModelCall
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.gemini import version_of
-from llmspell.providers.turn import Turn
 from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
-from llmspell.types.streaming import Collector
 from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.answers import answer_of
 from support.wire import HOME, load
 
 pytestmark = pytest.mark.once
@@ -42,15 +41,9 @@ def sent(*messages: Message, model: str = MODEL, host: str | None = None, **call
 
 def answered(*parts: dict[str, Any]) -> AgentOutput:
     """An answer of these parts, read."""
-    reading = dialect_of("gemini").reading("p", "m", key_env=None, secrets=())
-    body = json.dumps({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}).encode()
-    contents = [*reading.feed(body), *reading.end()]
-    assert reading.error is None
-    turn, collector = Turn("p", "m"), Collector()
-    turn.told(reading.metadata)
-    for chunk in turn.chunks(contents):
-        collector.add(chunk)
-    return collector.output()
+    return answer_of(
+        "gemini", json.dumps({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}).encode()
+    )
 
 
 # ---- tools

@@ -40,7 +40,8 @@ class _Failures:
         self._errors: list[LLMSpellError] = []
 
     @property
-    def now(self) -> Candidate:
+    def candidate(self) -> Candidate:
+        """Who is asked now."""
         return self._candidates[len(self._errors)]
 
     def next(self, error: LLMSpellError) -> Control:
@@ -55,7 +56,7 @@ class _Failures:
                     f"{error.hint}; failed before it: {others}" if error.hint else f"failed before it: {others}"
                 )
             raise error
-        details = {"attempt": 1, "wait": 0.0, "error": error.message, "kind": error.kind, "model": str(self.now)}
+        details = {"attempt": 1, "wait": 0.0, "error": error.message, "kind": error.kind, "model": str(self.candidate)}
         if self._on_retry is not None:
             self._on_retry(details)
         return Control("retry", details=details)
@@ -70,7 +71,7 @@ async def execute(
     failures = _Failures(candidates, on_retry)
     while True:
         try:
-            return await ask(failures.now)
+            return await ask(failures.candidate)
         except LLMSpellError as error:
             failures.next(error)
 
@@ -90,7 +91,7 @@ class _Chain:
 
     def __init__(self, failures: _Failures, ask: Callable[[Candidate], AgentStream]) -> None:
         self._failures, self._ask = failures, ask
-        self._stream = ask(failures.now)
+        self._stream = ask(failures.candidate)
         self.id = self._stream.stream_id
         self._given = False  # content was given out: no other model may follow
         self._next = 0  # the number of the next chunk
@@ -107,7 +108,7 @@ class _Chain:
                 except LLMSpellError as error:
                     retry = self._after(error)
             yield retry
-            self._stream = self._ask(self._failures.now)
+            self._stream = self._ask(self._failures.candidate)
 
     async def pour(self, take: Taker, room: Room) -> None:
         """See AgentStream.pour."""
@@ -125,7 +126,7 @@ class _Chain:
                     retry = self._after(error)
             if not take(retry):
                 await room()
-            self._stream = self._ask(self._failures.now)
+            self._stream = self._ask(self._failures.candidate)
 
     def _batch(self, batch: list[AgentChunk]) -> list[AgentChunk]:
         if not self._given:
@@ -145,8 +146,9 @@ class _Chain:
         if self._given:
             raise error
         retry = self._failures.next(error)
-        provider, now = self._failures.now.provider, self._failures.now.provider.now()
-        metadata = {"model": self._failures.now.model, "provider": provider.name}
+        candidate = self._failures.candidate
+        provider, now = candidate.provider, candidate.provider.now()
+        metadata = {"model": candidate.model, "provider": provider.name}
         contents = [retry] if self._next else [Control("stream_start"), retry]
         made = [AgentChunk(self.id, self._next + at, one, metadata, now) for at, one in enumerate(contents)]
         self._next += len(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmspell.providers.base import ProviderInstance
+from llmspell.providers.wrapped import WrappedProvider
 from llmspell.types.streaming import AgentStream
 from llmspell.types.usage import Usage
 
@@ -12,52 +12,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from llmspell.agents.meter import Held, Meter
-    from llmspell.providers.base import Embeddings, ModelCall, ModelInfo, ProviderCapabilities
+    from llmspell.providers.base import Embeddings, ModelCall, ProviderInstance
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.price import Price
     from llmspell.types.streaming import AgentChunk, Collector, Room, Taker
 
 __all__ = ["Metered", "MeteredStream"]
 
 
-class Metered(ProviderInstance):
+class Metered(WrappedProvider):
     """*provider* under *meter*. All else is the provider's own; closing it closes that."""
 
     def __init__(self, provider: ProviderInstance, meter: Meter) -> None:
-        self.provider = provider
+        super().__init__(provider)
         self.meter = meter
-        self.name, self.type, self.usual_output = provider.name, provider.type, provider.usual_output
-
-    def __repr__(self) -> str:
-        return f"Metered({self.provider!r})"
-
-    @property
-    def default_model(self) -> str:
-        return self.provider.default_model
-
-    def now(self) -> float:
-        return self.provider.now()
-
-    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
-        return self.provider.capabilities(model)
-
-    def price(self, model: str) -> Price | None:
-        return self.provider.price(model)
-
-    async def models(self) -> tuple[ModelInfo, ...]:
-        return await self.provider.models()
-
-    async def aclose(self) -> None:
-        await self.provider.aclose()
 
     def stream(self, call: ModelCall) -> AgentStream:
         """As the provider gives it; what the call may take is reserved at the first read. Raises LimitError there."""
-        return MeteredStream(self.provider, self.meter, call)
+        return MeteredStream(self.inner, self.meter, call)
 
     async def execute(self, call: ModelCall) -> AgentOutput:
-        call, held = await self.meter.hold(self.provider, call)
+        call, held = await self.meter.hold(self.inner, call)
         try:
-            output = await self.provider.execute(call)
+            output = await self.inner.execute(call)
         except BaseException as error:
             held.settle(Usage(), error=error, unseen=True)
             raise
@@ -66,9 +42,9 @@ class Metered(ProviderInstance):
         return output
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
-        held = await self.meter.hold_texts(self.provider, model, texts)
+        held = await self.meter.hold_texts(self.inner, model, texts)
         try:
-            made = await self.provider.embed(model, texts, dimensions=dimensions)
+            made = await self.inner.embed(model, texts, dimensions=dimensions)
         except BaseException as error:
             held.settle(Usage(output_tokens=0), error=error)
             raise

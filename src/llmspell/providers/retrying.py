@@ -17,7 +17,7 @@ from llmspell.types.streaming import Control
 from llmspell.utils.async_utils import Clock, RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Retries", "Slots", "Tries"]
 
@@ -72,12 +72,20 @@ class Retries:
         self.slots = Slots()
         self._calls = 0
 
-    def call(self, given: Mapping[str, Any] | int | None, total: float | None) -> Tries:
-        """A call begins. given: its own `retry`; total: the seconds that it has in all, None or 0 without end."""
+    def call(
+        self,
+        given: Mapping[str, Any] | int | None,
+        total: float | None,
+        on_retry: Callable[[Mapping[str, Any]], object] | None = None,
+    ) -> Tries:
+        """A call begins. given: its own `retry`; total: the seconds that it has in all, None or 0 without end.
+
+        on_retry: is told of each retry, as ModelCall has it.
+        """
         self._calls += 1
         self.tokens.earn()
         policy = self.policy if given is None else RetryPolicy.of(given, self.policy)
-        return Tries(self, policy, self._calls, total or None)
+        return Tries(self, policy, self._calls, total or None, on_retry)
 
 
 class Tries:
@@ -87,6 +95,7 @@ class Tries:
         "_begun",
         "_epoch",
         "_inside",
+        "_on_retry",
         "_policy",
         "_shared",
         "_started",
@@ -97,11 +106,19 @@ class Tries:
         "made",
     )
 
-    def __init__(self, shared: Retries, policy: RetryPolicy, ticket: int, total: float | None) -> None:
+    def __init__(
+        self,
+        shared: Retries,
+        policy: RetryPolicy,
+        ticket: int,
+        total: float | None,
+        on_retry: Callable[[Mapping[str, Any]], object] | None,
+    ) -> None:
         self._shared = shared
         self._policy = policy
         self._ticket = ticket
         self._total = total
+        self._on_retry = on_retry
         self._started = shared.clock.now()
         self._waited = 0.0  # seconds spent in waits and in attempts that failed, not in the queue
         self._begun = self._started
@@ -162,10 +179,9 @@ class Tries:
             raise self._told(error)
         told = error.context.get("retry_after")
         left = self._left()
-        budget = policy.budget
         spent = self._waited + (shared.clock.now() - self._begun)
         wait, why = decide(
-            self.made, policy.attempts, told, spent, budget, policy.base, policy.max, shared.clock.chance()
+            self.made, policy.attempts, told, spent, policy.budget, policy.base, policy.max, shared.clock.chance()
         )
         if not why and left is not None and wait >= left:
             why = "budget"
@@ -177,6 +193,8 @@ class Tries:
         self._wait = wait
         self._waited = spent + wait
         details = {"attempt": self.made + 1, "wait": round(wait, 3), "error": error.message, "kind": error.kind}
+        if self._on_retry is not None:
+            self._on_retry(details)
         return Control("retry", details=details)
 
     async def wait(self) -> None:

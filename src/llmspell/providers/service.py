@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llmspell.providers.retrying import Tries
     from llmspell.types.agent import AgentOutput
     from llmspell.types.price import Price
-    from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Room, Taker
+    from llmspell.types.streaming import AgentChunk, ChunkContent, Room, Taker
     from llmspell.types.usage import Usage
     from llmspell.utils.async_utils import Clock
 
@@ -140,10 +140,9 @@ class Service(ProviderInstance):
                 contents = await self._whole(call, turn, tries)
                 break
             except LLMSpellError as error:
-                retry = tries.after(error)
+                tries.after(error)
             finally:
                 tries.leave(answered=False)  # where it was cancelled
-            self._tell(call, retry)
             await tries.wait()
         collector = Collector()
         for chunk in turn.chunks(contents):
@@ -228,7 +227,6 @@ class Service(ProviderInstance):
                     break
                 except LLMSpellError as error:
                     retry = tries.after(error)
-                self._tell(call, retry)
                 yield turn.chunks([retry])
                 await tries.wait()
             try:
@@ -265,7 +263,6 @@ class Service(ProviderInstance):
                     break
                 except LLMSpellError as error:
                     retry = tries.after(error)
-                self._tell(call, retry)
                 if not take(turn.chunks([retry])):
                     await room()
                 await tries.wait()
@@ -332,7 +329,8 @@ class Service(ProviderInstance):
         return contents
 
     def _tries(self, call: ModelCall) -> Tries:
-        return self._retries.call(call.retry, self._door.timeouts.total if call.timeout is None else call.timeout)
+        total = self._door.timeouts.total if call.timeout is None else call.timeout
+        return self._retries.call(call.retry, total, call.on_retry)
 
     def go_through(self, way: Callable[[Door, tuple[str, ...]], Any], clock: Clock) -> None:
         """Takes another door to the network: what *way* makes of its own, and of the secrets that go through it.
@@ -341,12 +339,6 @@ class Service(ProviderInstance):
         """
         self._door = way(self._door, self._secrets)
         self._retries.clock = clock
-
-    def _tell(self, call: ModelCall, retry: Control) -> None:
-        """Of a retry, who wants to know."""
-        details = retry.details or {}
-        if call.on_retry is not None:
-            call.on_retry(details)
 
     def _reading(self, call: ModelCall) -> Reading:
         return self._dialect.reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)

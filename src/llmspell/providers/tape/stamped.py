@@ -4,37 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell.providers.base import ProviderInstance
+from llmspell.providers.wrapped import WrappedProvider
 from llmspell.types.streaming import AgentChunk, AgentStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-    from llmspell.providers.base import Embeddings, ModelCall, ModelInfo, ProviderCapabilities
+    from llmspell.providers.base import ModelCall, ProviderInstance
     from llmspell.providers.tape.tape import Tape
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.price import Price
     from llmspell.types.streaming import ChunkContent
 
 __all__ = ["Stamped"]
 
 
-class Stamped(ProviderInstance):
+class Stamped(WrappedProvider):
     """*inner*, with `stream_id`, `timestamp` and `latency_ms` from the tape: the same in the recording's replay."""
 
     def __init__(self, inner: ProviderInstance, tape: Tape) -> None:
-        self.inner, self._tape = inner, tape
-        self.name, self.type = inner.name, inner.type
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.inner!r})"
-
-    @property
-    def default_model(self) -> str:
-        return self.inner.default_model
+        super().__init__(inner)
+        self._tape = tape
 
     def stream(self, call: ModelCall) -> AgentStream:
         name = self._tape.stream_id()
@@ -54,21 +43,6 @@ class Stamped(ProviderInstance):
 
     def now(self) -> float:
         return self._tape.now()
-
-    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
-        return self.inner.capabilities(model)
-
-    def price(self, model: str) -> Price | None:
-        return self.inner.price(model)
-
-    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
-        return await self.inner.embed(model, texts, dimensions=dimensions)
-
-    async def models(self) -> tuple[ModelInfo, ...]:
-        return await self.inner.models()
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
     # ---- stamps
 
