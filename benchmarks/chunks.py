@@ -24,8 +24,6 @@ import gc
 import time
 from typing import TYPE_CHECKING
 
-import orjson
-
 import floor
 from harness import Server, manager, of_medians, ratios, table
 
@@ -74,17 +72,18 @@ class Subjects:
         return count
 
     async def httpx(self, model: str) -> int:
-        if self._client is None:
-            import httpx
+        import hand_httpx
 
-            self._client = httpx.AsyncClient(trust_env=False)
+        if self._client is None:
+            self._client = hand_httpx.client()
         body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]}
         count = 0
-        url = f"http://127.0.0.1:{self._port}/v1/chat/completions"
-        async with self._client.stream("POST", url, json=body) as response:
-            async for line in response.aiter_lines():
-                if line.startswith("data: ") and line != "data: [DONE]":
-                    count += bool(orjson.loads(line[6:])["choices"][0]["delta"].get("content"))
+
+        def take(text: str) -> None:
+            nonlocal count
+            count += 1
+
+        await hand_httpx.read(self._client, f"http://127.0.0.1:{self._port}/v1/chat/completions", body, take)
         return count
 
     async def domain(self, model: str) -> int:

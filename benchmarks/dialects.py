@@ -12,11 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import sys
 import time
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 import floor
 from harness import Server, Spread, of_medians, ratios, table
@@ -71,23 +68,21 @@ class Subjects:
         return count
 
     async def httpx(self, wire: Wire, model: str) -> int:
-        if self._client is None:
-            sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-            import httpx
+        import hand_httpx
 
-            self._client = httpx.AsyncClient(trust_env=False)
+        if self._client is None:
+            self._client = hand_httpx.client()
         body: dict[str, Any] = {"stream": True, "messages": [{"role": "user", "content": "go"}]}
         if wire.member:
             body[wire.member] = model
-        count, lines, text_of = 0, wire.cut == b"\n", wire.text
+        count = 0
+
+        def take(text: str) -> None:
+            nonlocal count
+            count += 1
+
         url = self._root + wire.base + wire.path.format(model=model)
-        async with self._client.stream("POST", url, json=body) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if lines and line:
-                    count += bool(text_of(orjson.loads(line)))
-                elif line.startswith("data: "):
-                    count += bool(text_of(orjson.loads(line[6:])))
+        await hand_httpx.read(self._client, url, body, take, text_of=wire.text, lines=wire.cut == b"\n")
         return count
 
     async def script(self, wire: Wire, model: str) -> int:

@@ -28,8 +28,6 @@ from http.client import HTTPConnection
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 import floor
 from harness import HERE, Server, environment, manager, of_medians, plain_config, ratios, table
 from processes import Launcher, command, heavier, in_turn
@@ -106,24 +104,20 @@ async def _floor(port: int, model: str, streams: int, total: int, marks: Marks) 
 
 
 async def _httpx(url: str, model: str, streams: int, total: int, marks: Marks) -> int:
-    import httpx
+    import hand_httpx
 
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]}
     count = 0
 
-    async def one(client: httpx.AsyncClient) -> None:
+    def take(text: str) -> None:
         nonlocal count
-        async with client.stream("POST", f"{url}/chat/completions", json=body) as response:
-            async for line in response.aiter_lines():
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                if orjson.loads(line[6:])["choices"][0]["delta"].get("content"):
-                    count += 1
-                    if count in (streams, total):
-                        marks.set()
+        count += 1
+        if count in (streams, total):
+            marks.set()
 
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=None, trust_env=False) as client:
-        await asyncio.gather(*(one(client) for _ in range(streams)))
+    async with hand_httpx.client() as client:
+        reads = (hand_httpx.read(client, f"{url}/chat/completions", body, take) for _ in range(streams))
+        await asyncio.gather(*reads)
     return count
 
 

@@ -14,13 +14,12 @@ from llmspell.errors import LLMSpellError, NotSupportedError, ValidationError
 from llmspell.providers.asking import held
 from llmspell.providers.base import ModelCall
 from llmspell.providers.dialect import dialect_of
-from llmspell.providers.turn import Turn
 from llmspell.providers.vendors import host_of, vendor
 from llmspell.types.agent import AgentOutput
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
-from llmspell.types.streaming import Collector
 from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.answers import answer_of
 from support.wire import HOME, load
 
 pytestmark = pytest.mark.once
@@ -62,14 +61,7 @@ def content(*parts: Any, host: str = OPENAI, role: str = "user") -> Any:
 
 def answered(body: str | bytes) -> AgentOutput:
     """An answer, read."""
-    reading = dialect_of("openai").reading("p", "m", key_env=None, secrets=())
-    contents = [*reading.feed(body if isinstance(body, bytes) else body.encode()), *reading.end()]
-    assert reading.error is None
-    turn, collector = Turn("p", "m"), Collector()
-    turn.told(reading.metadata)
-    for chunk in turn.chunks(contents):
-        collector.add(chunk)
-    return collector.output()
+    return answer_of("openai", body if isinstance(body, bytes) else body.encode())
 
 
 def said(**message: Any) -> AgentOutput:

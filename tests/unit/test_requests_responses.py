@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from llmspell.errors import LLMSpellError, NotSupportedError, ValidationError
 from llmspell.providers.base import ModelCall
 from llmspell.providers.dialect import dialect_of
-from llmspell.providers.turn import Turn
 from llmspell.types.agent import AgentOutput
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
-from llmspell.types.streaming import Collector
 from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.answers import answer_of
 from support.wire import HOME, load
 
 pytestmark = pytest.mark.once
@@ -43,17 +42,10 @@ def sent(type_: str, *messages: Message, **call: Any) -> Any:
 
 def answered(*items: dict[str, Any], type_: str = RESPONSES) -> AgentOutput:
     """A response of these items, or an answer of these lines, read."""
-    reading = dialect_of(type_).reading("p", "m", key_env=None, secrets=())
     body = json.dumps({"object": "response", "status": "completed", "model": "m", "output": items}).encode()
     if type_ == OLLAMA:
         body = b"\n".join(json.dumps(line).encode() for line in items)
-    contents = [*reading.feed(body), *reading.end()]
-    assert reading.error is None
-    turn, collector = Turn("p", "m"), Collector()
-    turn.told(reading.metadata)
-    for chunk in turn.chunks(contents):
-        collector.add(chunk)
-    return collector.output()
+    return answer_of(type_, body)
 
 
 # ---- tools
