@@ -19,7 +19,7 @@ from llmspell.types.agent import AgentOutput
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
 from llmspell.types.tools import ResponseSchema, ToolSpec
-from support.answers import answer_of
+from support.reading import answer_of
 from support.wire import HOME, load
 
 pytestmark = pytest.mark.once
