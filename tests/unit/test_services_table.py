@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from llmspell.config.loader import load
 from llmspell.errors import NotSupportedError
+from llmspell.providers import local_request
 from llmspell.providers.base import ModelCall
 from llmspell.providers.dialect import DIALECTS, Dialect, dialect_of
-from llmspell.providers.manager import ProviderManager
+from llmspell.providers.local import LocalProvider
+from llmspell.providers.mock import MockProvider
 from llmspell.providers.vendors import host_of, vendors
 from llmspell.types.agent import Parameters
 from llmspell.types.media import Media
@@ -36,6 +37,7 @@ MEDIA = {
     "video": Media("video/mp4", b"\x00\x00\x00\x18ftypmp42-film"),
 }
 TOOL = ToolSpec("look_up", "Looks.", {"type": "object", "properties": {"q": {"type": "string"}}})
+OTHER = ToolSpec("write_down", "Writes.", {"type": "object", "properties": {"q": {"type": "string"}}})
 SCHEMA = ResponseSchema(
     {"type": "object", "properties": {"unheard_of": {"type": "string"}}, "required": ["unheard_of"]}
 )
@@ -101,10 +103,18 @@ def tools(dialect: Dialect, service: str) -> str:
 
 
 def choice(dialect: Dialect, service: str) -> str:
-    """Whether it can be made to call one of its tools."""
-    free = asked(dialect, service, tools=(TOOL,), tool_choice="auto")
-    made = asked(dialect, service, tools=(TOOL,), tool_choice="required")
-    held = made is not None and made != free
+    """Whether it can be made to call one of its tools, any or one by name; it can be kept from it everywhere."""
+    free, none, some, one = (
+        asked(dialect, service, tools=(TOOL, OTHER), tool_choice=choice)
+        for choice in ("auto", "none", "required", OTHER.name)
+    )
+    assert none not in (None, free)
+    held = some is not None
+    assert (one is not None) == held
+    if held:
+        assert len({free, none, some, one}) == 4
+        assert one is not None
+        assert one.count(OTHER.name) > (free or "").count(OTHER.name) or "tools" not in one
     assert held == dialect.capabilities(MODELS.get(service)).supports_tool_choice
     return yes(held)
 
@@ -136,18 +146,6 @@ def result_media(dialect: Dialect, service: str) -> str:
     return "within" if within else "beside"
 
 
-def embeddings(dialect: Dialect, service: str) -> str:
-    if dialect.embeds:
-        assert b"some text" in dialect.embed_request("e", ["some text"], None).body
-    return yes(dialect.embeds)
-
-
-def listed(dialect: Dialect, service: str) -> str:
-    request = dialect.models_request("")
-    assert request is None or request.method == "GET"
-    return yes(request)
-
-
 COLUMNS: dict[str, Callable[[Dialect, str], str]] = {
     "reasoning": thinks,
     "tools": tools,
@@ -155,14 +153,12 @@ COLUMNS: dict[str, Callable[[Dialect, str], str]] = {
     "form": form,
     **{kind: takes(kind) for kind in MEDIA},
     "a tool's image": result_media,
-    "embeddings": embeddings,
-    "models": listed,
 }
 SERVICES = [*DIALECTS, "vertex", *vendors()]
 
 
 def test_every_service_has_a_row() -> None:
-    assert list(rows()) == SERVICES
+    assert list(rows()) == [*SERVICES, "local", "mock"]
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -172,11 +168,62 @@ def test_a_cell_says_what_is_so(service: str, column: str) -> None:
     assert said == COLUMNS[column](dialect_at(service), service)
 
 
-def test_every_provider_s_key_is_told() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    manager = ProviderManager(load(script_dir=None, config_file=None, env={}, flags={}).providers(), env={})
-    for name, row in vendors().items():
-        if row.api_key_env is not None:
-            assert row.api_key_env in text, name
-    for name in ("openai", "anthropic", "gemini"):
-        assert str(manager.key_of(name)[1]) in text
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_cell_of_the_embedded_model_says_what_is_so(column: str) -> None:
+    said = rows()["local"][list(COLUMNS).index(column)]
+    image = Message("user", ("look", MEDIA[column])) if column in MEDIA else None
+    schema = {"schema": SCHEMA} if column == "form" else {}
+    known = LocalProvider("local", {"model": "no-such-model"}).capabilities()
+    if column == "tools":
+        assert said == "by its template"
+        assert takes_locally(tools=(TOOL,), knows_tools=True)
+        assert not takes_locally(tools=(TOOL,))
+    elif column == "must call":
+        assert said == yes(takes_locally(tools=(TOOL,), tool_choice="required")) == yes(known.supports_tool_choice)
+    elif column == "form":
+        assert said == known.structured_output == "native"
+        assert takes_locally(**schema)
+    elif column == "reasoning":
+        assert said == yes(known.supports_reasoning) == "–"
+    elif column == "a tool's image":
+        result = Message("tool", ("see", MEDIA["images"]), tool_call_id="c")
+        messages = (*USER, Message("assistant", "", (ToolCall("c", "look_up", {}),)), result)
+        assert said == yes(takes_locally(messages=messages)) == "–"
+    else:
+        assert image is not None
+        assert said == yes(takes_locally(messages=(image,))) == yes(image.media[0].kind in known.input_modalities)
+
+
+def takes_locally(*, knows_tools: bool = False, **call: Any) -> bool:
+    """Whether the embedded model is asked that. tests/integration/test_local_model.py asks it."""
+    made = ModelCall("m", call.pop("messages", USER), **call)
+    try:
+        return bool(local_request.request(made, "local", "m", knows_tools=knows_tools).body)
+    except NotSupportedError:
+        return False
+
+
+async def test_the_mock_takes_everything() -> None:
+    assert rows()["mock"] == ["yes", "yes", "yes", "native", "yes", "yes", "yes", "yes", "within"]
+    mock, known = MockProvider(["{}"]), MockProvider().capabilities()
+    messages = (Message("user", ("look", *MEDIA.values())),)
+    call = ModelCall(
+        "m", messages, Parameters(reasoning="high"), tools=(TOOL,), tool_choice="required", schema=SCHEMA
+    )  # fmt: skip
+    assert (await mock.execute(call)).text == "{}"
+    assert mock.calls == [call]
+    assert {media.kind for media in MEDIA.values()} < set(known.input_modalities)
+    assert known.structured_output == "native"
+    assert "image" in known.tool_result_media
+
+
+def test_a_wrong_cell_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check itself: any other word in a cell fails it."""
+    real = rows()
+    for service, column in (("groq", "form"), ("mistral", "a tool's image"), ("deepseek", "images")):
+        index = list(COLUMNS).index(column)
+        for word in {"yes", "–", "native", "tool", "instruct", "within", "beside"} - {real[service][index]}:
+            wrong = {**real, service: [*real[service][:index], word, *real[service][index + 1 :]]}
+            monkeypatch.setitem(globals(), "rows", lambda wrong=wrong: wrong)
+            with pytest.raises(AssertionError):
+                test_a_cell_says_what_is_so(service, column)
