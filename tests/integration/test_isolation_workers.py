@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import llmspell.bridge
 from llmspell import ScriptRuntime
 from llmspell.bridge.engine import DONE, PREEMPTED, STOPPED
 from llmspell.bridge.isolation import ProcessPool, frames, process
 from llmspell.bridge.isolation.codec import decode, encode
+from llmspell.bridge.isolation.worker import LAZY
 from llmspell.config.loader import load
 from llmspell.errors import LimitError, RunCancelledError, WorkerLostError
 from support.loopback import STALL, Loopback, chunked, head, sse
@@ -119,6 +122,7 @@ sys.path[:] = sys.argv[3:]
 from llmspell.bridge.isolation import frames, lockdown
 from llmspell.bridge.isolation.worker import Worker
 from llmspell.bridge.isolation.codec import decode, encode
+from llmspell.bridge.isolation.worker import LAZY
 from llmspell.bridge.engine import DONE
 lockdown.die_with(0)
 worker = Worker(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
@@ -346,3 +350,17 @@ def test_an_interrupt_reaches_the_run_that_it_is_meant_for_and_no_other() -> Non
             worker.prepare(options)
     finally:
         worker.end()
+
+
+def test_a_worker_has_read_every_part_of_the_prelude_that_is_loaded_late() -> None:
+    """It can open no file once its doors are closed."""
+    folder = Path(llmspell.bridge.__file__).parent / "prelude"
+    late = set(re.findall(r'lazy\("\w+", "(\w+)"\)', (folder / "api.lua").read_text()))
+    assert "provider" in late
+    assert late <= set(LAZY)
+
+
+def test_globals_that_are_loaded_late_are_there_in_a_worker() -> None:
+    runtime = ScriptRuntime(isolation="process", model="mock")
+    done = runtime.run("return { Provider.default(), type(Run.usage()), type(Provider.list()) }")
+    assert done.result == ["mock", "table", "table"]

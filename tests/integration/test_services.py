@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.dialects import DIALECTS as MADE
-from tests.support.dialects import PIECES, TEXT
-from tests.support.loopback import Loopback, Request, reply
-from tests.unit.test_services_table import MODELS, SERVICES, dialect_at, rows
 
 from llmspell.agents.agent import Agent, AgentInput
 from llmspell.config.loader import load
@@ -26,6 +22,10 @@ from llmspell.providers.service import Service
 from llmspell.providers.vendors import vendors
 from llmspell.types.messages import Message
 from llmspell.types.streaming import Control, Text
+from support.dialects import DIALECTS as MADE
+from support.dialects import PIECES, TEXT
+from support.loopback import Loopback, Request, reply
+from unit.test_services_table import MODELS, SERVICES, dialect_at, rows
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ProviderInstance
@@ -256,7 +256,7 @@ async def test_an_answer_is_held_to_a_form_in_the_way_that_the_table_names(servi
 
 
 def _first_columns() -> list[str]:
-    from tests.unit.test_services_table import COLUMNS as FIRST
+    from unit.test_services_table import COLUMNS as FIRST
 
     return list(FIRST)
 

@@ -20,7 +20,8 @@ from llmspell.providers.mock import MockProvider
 from llmspell.providers.reading import Reading
 from llmspell.providers.vendors import Vendor, register_vendor
 from llmspell.types.messages import Message
-from support.loopback import Loopback, reply, sse
+from support.dialects import DIALECTS, TEXT
+from support.loopback import Loopback, Request, reply, sse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,42 @@ async def test_a_key_from_a_command_is_asked_for_once(tmp_path: Path) -> None:
     assert await asked({"api_key_cmd": command}) == f"Bearer {KEY}"
     assert await asked({"api_key_cmd": command}) == f"Bearer {KEY}"
     assert count.read_text() == "x"
+
+
+@pytest.mark.parametrize("source", ["command", "file"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_key_that_is_refused_is_looked_for_anew(tmp_path: Path, source: str, stream: bool) -> None:
+    """It may have been changed since: all calls go on with the new one, for which is asked once."""
+    path, count = tmp_path / "key", tmp_path / "count"
+    path.write_text("old-key")
+    whole = DIALECTS["openai"].whole
+
+    def plan(request: Request) -> Any:
+        if "new-key" in request.headers["authorization"]:
+            return reply(sse(["x"])) if stream else reply(whole, headers={"content-type": "application/json"})
+        return reply(b"{}", 401)
+
+    code = f"open({str(count)!r}, 'a').write('x'); print(open({str(path)!r}).read())"
+    settings = {"api_key_cmd": [sys.executable, "-c", code]} if source == "command" else {"api_key_file": str(path)}
+    with Loopback([plan]) as server:
+        manager = ProviderManager({"s": {"type": "openai", "base_url": server.url, **settings}}, env={})
+        provider = manager.get("s")
+
+        async def ask() -> str:
+            output = await (provider.stream(CALL).collect() if stream else provider.execute(CALL))
+            return output.text
+
+        for _ in range(2):
+            with pytest.raises(AuthError):
+                await ask()
+        assert len(server.requests) == 2, "the same key is not sent twice in one call"
+        path.write_text("new-key")
+        keys.forget(settings.get("api_key_cmd", ()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("llmspell.providers.late_key.PAUSE", 0.0)
+            assert set(await asyncio.gather(*(ask() for _ in range(5)))) == {"x" if stream else TEXT}
+        await manager.aclose()
+    assert source == "file" or len(count.read_text()) <= 3
 
 
 async def test_a_key_from_a_file(tmp_path: Path) -> None:

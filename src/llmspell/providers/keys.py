@@ -17,7 +17,7 @@ from llmspell.providers.wire_errors import masked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TIMEOUT", "from_command", "from_file"]
+__all__ = ["TIMEOUT", "forget", "from_command", "from_file"]
 
 TIMEOUT = 60.0  # seconds that a command has: it may ask a person for a password
 MOST = 16 * 1024  # bytes of a file, and of what a command writes
@@ -38,6 +38,11 @@ def from_file(path: str, provider: str) -> str:
             provider=provider,
         ) from None
     return _first_line(data) or _nothing(f"{one_line(path, 200)} holds no key of {provider}", provider, "api_key_file")
+
+
+def forget(command: Sequence[str]) -> None:
+    """What *command* told is asked anew the next time: the service has refused it."""
+    _told.pop(tuple(command), None)
 
 
 async def from_command(command: Sequence[str], provider: str, patience: float = TIMEOUT) -> str:

@@ -92,7 +92,7 @@ class OllamaServer(Service):
         own words ("verifying sha256 digest").
         Raises NotFoundError (its library has none such), StreamTruncatedError (the server went away).
         """
-        await self._need_key(model)
+        await self._late.need(model)
         door = self._door.with_timeouts(self._door.timeouts._replace(idle=SILENCE, total=None))
         try:
             answer = await self._answered(door, self._wire("POST", "/api/pull", model, stream=True), model)
@@ -184,7 +184,7 @@ class OllamaServer(Service):
         """The answer to *request*; one that is an error is read and raised."""
         from llmspell.providers.wire_errors import from_reply
 
-        await self._need_key(model)
+        await self._late.need(model)
         answer = await self._plainly(door.send(request, model=model), model)
         if 200 <= answer.status < 300:
             return answer

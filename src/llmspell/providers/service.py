@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import AuthError, LLMSpellError, NetworkError
+from llmspell.errors import AuthError, LLMSpellError
 from llmspell.providers.base import ProviderInstance
 from llmspell.providers.dialect import dialect_class
 from llmspell.providers.headers import request_id
 from llmspell.providers.http import ERROR_MAX, Door, Origin
+from llmspell.providers.late_key import LateKey
 from llmspell.providers.network import Network
 from llmspell.providers.reading import MAX_REPLY
 from llmspell.providers.retrying import Retries
@@ -18,7 +19,6 @@ from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Collector
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from typing import NoReturn
 
@@ -70,11 +70,9 @@ class Service(ProviderInstance):
         own: Mapping[str, str] = settings.get("headers") or {}
         headers = spoken.auth(key) | {header.lower(): value for header, value in own.items()}
         bare = not key and spoken.auth("?").keys() - headers.keys() != set()
-        self._key_source: Mapping[str, Any] = {
-            kind: source for kind in ("api_key_file", "api_key_cmd") if (source := settings.get(kind)) and bare
-        }
-        self._key_wait: asyncio.Task[str] | None = None
-        self._lacks_key = bare and (not spoken.keyless or bool(self._key_source))
+        source = {kind: told for kind in ("api_key_file", "api_key_cmd") if (told := settings.get(kind)) and bare}
+        lacking = bare and (not spoken.keyless or bool(source))
+        self._late = LateKey(name, source, lacking=lacking, missing=self._no_key, found=self._carry)
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
         self._catalog = "own" if spoken.own else str(settings.get("vendor") or ""), self.type, origin.host
@@ -151,11 +149,7 @@ class Service(ProviderInstance):
 
     async def aclose(self) -> None:
         """Closes all connections; calls in flight end with an error."""
-        if (wait := self._key_wait) is not None and not wait.done():
-            import asyncio
-
-            wait.cancel()
-            await asyncio.wait({wait})  # its command is stopped by then
+        await self._late.aclose()
         await self._door.aclose()
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
@@ -185,7 +179,7 @@ class Service(ProviderInstance):
             await tries.wait()
 
     async def _asked(self, request: WireRequest, model: str, total: float | None) -> Any:
-        await self._need_key(model)
+        await self._late.need(model)
         answer = await self._door.send(request, model=model, total=total, first_token=False)
         if not 200 <= answer.status < 300:
             await self._refuse(answer, model)
@@ -344,9 +338,21 @@ class Service(ProviderInstance):
         return self._dialect.reading(self.name, call.model, key_env=self._key_env, secrets=self._secrets)
 
     async def _send(self, call: ModelCall, turn: Turn, total: float | None, *, stream: bool) -> Answer:
-        """Sends the request; an answer that is an error is read and raised. total: seconds that it has."""
-        if self._lacks_key:
-            await self._need_key(call.model)
+        """Sends the request; an answer that is an error is read and raised. total: seconds that it has.
+
+        A key from a file or a command that the service refuses may have been changed there: then it is sent again.
+        """
+        if self._late.lacking:
+            await self._late.need(call.model)
+        used = self._late.key
+        try:
+            return await self._send_once(call, turn, total, stream=stream)
+        except AuthError as error:
+            if not await self._late.renewed(error, used, call.model):
+                raise
+        return await self._send_once(call, turn, total, stream=stream)
+
+    async def _send_once(self, call: ModelCall, turn: Turn, total: float | None, *, stream: bool) -> Answer:
         request = self._dialect.request(call, stream=stream)
         left = call.timeout if total is None else total
         answer = await self._door.send(
@@ -369,36 +375,18 @@ class Service(ProviderInstance):
 
         raise from_reply(reply, provider=self.name, model=model, key_env=self._key_env, secrets=self._secrets)
 
-    async def _need_key(self, model: str) -> None:
-        """Gets the key from where the settings say it is, once for all who wait. Raises AuthError, ConfigError."""
-        if not self._lacks_key:
-            return
-        if not self._key_source:
-            raise AuthError(
-                f"there is no key for {self.name}",
-                hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
-                provider=self.name,
-                model=model,
-            )
-        import asyncio
+    def _no_key(self, model: str) -> AuthError:
+        return AuthError(
+            f"there is no key for {self.name}",
+            hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
+            provider=self.name,
+            model=model,
+        )
 
-        if (wait := self._key_wait) is None or wait.done():
-            wait = self._key_wait = asyncio.ensure_future(self._find_key())
-        await asyncio.wait({wait})  # who is cancelled here leaves it to the others
-        if wait.cancelled():
-            raise NetworkError(f"{self.name} was closed before its key was there", provider=self.name, model=model)
-        key = wait.result()
-        if self._lacks_key:
-            self._door.carry(self._dialect.auth(key))
-            self._secrets = (key, *self._secrets)
-            self._lacks_key = False
-
-    async def _find_key(self) -> str:
-        from llmspell.providers import keys
-
-        if (path := self._key_source.get("api_key_file")) is not None:
-            return keys.from_file(path, self.name)
-        return await keys.from_command(self._key_source["api_key_cmd"], self.name)
+    def _carry(self, key: str) -> None:
+        """Sends *key* from now on, and shows it nowhere."""
+        self._door.carry(self._dialect.auth(key))
+        self._secrets = (key, *self._secrets)
 
     def _check(self, reading: Reading, answer: Answer) -> None:
         error: LLMSpellError | None = reading.error

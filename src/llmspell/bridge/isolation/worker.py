@@ -26,7 +26,8 @@ __all__ = ["main"]
 
 PIECE = 65536
 BLOATED = 96 * 1024 * 1024  # bytes above those at the start: what a script has left behind; another worker takes over
-LAZY = ("agent", "async", "json", "log")  # the prelude's other parts, read before the doors are closed
+#: The prelude's other parts, read before the doors are closed.
+LAZY = ("agent", "async", "json", "log", "provider", "run")
 
 
 class HostError(Exception):
