@@ -200,7 +200,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
             {
                 "type": "local",
                 "model": "smollm2-135m-instruct",
-                "timeout": timeout,
+                "timeout": {"total": 600.0},
                 "path": None,
                 "pull": "auto",
                 "threads": None,

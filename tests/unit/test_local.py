@@ -489,6 +489,17 @@ async def test_a_timeout_stops_the_model_and_says_how_long(provider: LocalProvid
     await until(lambda: held.running == 0)
 
 
+async def test_the_settings_time_holds_for_calls_that_say_none_themselves(played: Played) -> None:
+    held = Held(played)
+    provider = LocalProvider("local", {"model": "own", "timeout": {"total": 0.2}})
+    with pytest.raises(CallTimeoutError, match=r"within 0\.2 s \(answering\)"):
+        await provider.execute(call())
+    await until(lambda: held.running == 0)
+    with pytest.raises(ConfigError, match=r"timeout\.total"):
+        LocalProvider("local", {"timeout": {"total": -1}})
+    await provider.aclose()
+
+
 async def test_the_last_close_stops_what_runs(played: Played) -> None:
     held = Held(played)
     one, two = (LocalProvider("local", {"model": "own"}) for _ in range(2))

@@ -136,7 +136,7 @@ class Key:
     def read_by(self, type_: str | None) -> bool:
         """Whether a provider of that type reads it."""
         types = self.types
-        return not types or type_ in types or (types is _HTTP and type_ not in PROVIDER_TYPES)
+        return not types or type_ in types or (_HTTP[0] in types and type_ not in PROVIDER_TYPES)
 
     def check(self, value: object) -> Any:
         """*value* in the key's unit. Raises ValueError: what was expected, and never the value, which may be secret."""
@@ -389,10 +389,10 @@ KEYS = (
     Key(_N + "client_cert", "text", None, "a certificate and its key (PEM) to show the service", types=_HTTP),
     Key(_N + "http2", "flag", False, "speak HTTP/2 where the service does (extra `http2`)", types=_HTTP),
     Key(_N + "prices", "prices", {}, "its models' prices: US dollars for a million tokens", types=_HTTP),
-    Key(_T + "connect", "seconds", 5.0, "seconds until the connection stands; 0 = none"),
-    Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none"),
-    Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none"),
-    Key(_T + "total", "seconds", 600.0, "seconds for one call; 0 = none"),
+    Key(_T + "connect", "seconds", 5.0, "seconds until the connection stands; 0 = none", types=_HTTP),
+    Key(_T + "first_token", "seconds", 60.0, "seconds until the answer begins; 0 = none", types=_HTTP),
+    Key(_T + "idle", "seconds", 30.0, "seconds between two pieces of an answer; 0 = none", types=_HTTP),
+    Key(_T + "total", "seconds", 600.0, "seconds for one call; 0 = none", types=(*_HTTP, *_LOCAL)),
     Key(_R + "attempts", "count", 4, "how often a call is tried in all; 1 = once", bounds=(1, 100), types=_HTTP),
     Key(_R + "base", "seconds", 0.5, "seconds, the most of the first wait; it doubles with each", types=_HTTP),
     Key(_R + "max", "seconds", 30.0, "seconds of one wait at most, whatever the service asks for", types=_HTTP),

@@ -28,6 +28,7 @@ from llmspell.providers.base import ModelInfo, ProviderCapabilities, ProviderIns
 from llmspell.providers.chat_reader import ChatReader
 from llmspell.providers.local_gguf import Facts, facts
 from llmspell.providers.local_request import MAX_TOKENS, request
+from llmspell.providers.terms import timeouts_of
 from llmspell.providers.turn import Turn
 from llmspell.types.streaming import AgentStream, Control, Text, ToolCallComplete
 
@@ -54,7 +55,8 @@ class LocalProvider(ProviderInstance):
 
     settings: model (a name in the models folder, or the path of a .gguf), path (of a .gguf, over `model`), pull
     ("auto" fetches the built-in model when it is first used, "never"), threads, context (tokens of one call), slots
-    (calls at the same time; more wait their turn). Others are ignored.
+    (calls at the same time; more wait their turn), timeout.total (seconds of a call that says none itself). Others are
+    ignored.
 
     A file is loaded once a process for all instances with the same settings, on the first read of the first stream,
     and freed when the last of them is closed. A call's model is a name; a path only as the settings have it, so that
@@ -70,6 +72,7 @@ class LocalProvider(ProviderInstance):
         self._threads = _number(settings, "threads", max(1, min(4, _cores() - 1)), 1, 256)
         self._context = _number(settings, "context", 4096, 64, 2**20)
         self._slots = _number(settings, "slots", 2, 1, 64)
+        self._total = timeouts_of(name, settings.get("timeout") or {}).total
         self._engines: dict[local_engine.Options, local_engine.Engine] = {}
 
     @property
@@ -85,7 +88,7 @@ class LocalProvider(ProviderInstance):
         that goes; a tool that must be called likewise, with any model; whether to call one is for a model to choose
         whose chat template has tools. Raises on reading: NotSupportedError (no engine here, media, or tools that the
         model would not see), NotFoundError, ValidationError, ContextLengthError, CallTimeoutError, and what
-        `local_weights.ensure` raises. `call.timeout` counts from the first read, fetching and loading included.
+        `local_weights.ensure` raises. The time of a call counts from the first read, fetching and loading included.
         """
         turn = Turn(self.name, call.model or self.default_model, _free)
         return AgentStream(turn.stream_id, self._batches(call, turn))
@@ -131,7 +134,8 @@ class LocalProvider(ProviderInstance):
     async def _batches(self, call: ModelCall, turn: Turn) -> AsyncGenerator[list[AgentChunk], None]:
         turn.start()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + call.timeout if call.timeout else None
+        limit = self._total if call.timeout is None else call.timeout
+        deadline = loop.time() + limit if limit else None
         model = turn.metadata["model"]
         settings = self._settings_of(call.model)
         tiny = local_weights.built_in(settings)
@@ -168,8 +172,8 @@ class LocalProvider(ProviderInstance):
                 await chunks.aclose()
         except TimeoutError as error:
             hint = "raise the timeout, or `llmspell models pull` first" if doing != "answering" else "raise the timeout"
-            message = f"{self.name}/{model} was not done within {call.timeout:g} s ({doing})"
-            raise CallTimeoutError(message, hint=hint, limit=call.timeout, provider=self.name, model=model) from error
+            message = f"{self.name}/{model} was not done within {limit:g} s ({doing})"
+            raise CallTimeoutError(message, hint=hint, limit=limit, provider=self.name, model=model) from error
         except _REFUSED as error:
             raise self._named(error, model) from error.__cause__
         last = reader.end()
