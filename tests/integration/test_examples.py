@@ -61,6 +61,19 @@ def test_hello_says_hello() -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("Hello from llmspell, you!\n", "", 0)
 
 
+def test_the_recorded_example_runs_without_a_network_and_shows_what_was_changed(tmp_path: Path) -> None:
+    tape, script = "examples/recorded/triage.tape", ROOT / "examples/recorded/triage.lua"
+    done = llmspell("run", "--replay", tape, str(script))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["complaint", "question", "praise"]
+    assert done.stdout.endswith(": 3 calls, 99 tokens\n")
+    changed = tmp_path / "triage.lua"
+    changed.write_text(script.read_text(encoding="utf-8").replace("the lamp", "a lamp"), encoding="utf-8")
+    done = llmspell("run", "--replay", tape, str(changed))
+    assert done.returncode == 1
+    assert re.search(r"`messages\[1\]\.content`: was .*the lamp.*, is .*a lamp", done.stderr)
+
+
 def test_haiku_prints_what_the_server_said() -> None:
     with Loopback([ANSWER]) as server:
         done = llmspell("run", "--stream", "examples/haiku.lua", "--", "a test", url=server.url)

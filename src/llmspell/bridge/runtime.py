@@ -162,17 +162,33 @@ class ScriptRuntime:
         self._pool = None if isolation is None else self._pool_of(isolation)
         self._tape: Tape | None = None
         if record is not None or replay is not None:
-            self._put_on_tape(record, replay)
+            given = {
+                "max_concurrency": max_concurrency,
+                "max_tokens_total": max_tokens_total,
+                "max_cost_usd": max_cost_usd,
+            }
+            self._put_on_tape(record, replay, {name for name, value in given.items() if value is not None})
 
-    def _put_on_tape(self, record: Any, replay: Any) -> None:
-        """What the one run of this runtime is recorded on, or replayed from. Raises ConfigError, ValidationError."""
+    def _put_on_tape(self, record: Any, replay: Any, given: set[str]) -> None:
+        """What the one run of this runtime is recorded on, or replayed from. Raises ConfigError, ValidationError.
+
+        given: the limits that this runtime was made with; others are those of the recording, as they shape requests.
+        """
         from llmspell.bridge.observer import Observer
+        from llmspell.providers.tape.file import LIMITS
         from llmspell.providers.tape.sessions import open_tape
 
         if self._pool is not None or self._providers is not None:
             other = "isolation" if self._pool is not None else "providers"
             raise ValidationError(f"ScriptRuntime: `record` and `replay` do not go with `{other}`")
-        tape = self._tape = open_tape(record, replay, model=self._default_model, provider=self._default_provider)
+        about = {"model": self._default_model, "provider": self._default_provider}
+        tape = self._tape = open_tape(
+            record, replay, {**about, "limits": {name: self._limits[name] for name in LIMITS}}
+        )
+        if tape.replaying:
+            for name, value in tape.head.get("limits", {}).items():
+                if name not in given and self.config.origin(LIMITS[name]) != "flag":
+                    self._limits[name] = value
         if tape.replaying and self._default_model is None and self._default_provider is None:
             self._default_model, self._default_provider = tape.head.get("model"), tape.head.get("provider")
         self._observer = self._observer or Observer()  # so that the same calls are streamed, whoever looks on

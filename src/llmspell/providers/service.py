@@ -326,12 +326,18 @@ class Service(ProviderInstance):
         total = self._door.timeouts.total if call.timeout is None else call.timeout
         return self._retries.call(call.retry, total, call.on_retry)
 
-    def go_through(self, way: Callable[[Door, tuple[str, ...]], Any], clock: Clock) -> None:
+    def go_through(
+        self, way: Callable[[Door, tuple[str, ...]], Any], clock: Clock, *, keyless: bool = False, played: bool = False
+    ) -> None:
         """Takes another door to the network: what *way* makes of its own, and of the secrets that go through it.
 
-        clock: of the waits between attempts, and of their chance.
+        clock: of the waits between attempts, and of their chance. keyless: what goes through needs no key.
+        played: no secret is in what comes through it, and none is looked for.
         """
+        self._late.lacking = self._late.lacking and not keyless
         self._door = way(self._door, self._secrets)
+        if played:
+            self._secrets = ()
         self._retries.clock = clock
 
     def _reading(self, call: ModelCall) -> Reading:
@@ -380,7 +386,7 @@ class Service(ProviderInstance):
             f"there is no key for {self.name}",
             hint=f"set `{self._key_env or self._dialect.key_env}`, or run without one: `--model local`",
             provider=self.name,
-            model=model,
+            model=model or None,
         )
 
     def _carry(self, key: str) -> None:

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from llmspell.errors import one_line
+from llmspell.providers.tape.redaction import REDACTED
 
-__all__ = ["difference"]
+__all__ = ["difference", "is_as_recorded"]
 
 MOST = 4  # places that are named
 SHOWN = 60  # characters of a value
@@ -36,7 +37,7 @@ def _compare(was: Any, now: Any, path: str, found: list[str]) -> int:
             (f"{path}[{i}]", was[i] if i < len(was) else _ABSENT, now[i] if i < len(now) else _ABSENT)
             for i in range(size)
         ]
-    elif _same(was, now):
+    elif is_as_recorded(was, now):
         return 0
     elif len(found) == MOST:
         return 1
@@ -47,9 +48,32 @@ def _compare(was: Any, now: Any, path: str, found: list[str]) -> int:
     return sum(_compare(old, new, place, found) for place, old, new in pairs)
 
 
-def _same(was: Any, now: Any) -> bool:
-    """As JSON has it: true is not 1, and 1.0 is 1."""
+def is_as_recorded(was: Any, now: Any) -> bool:
+    """Whether *now* is what was written down as *was*: any text may stand where that has a secret taken out.
+
+    As JSON has it: true is not 1, and 1.0 is 1.
+    """
+    if isinstance(was, str) and isinstance(now, str):
+        return was == now or (REDACTED in was and _fits(was.split(REDACTED), now))
+    if isinstance(was, dict) and isinstance(now, dict):
+        return was.keys() == now.keys() and all(is_as_recorded(value, now[name]) for name, value in was.items())
+    if isinstance(was, list) and isinstance(now, list):
+        return len(was) == len(now) and all(map(is_as_recorded, was, now))
     return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)
+
+
+def _fits(parts: list[str], text: str) -> bool:
+    """Whether *text* has all *parts* in their order, the first at its beginning and the last at its end."""
+    first, *middle, last = parts
+    if not (len(text) >= len(first) + len(last) and text.startswith(first) and text.endswith(last)):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _shown(was: Any, now: Any) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """A recording's file: one JSON object a line, a head first, in the order in which things happened.
 
     {"recording": "llmspell", "version": 1, "llmspell": its version, "model", "provider": for agents that name none,
-     "started": seconds since the epoch}
+     "limits": those of LIMITS, by name; may be absent, "started": seconds since the epoch}
     {"do": "script", "name", "args"}                 a script is started
     {"do": "default", "provider": name}              what "auto" came to
     {"do": "provider", "name", "default_model", "keyed", "settings"}   at its first use
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 from typing import Any
 
 import orjson
@@ -32,7 +33,7 @@ import orjson
 from llmspell.errors import ConfigError, LimitError, LLMSpellError, NotFoundError, ValidationError, one_line
 from llmspell.providers.tape.redaction import REDACTED, forms
 
-__all__ = ["EVENTS", "VERSION", "Entry", "Writer", "as_bytes", "bytes_entry", "read"]
+__all__ = ["EVENTS", "LIMITS", "VERSION", "Entry", "Writer", "as_bytes", "bytes_entry", "read"]
 
 VERSION = 1
 EVENTS = frozenset(("head", "data", "chunks", "output", "fail", "end", "fired"))
@@ -52,6 +53,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "end": {"call": int, "at": (int, float)},
     "fired": {"timer": int, "at": (int, float)},
     "done": {"at": (int, float)},
+}
+#: The limits of a run on which it depends what is asked, and when; their settings.
+LIMITS = {
+    "max_concurrency": "runtime.max_concurrency",
+    "max_tokens_total": "limits.max_tokens_total",
+    "max_cost_usd": "limits.max_cost_usd",
 }
 LARGEST = 2 * 2**30  # bytes of a recording
 START = b'{"recording":"llmspell",'
@@ -82,27 +89,31 @@ class Writer:
     """Appends to a recording; what was written stays if the process dies.
 
     Only its owner may read the file: it holds what was said to models. An older recording of that name is replaced,
-    any other file is not. Raises ConfigError.
+    any other file is not. It is replaced once there is more to write than which script was started: one that is no
+    Lua costs no recording. Raises ConfigError.
     """
 
     def __init__(self, path: str, head: Entry) -> None:
         self.path = path
         self.size = 0
         self._secrets: tuple[bytes, ...] = ()
+        self._older = False  # an older recording is still there
+        self._held: list[bytes] = []  # what is written when it goes
         try:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-            self._fd: int | None = os.open(path, flags, 0o600)
+            self._fd: int | None = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):  # a pipe or a terminal would be read for ever
+                raise ConfigError(f"`{path}` is no file that a recording can be kept in", hint="name another one")
             there = os.read(self._fd, len(START))
             if there and there != START:
                 raise ConfigError(
                     f"`{path}` is there, and is no recording",
                     hint="an older recording is replaced, any other file is not: name another one",
                 )
-            os.ftruncate(self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
+            self._older = there != b""
             self.write({"recording": "llmspell", "version": VERSION} | head)
         except BaseException as error:
             self.close()
@@ -127,6 +138,14 @@ class Writer:
         if self.size > LARGEST:
             raise LimitError(f"the recording `{self.path}` is larger than 2 GiB", hint="record a shorter run")
         try:
+            if self._older:
+                self._held.append(line)
+                if entry.get("do", "script") == "script":
+                    return
+                os.ftruncate(self._fd, 0)
+                os.lseek(self._fd, 0, os.SEEK_SET)
+                os.chmod(self.path, 0o600)
+                self._older, line = False, b"".join(self._held)
             while line:  # a disk that is nearly full takes a part
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
@@ -151,7 +170,9 @@ def read(path: str) -> tuple[Entry, list[Entry]]:
     """
     try:
         with open(path, "rb") as file:
-            text = file.read(LARGEST + 1)
+            text = file.read(1)
+            if text == b"{":  # nothing else is a recording, and it may have no end
+                text += file.read(LARGEST)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no recording `{path}`", hint="make one with `--record FILE`") from error
     except OSError as error:
@@ -173,6 +194,9 @@ def read(path: str) -> tuple[Entry, list[Entry]]:
     names = (head.get("model"), head.get("provider"))
     if not isinstance(started, int | float) or not all(name is None or isinstance(name, str) for name in names):
         raise _broken(path, 1, "`started`, `model` or `provider` is missing, or of the wrong kind")
+    limits = head.get("limits", {})
+    if not isinstance(limits, dict) or not all(_is_limit(name, value) for name, value in limits.items()):
+        raise _broken(path, 1, "`limits` are no limits")
     entries = [_entry(path, number, line) for number, line in enumerate(lines[1:], 2)]
     return head, entries
 
@@ -191,11 +215,21 @@ def _entry(path: str, number: int, line: bytes) -> Entry:
             as_bytes(entry)
         except ValueError:
             raise _broken(path, number, "`text` or `base64` is missing") from None
-    if entry["do"] == "head" and not all(isinstance(value, str) for value in entry["headers"].values()):
+    if entry["do"] == "head" and not _is_headers(entry["headers"]):
         raise _broken(path, number, "a header is no text")
+    if entry["do"] == "provider" and not _is_headers(entry["settings"].get("headers", {})):
+        raise _broken(path, number, "`settings.headers` are no headers")
     if entry["do"] == "values" and not all(_is_value(entry["of"], value) for value in entry["values"]):
         raise _broken(path, number, f"a value of `{one_line(entry['of'], 40)}` is of the wrong kind")
     return entry
+
+
+def _is_limit(name: str, value: Any) -> bool:
+    return name in LIMITS and (type(value) is int or (type(value) is float and name == "max_cost_usd")) and value >= 0
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _is_value(source: str, value: Any) -> bool:

@@ -30,7 +30,9 @@ __all__ = ["PlayedDoor", "played"]
 def played(provider: ProviderInstance, tape: Player) -> ProviderInstance:
     """*provider*, whose answers come from *tape*."""
     if isinstance(provider, Service):
-        provider.go_through(lambda door, secrets: PlayedDoor(door, tape), tape.clock())
+        # One that the recording does not know is asked, to say so: that it has no key is not what is wrong.
+        unknown = provider.name not in tape.providers
+        provider.go_through(lambda door, _: PlayedDoor(door, tape), tape.clock(), keyless=unknown, played=True)
         return Stamped(provider, tape)
     return PlayedProvider(provider, tape)
 

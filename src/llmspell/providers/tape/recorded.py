@@ -12,7 +12,7 @@ from llmspell.providers.service import Service
 from llmspell.providers.tape.chunks import plain, plain_content, plain_output
 from llmspell.providers.tape.file import bytes_entry
 from llmspell.providers.tape.player import as_error
-from llmspell.providers.tape.redaction import Redactor, forms, plain_headers, plain_target
+from llmspell.providers.tape.redaction import Redactor, forms, plain_headers, plain_target, secret_values, without
 from llmspell.providers.tape.stamped import Stamped
 from llmspell.types.streaming import AgentStream
 
@@ -32,7 +32,11 @@ __all__ = ["RecordingDoor", "recorded", "wire_entry"]
 def recorded(provider: ProviderInstance, tape: Recorder) -> ProviderInstance:
     """*provider*, its exchanges on *tape*: those over HTTP at the door to the network, others as chunks."""
     if isinstance(provider, Service):
-        provider.go_through(lambda door, secrets: RecordingDoor(door, tape, secrets), tape.clock())
+        own = (provider.name, provider.type)  # as keys they are no secrets, and they are in every entry
+        provider.go_through(
+            lambda door, secrets: RecordingDoor(door, tape, tuple(one for one in secrets if one not in own)),
+            tape.clock(),
+        )
         return Stamped(provider, tape)
     return RecordedProvider(provider, tape)
 
@@ -88,6 +92,10 @@ class RecordingDoor:
     ) -> Answer:
         """As Door.send."""
         tape = self._tape
+        known = self._known
+        if own := secret_values(request.headers):  # an agent's own, besides those of the settings
+            tape.writer.hide(own)
+            known = forms((*self._secrets, *own))
         call = tape.request(wire_entry(self._door, request))
         try:
             answer = await self._door.send(
@@ -97,11 +105,12 @@ class RecordingDoor:
             raise await _failed(tape, call, error) from error
         try:
             headers = plain_headers(answer.headers, sent=False)
+            headers = {name: without(known, value) for name, value in headers.items()}
             await tape.event({"do": "head", "call": call, "status": answer.status, "headers": headers})
         except BaseException:
             await answer.aclose()
             raise
-        return RecordedAnswer(answer, headers, tape, call, Redactor(self._known))
+        return RecordedAnswer(answer, headers, tape, call, Redactor(known))
 
 
 async def _failed(tape: Recorder, call: int, error: LLMSpellError) -> LLMSpellError:
@@ -195,5 +204,7 @@ class RecordedProvider(Stamped):
 def asked(provider: str, how: str, call: ModelCall) -> Entry:
     """A request of a provider without HTTP, as it is written and compared."""
     told = plain(call._replace(on_retry=None))
+    if told.get("headers"):
+        told["headers"] = plain_headers(told["headers"], sent=True)
     body = {name: value for name, value in told.items() if value not in (None, {}, [], "")}
     return {"provider": provider, "ask": how, "body": orjson.loads(orjson.dumps(body))}

@@ -86,7 +86,9 @@ class Recorder(Tape):
             self._known.add(provider.name)
             keyed = any(settings.get(name) for name in ("api_key", "api_key_file", "api_key_cmd"))
             told = {"name": provider.name, "default_model": provider.default_model, "keyed": keyed}
-            self.writer.hide(tuple(value for value in (settings.get("api_key"),) if isinstance(value, str)))
+            key = settings.get("api_key")
+            if isinstance(key, str) and key not in (provider.name, provider.type):
+                self.writer.hide((key,))
             told_settings = plain(plain_settings({"type": provider.type, **settings}))
             self._write({"do": "provider", **told, "settings": told_settings})
         return recorded(provider, self)
@@ -142,12 +144,19 @@ class Recorder(Tape):
             self._write_values(source)
         if self.failed is not None and error is not self.failed:
             raise self.failed
-        if not isinstance(error, RunCancelledError | asyncio.CancelledError | KeyboardInterrupt):
+        if not _is_from_outside(error):
             self._write({"do": "done", "at": self._elapsed()})
         self.close()
 
     def close(self) -> None:
         self.writer.close()
+
+
+def _is_from_outside(error: BaseException | None) -> bool:
+    """Whether a run was stopped at a point that its script does not decide."""
+    if isinstance(error, LLMSpellError) and error.context.get("setting") in ("runtime.timeout", "runtime.max_cpu"):
+        return True
+    return isinstance(error, RunCancelledError | asyncio.CancelledError | KeyboardInterrupt)
 
 
 def printable(text: str) -> str:

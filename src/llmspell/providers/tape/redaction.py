@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -9,7 +10,16 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["REDACTED", "Redactor", "forms", "plain_headers", "plain_settings", "plain_target"]
+__all__ = [
+    "REDACTED",
+    "Redactor",
+    "forms",
+    "plain_headers",
+    "plain_settings",
+    "plain_target",
+    "secret_values",
+    "without",
+]
 
 REDACTED = "[redacted]"
 #: What a header's or a setting's name has in it where its value is a secret.
@@ -19,6 +29,8 @@ DROPPED = ("set-cookie", "set-cookie2", "www-authenticate", "openai-organization
 #: Parameters of an address whose values are secrets.
 SECRET_PARAMETERS = ("key", "token", "secret", "sig", "auth", "password", "credential")
 SHORTEST = 8  # characters of a secret that is looked for in texts: `ollama` or `none` as a key is no secret
+PLACEHOLDERS = ("lm-studio", "llama.cpp", "not-needed", "no-key-needed")  # keys for servers that take any
+SHORTEST_MIXED = 6  # of one that is neither a word nor a number: `sk-123`
 
 
 def _is_secret(name: str) -> bool:
@@ -31,6 +43,18 @@ def plain_headers(headers: Mapping[str, str], *, sent: bool) -> dict[str, str]:
     if sent:
         return {name: REDACTED if _is_secret(name) else value for name, value in headers.items()}
     return {name: value for name, value in headers.items() if name.lower() not in DROPPED}
+
+
+def secret_values(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What is secret of a request's headers, by their names; without the `Bearer` before it."""
+    return tuple(value.rpartition(" ")[2] for name, value in headers.items() if _is_secret(name))
+
+
+def without(known: tuple[bytes, ...], text: str) -> str:
+    """*text* without what *known* (see forms) has."""
+    for form in known:
+        text = text.replace(form.decode("utf-8", "surrogatepass"), REDACTED)
+    return text
 
 
 def plain_target(target: str) -> str:
@@ -64,12 +88,30 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def forms(secrets: Iterable[str]) -> tuple[bytes, ...]:
-    """How each of *secrets* may stand in bytes: as it is, in JSON, in an address; the longest first."""
+    """How each of *secrets* may stand in bytes: as it is, in JSON, in an address, in base64; the longest first."""
     found: set[str] = set()
     for secret in secrets:
-        if len(secret) >= SHORTEST:
+        if secret.lower() in PLACEHOLDERS:
+            continue
+        mixed = any(map(str.isalpha, secret)) and not secret.isalpha()
+        if len(secret) >= (SHORTEST_MIXED if mixed else SHORTEST):
             found |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, "")}
+            found |= _in_base64(secret.encode("utf-8", "surrogatepass"))
     return tuple(sorted((form.encode("utf-8", "surrogatepass") for form in found), key=lambda form: (-len(form), form)))
+
+
+def _in_base64(secret: bytes) -> set[str]:
+    """What base64 makes of *secret* wherever it begins in what is coded: the characters that it alone decides."""
+    found = set()
+    for before in range(3):  # bytes in front of it, in its first group of three
+        coded = base64.b64encode(bytes(before) + secret).decode("ascii")
+        last = (before + len(secret)) * 8 // 6
+        part = coded[-(-before * 8 // 6) : last]
+        found |= {part, part.translate(_URL_SAFE)}
+    return found
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Redactor:

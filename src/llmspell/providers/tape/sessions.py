@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmspell.providers.base import ProviderInstance
+    from llmspell.providers.tape.file import Entry
     from llmspell.providers.tape.tape import Tape
 
 __all__ = ["TapedManager", "open_tape", "record", "replay"]
 
 
-def open_tape(record: Any, replay: Any, *, model: str | None = None, provider: str | None = None) -> Tape:
-    """What is recorded on, or replayed from: a path, or a Player. Raises as those do, and ValidationError for both."""
+def open_tape(record: Any, replay: Any, about: Entry) -> Tape:
+    """What is recorded on, or replayed from: a path, or a Player. about: goes into a new recording's head.
+
+    Raises as those do, and ValidationError for both.
+    """
     if record is not None and replay is not None:
         raise ValidationError("`record` and `replay` exclude each other", hint="first record, then replay")
     if record is None:
         return replay if isinstance(replay, Player) else Player(os.fspath(replay))
-    return Recorder(os.fspath(record), {"model": model, "provider": provider})
+    return Recorder(os.fspath(record), about)
 
 
 class TapedManager(ProviderManager):
