@@ -292,3 +292,36 @@ def test_an_empty_table_is_a_list_where_a_schema_wants_one() -> None:
         "$defs": {},
         "items": {},
     }
+
+
+def test_a_class_of_many_members_costs_what_it_takes() -> None:
+    members = "".join(chr(0x4E00 + 2 * number) for number in range(400))
+    with pytest.raises(TooLong):
+        Pattern(f"^([{members}]|[^{members}])*$").find("a" * 5000, 100_000)
+
+
+def test_the_patterns_of_one_object_are_counted() -> None:
+    with pytest.raises(ValidationError, match="patterns"):
+        Schema({"patternProperties": {f"a{number}": True for number in range(5000)}})
+
+
+def test_an_index_of_many_digits_points_at_nothing() -> None:
+    with pytest.raises(ValidationError, match="not in the schema"):
+        Schema({"allOf": [True], "$ref": "#/allOf/" + "9" * 5000})
+
+
+def test_deep_values_are_checked_by_schemas_that_go_through_others() -> None:
+    node = {
+        "allOf": [{"$ref": "#/$defs/part"}],
+        "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+    }
+    schema = Schema({"$ref": "#/$defs/node", "$defs": {"node": node, "part": {"required": ["next"]}}})
+    value: dict[str, object] = {"next": None}
+    for _ in range(50):
+        value = {"next": value}
+    assert schema.check(value) == []
+
+
+@pytest.mark.parametrize(("text", "good"), [("23:59:60Z", True), ("12:30:60Z", False), ("01:29:60+01:30", True)])
+def test_a_leap_second_is_at_the_end_of_an_hour(text: str, good: bool) -> None:
+    assert (Schema({"format": "time"}).check(text) == []) is good

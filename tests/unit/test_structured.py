@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmspell.agents.agent import Agent, AgentInput
-from llmspell.agents.forms import Form, _json
+from llmspell.agents.forms import Form, Unfit, parsed, way_of
 from llmspell.errors import NetworkError, ProviderError, ValidationError
 from llmspell.providers.base import ModelCall, ProviderCapabilities, ProviderInstance
 from llmspell.providers.turn import Turn
@@ -265,7 +265,8 @@ def test_who_is_instructed_where_no_tool_can_be_forced() -> None:
         ({}, {"reasoning": "none"}, "tool", "tool"),
         ({"supports_tool_choice": False}, {}, "tool", "instruct"),
         ({}, {"response_schema": list_of}, "tool", "instruct"),
-        ({}, {"response_schema": list_of}, "native", "native"),
+        ({}, {"response_schema": list_of}, "native", "instruct"),
+        ({"structured_output_any_root": True}, {"response_schema": list_of}, "native", "native"),
         ({}, {"tools": [ToolSpec("t")]}, "native", "native"),
     ]
     for able, more, way, expected in cases:
@@ -401,10 +402,44 @@ def test_media_beside_the_text_is_passed_on() -> None:
         'Sure! ```\n{"a": 1}\n``` Bye.',
         'It is {"a": 1}, as you said.',
         '<think>x</think>{"a": 1}',
+        'As [1] says, it is {"a": 1}, {"b": 2}.',
+        'First:\n```\n{"b": 1}\n```\nthen:\n```json\n{"a": 1}\n```',
+        '{"not": json} {"a": 1}',
+        "[" * 40 + ' {"a": 1}',
     ],
 )
-def test_the_json_of_an_answer_is_found(text: str) -> None:
-    assert _json(text) == {"a": 1}
+def test_the_json_of_an_answer_is_found_that_has_its_form(text: str) -> None:
+    form = Form({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
+    assert parsed(form, text) == {"a": 1}
+
+
+HOPELESS = ["", "no", '{"b": 1}', "[" * 100_000, "{" * 100_000, '{"a": NaN}', "``````", "```\n```"]
+
+
+@pytest.mark.parametrize("text", HOPELESS)
+def test_an_answer_without_it_is_none_and_takes_no_time(text: str) -> None:
+    with pytest.raises(Unfit):
+        parsed(Form({"type": "object", "required": ["a"]}), text)
+
+
+ROOTS: list[dict[str, Any]] = [{"type": "array"}, {"type": "string"}, {"anyOf": [True]}, {"$ref": "#/$defs/a"}]
+
+
+@pytest.mark.parametrize("schema", ROOTS)
+@pytest.mark.parametrize(("any_root", "way"), [(True, "native"), (False, "instruct")])
+def test_a_form_that_is_no_object_s_is_held_by_services_that_take_it(
+    schema: dict[str, Any], any_root: bool, way: str
+) -> None:
+    service = Service("native", structured_output_any_root=any_root)
+    call = ModelCall("m", (Message("user", "hi"),))
+    assert way_of(service, call, Form({**schema, "$defs": {"a": SCHEMA}}))[0] == way
+    assert way_of(service, call, Form(SCHEMA))[0] == "native"
+
+
+@pytest.mark.parametrize("schema", [{"const": 2**70}, {"properties": {"a": {"default": {1: 2}}}}, {"title": "\ud800"}])
+def test_a_schema_that_is_no_json_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Form(schema)
 
 
 def test_a_form_knows_its_name_and_whether_it_is_strict() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import JSONDecoder
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +14,7 @@ from llmspell.types.messages import Message
 from llmspell.types.tools import ResponseSchema, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from llmspell.providers.base import ModelCall, ProviderInstance
     from llmspell.types.usage import Usage
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "Form", "Unfit", "complain", "parsed", "repair_call", "way_of"]
 
 CUT = "length"  # the finish reason of an answer that a token limit cut
+MOST_PLACES = 50  # of an answer that is no JSON as a whole, where some is looked for
 MAX_NAME = 64  # characters of a tool's name, for any service
 
 #: Words that services do not take in a schema that they hold a model to strictly.
@@ -62,6 +64,12 @@ class Form:
     def __init__(self, given: ResponseSchema | Mapping[str, Any]) -> None:
         schema = dict(given.schema if isinstance(given, ResponseSchema) else given)
         self.schema = Schema(schema)
+        try:
+            orjson.dumps(schema)
+        except TypeError as error:
+            raise ValidationError(
+                f"the schema is no JSON: {error}", hint="names are strings, numbers of 64 bits"
+            ) from None
         if not isinstance(given, ResponseSchema):
             told = schema.get("description")
             given = ResponseSchema(
@@ -84,6 +92,11 @@ class Form:
         """Whether what has this form is an object: a tool's arguments have to be one."""
         kind = self.told.schema.get("type")
         return kind == "object" or (kind is None and "properties" in self.told.schema)
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """What JSON of this form may begin with, of brackets."""
+        return ("{",) if self.is_object else ("[",) if self.told.schema.get("type") == "array" else ("{", "[")
 
 
 def _name(title: Any) -> str:
@@ -133,12 +146,15 @@ def way_of(provider: ProviderInstance, call: ModelCall, form: Form) -> tuple[str
 
     A tool of its own cannot be forced on a model that has others to call, that is told to think first (services refuse
     that), or where the form is no object: such a model is instructed. So is one that is held to a schema only without
-    tools.
+    tools, or to an object's alone.
     """
     able = provider.capabilities(call.model)
     way = able.structured_output
     thinks = call.parameters.reasoning not in (None, "none")
-    if (way == "native" and call.tools and not able.structured_output_with_tools) or (
+    unable = (call.tools and not able.structured_output_with_tools) or not (
+        form.is_object or able.structured_output_any_root
+    )
+    if (way == "native" and unable) or (
         way == "tool" and (call.tools or thinks or not (form.is_object and able.supports_tool_choice))
     ):
         way = "instruct"
@@ -173,39 +189,51 @@ def repair_call(call: ModelCall, text: str, unfit: Unfit) -> ModelCall:
 
 def parsed(form: Form, text: str, *, cut: bool = False) -> Any:
     """The value of an answer that has the form. Raises Unfit. cut: by a token limit, so it is no whole JSON."""
+    wrong: list[str] | None = None
     try:
-        data = _json(text)
+        for value in _values(text):
+            complaints = form.schema.check(value)
+            if not complaints:
+                return value
+            wrong = wrong or complaints
     except ValueError as error:
         what = "the answer is empty" if not text.strip() else f"is no JSON: {one_line(str(error), 100)}"
-        raise Unfit([f"$: {what}"], cut=cut) from None
-    if wrong := form.schema.check(data):
-        raise Unfit(wrong, cut=cut)
-    return data
+        wrong = wrong or [f"$: {what}"]
+    raise Unfit(wrong or ["$: is no JSON"], cut=cut)
 
 
-def _json(text: str) -> Any:
-    """The JSON of an answer: all of it, what stands in its code fence, or what is between its outer brackets."""
+def _values(text: str) -> Iterator[Any]:
+    """The values that an answer may mean: all of it, what stands in a code fence, or what begins at a bracket.
+
+    Raises ValueError where the whole is none, after the others.
+    """
     try:
-        return orjson.loads(text)
+        yield orjson.loads(text)
+        return
     except ValueError as error:
         first = error
-    _, fence, rest = text.partition("```")
-    inside = rest.partition("```")[0].partition("\n")[2] if fence else ""
-    for candidate in (inside, _bracketed(text)):
-        if candidate:
-            try:
-                return orjson.loads(candidate)
-            except ValueError:
-                continue
+    for fenced in text.split("```", 2 * MOST_PLACES)[1::2]:
+        try:
+            yield orjson.loads(fenced.partition("\n")[2])
+        except ValueError:
+            continue
+    end, decoder = 0, JSONDecoder(parse_constant=_refuse)
+    for _ in range(MOST_PLACES):
+        starts = [at for at in (text.find("{", end), text.find("[", end)) if at >= 0]
+        if not starts:
+            break
+        end = min(starts)
+        try:
+            value, end = decoder.raw_decode(text, end)
+        except (ValueError, RecursionError):
+            end += 1
+        else:
+            yield value
     raise first
 
 
-def _bracketed(text: str) -> str:
-    starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
-    if not starts:
-        return ""
-    start = min(starts)
-    return text[start : text.rfind("}" if text[start] == "{" else "]") + 1]
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
 
 
 def complain(provider: ProviderInstance, call: ModelCall, unfit: Unfit, text: str, usage: Usage) -> ProviderError:

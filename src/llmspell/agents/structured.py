@@ -260,10 +260,12 @@ class _Joined:
     def _find(self, json: PartialJson) -> bool:
         """Begins with the JSON where it begins: a model that was only told may say something before."""
         so_far = "".join(self._pieces) if self._length < 2000 else ""
-        starts = [at for at in (so_far.find("{"), so_far.find("[")) if at >= 0]
+        starts = [at for at in map(so_far.find, self._form.beginnings) if at >= 0]
         if starts:
             json.feed(so_far[min(starts) :])
-        return bool(starts) or self._length >= 2000
+        if not starts and self._length >= 2000:
+            self._json = None  # no JSON comes
+        return bool(starts)
 
     # ---- the end of one answer
 

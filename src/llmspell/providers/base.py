@@ -77,7 +77,8 @@ class ProviderCapabilities(NamedTuple):
     that must be called takes it), "instruct" (the model is told, and what it says is checked). tool_result_media: what
     the result of a tool may hold besides text; all else goes beside it, in a message of the user's. modalities: text,
     image, audio, video, file. max_media_size: bytes of one medium. structured_output_with_tools: whether a service that
-    holds a model to a schema does so in a call that offers tools, too.
+    holds a model to a schema does so in a call that offers tools, too; structured_output_any_root: whether one that is
+    no object's, but a list's, say.
     """
 
     supports_streaming: bool = True
@@ -93,6 +94,7 @@ class ProviderCapabilities(NamedTuple):
     max_output_tokens: int | None = None
     max_media_size: int | None = None
     structured_output_with_tools: bool = True
+    structured_output_any_root: bool = False
 
     @property
     def supports_multimodal(self) -> bool:

@@ -74,6 +74,7 @@ class Gemini(Dialect):
                 supports_reasoning=True,
                 supports_embeddings=True,
                 max_media_size=LARGEST,
+                structured_output_any_root=True,
             )
         parts, version = name_parts(model), version_of(model)
         draws, speaks, embeds = ("image" in parts, "tts" in parts, "embedding" in parts)
@@ -84,6 +85,7 @@ class Gemini(Dialect):
             supports_tool_choice=plain,
             structured_output="native" if plain else "instruct",
             structured_output_with_tools=version >= (3, 0),
+            structured_output_any_root=True,
             input_modalities=("text",) if speaks or embeds else everything if plain else ("text", "image"),
             output_modalities=("text", "image") if draws else ("audio",) if speaks else ("text",),
             tool_result_media=("image", "file") if plain and version >= (3, 0) else (),

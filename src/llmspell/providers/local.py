@@ -109,6 +109,7 @@ class LocalProvider(ProviderInstance):
             supports_tools=known.tools,
             supports_tool_choice=True,
             structured_output="native",
+            structured_output_any_root=True,
             supports_reasoning=False,
             max_context_tokens=min(self._context, known.context or self._context),
         )

@@ -96,7 +96,11 @@ class MockProvider(ProviderInstance):
         """All that a model can be asked for, so that no test is refused what the service would take."""
         kinds = ("text", "image", "audio", "video", "file")
         return ProviderCapabilities(
-            input_modalities=kinds, tool_result_media=kinds[1:], supports_reasoning=True, supports_embeddings=True
+            input_modalities=kinds,
+            tool_result_media=kinds[1:],
+            supports_reasoning=True,
+            supports_embeddings=True,
+            structured_output_any_root=True,
         )
 
     def stream(self, call: ModelCall) -> AgentStream:

@@ -62,6 +62,7 @@ class Ollama(Dialect):
         return ProviderCapabilities(
             supports_tool_choice=False,
             structured_output="native",
+            structured_output_any_root=True,
             structured_output_with_tools=False,  # held to a form, it has no way to say a call
             input_modalities=("text", "image"),
         )

@@ -33,7 +33,7 @@ def _time(text: str) -> bool:
     whole, dot, fraction = clock.partition(".")
     if len(whole) != 8 or (dot and not fraction.isdecimal()):
         return False
-    if whole.endswith(":60"):  # a leap second
+    if whole.endswith(":59:60") or (offset and whole.endswith(":60")):  # a leap second, at 23:59 of Greenwich
         whole = whole[:-2] + "59"
     try:
         time.fromisoformat(whole + (offset or "+00:00"))

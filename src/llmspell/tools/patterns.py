@@ -86,8 +86,10 @@ class Pattern:
             now = set()
             for number in reached:
                 state = states[number]
-                if state[0] == "char" and char and _any(state[1], char) is not state[2]:
-                    now.add(state[3])
+                if state[0] == "char" and char:
+                    steps += len(state[1]) >> 3  # a class of many members takes its time, too
+                    if _any(state[1], char) is not state[2]:
+                        now.add(state[3])
         return False, steps
 
     def _spread(self, begin: set[int], before: str, char: str) -> set[int]:

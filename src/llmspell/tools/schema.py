@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_COMPLAINTS", "MAX_DEPTH", "Schema", "check", "from_script"]
 
 MAX_DEPTH = 56  # of values, and of schemas; beyond 64 a chunk with one in it could not cross into Lua
+MAX_WALK = 5 * MAX_DEPTH  # schemas below each other in one check: a value's level may be several of them
 MAX_STEPS = 200_000  # schemas applied to values, in one check
 MAX_MATCHING = 2_000_000  # steps of patterns, in one check
 MAX_SCHEMAS = 10_000  # in one
@@ -92,8 +93,7 @@ class Schema:
         if id(schema) in self._seen:
             return
         self._seen.add(id(schema))
-        if len(self._seen) > MAX_SCHEMAS or len(self._patterns) > MAX_PATTERNS:
-            raise ValidationError(f"the schema has more than {MAX_SCHEMAS} schemas, or {MAX_PATTERNS} patterns, in it")
+        self._count_parts()
         if isinstance(anchor := schema.get("$anchor"), str):
             self._anchors.setdefault(anchor, schema)
         if depth > MAX_DEPTH:
@@ -115,12 +115,17 @@ class Schema:
                     self._read(one, f"{place}.{key}", depth + 1)
             self._note(name, value, place)
 
+    def _count_parts(self) -> None:
+        if len(self._seen) > MAX_SCHEMAS or len(self._patterns) > MAX_PATTERNS:
+            raise ValidationError(f"the schema has more than {MAX_SCHEMAS} schemas, or {MAX_PATTERNS} patterns, in it")
+
     def _note(self, name: str, value: Any, place: str) -> None:
         """What has to be made ready of a word."""
         if name == "pattern":
             self.pattern(value)
         elif name == "patternProperties":
             for source in value:
+                self._count_parts()
                 self.pattern(source)
         elif name == "$ref":
             self._refs.append((value, place))
@@ -158,7 +163,7 @@ class _Walk:
 
     def check(self, value: Any, schema: Any, where: str, depth: int) -> list[str]:
         self.steps += 1
-        if self.steps > MAX_STEPS or depth > 3 * MAX_DEPTH:
+        if self.steps > MAX_STEPS or depth > MAX_WALK:
             raise _TooMuch
         if isinstance(schema, bool):
             return [] if schema else [f"{where}: must not be there"]

@@ -93,7 +93,7 @@ def pointed(schema: Any, pointer: str) -> Any:
         step = step.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
             found = found.get(step)
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+        elif isinstance(found, list) and step.isdecimal() and len(step) < 8 and int(step) < len(found):
             found = found[int(step)]
         else:
             return None
