@@ -12,7 +12,7 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 SPEEDUPS = "src/llmspell/_speedups"
-SAME = ("_retry",)  # whose compiled twin is made of the pure one's source
+SAME = ("_media", "_retry")  # whose compiled twin is made of the pure one's source
 
 
 def extensions() -> list[Extension]:

@@ -75,6 +75,9 @@ LINES = (
     Line("cross-twins", "chunks into Lua, compiled : pure", 1 / 1.3, 1.2, STEADY),
     Line("into-twins", "tables into Lua, compiled : pure", 1 / 3, 1.2, STEADY),
     Line("out-twins", "tables out of Lua, compiled : pure", 1 / 3, 1.2, STEADY),
+    Line("program", "a model's program, start to end : bare Lua state, 1 ms of 27 us", 37, 1.1, BUSY),
+    Line("media-twins", "heads of media, compiled : pure", 1 / 1.3, 1.2, STEADY),
+    Line("media-memory", "a file of 5 GB in place of 5 KB, at the peak", 2, 1.2, BUILDS, "MB"),
     Line("call", "a call that waits : the loop alone, 2 µs of 7", 3.5, 1.25, "what a turn costs differs by kernel"),
     Line("start", "new runtime to first result : bare lupa, 45 µs of 150", 3.3, 1.25, STEADY),
     Line("tick", "a computing script with a tick : without", 1.03, 1.04, "caches are shared"),
@@ -209,6 +212,21 @@ def _tables(server: Server, rounds: float, push: Push) -> dict[str, float]:
     return told
 
 
+def _program(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import programs
+
+    told = programs.measure(_some(5, rounds), times=push.get("program", 1.0))
+    return {"program": ratios(told, "run_lua", "bare").median}
+
+
+def _media(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import media
+
+    told = media.measure(_some(7, rounds), times=push.get("media-twins", 1.0))
+    memory = max(media.grown(), 0.0) + push.get("media-memory", 1.0) - 1
+    return {"media-twins": ratios(told, "compiled", "pure").median, "media-memory": memory}
+
+
 def _call(server: Server, rounds: float, push: Push) -> dict[str, float]:
     import calls
 
@@ -293,6 +311,8 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _many_memory: ("many-memory",),
     _cross: ("cross-ready", "cross-each", "cross-twins"),
     _tables: ("into-twins", "out-twins"),
+    _program: ("program",),
+    _media: ("media-twins", "media-memory"),
     _call: ("call",),
     _start: ("start",),
     _tick: ("tick",),

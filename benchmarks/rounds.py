@@ -8,6 +8,7 @@ the first request to the last text, and this process's CPU; the server is the sa
     floor     a socket, a split and orjson, the requests written by hand
     httpx     an httpx client, its lines and orjson
     llmspell  a provider of llmspell's: `ModelCall` with a ToolSpec, `AgentOutput.message()` and the result sent back
+    agent     an agent with the tool, streamed: the tool loop, the schema's check, the permission
 
 The budget (DESIGN.md) is 1 ms beyond the server; what llmspell takes beyond the floor is told as well.
 """
@@ -29,9 +30,12 @@ from harness import Server, manager, of_medians, ratios, table
 if TYPE_CHECKING:
     import httpx
 
+    from llmspell.agents.agent import Agent
+    from llmspell.providers.manager import ProviderManager
+
 __all__ = ["BUDGET", "SUBJECTS", "main", "measure"]
 
-SUBJECTS = ("floor", "httpx", "llmspell")
+SUBJECTS = ("floor", "httpx", "llmspell", "agent")
 BUDGET = 1000.0  # µs beyond the server
 SOME = 200  # rounds of one measurement
 PARAMETERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
@@ -107,6 +111,7 @@ class Subjects:
         self._providers = manager(server.url)
         self._conversation: Conversation | None = None
         self._client: httpx.AsyncClient | None = None
+        self._agent: Agent | None = None
 
     async def floor(self) -> int:
         if self._conversation is None:
@@ -154,12 +159,36 @@ class Subjects:
                 count += isinstance(chunk.content, Text)
         return count
 
+    async def agent(self) -> int:
+        from llmspell.types.streaming import Text
+
+        if self._agent is None:
+            self._agent = _adding(self._providers)
+        count = 0
+        async with self._agent.stream(str(ASK["content"])) as stream:
+            async for chunk in stream:
+                count += isinstance(chunk.content, Text)
+        return count
+
     async def aclose(self) -> None:
         await self._providers.aclose()
         if self._client is not None:
             await self._client.aclose()
         if self._conversation is not None:
             self._conversation.transport.abort()
+
+
+def _adding(providers: ProviderManager) -> Agent:
+    from llmspell.agents.agent import Agent
+    from llmspell.tools.base import Tool, ToolContext, ToolResult
+
+    class Add(Tool):
+        name, description, parameters = "add", "Adds.", PARAMETERS
+
+        async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+            return ToolResult(arguments["a"] + arguments["b"])
+
+    return Agent("bench/round", providers=providers, tools=[Add()])
 
 
 def measure(
@@ -177,7 +206,7 @@ def measure(
                     do, some = getattr(doers, name), SOME if number else 5
                     gc.collect()
                     before = time.perf_counter_ns()
-                    for _ in range(round(some * (times if name == "llmspell" else 1.0))):
+                    for _ in range(round(some * (times if name in ("llmspell", "agent") else 1.0))):
                         if await do() != 10:
                             raise RuntimeError(f"{name}: not ten texts")
                     one[name] = (time.perf_counter_ns() - before) / some / 1000

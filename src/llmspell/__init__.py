@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llmspell.errors import LLMSpellError as LLMSpellError
     from llmspell.providers.tape.sessions import record as record
     from llmspell.providers.tape.sessions import replay as replay
+    from llmspell.tools.function import tool as tool
+    from llmspell.tools.registry import ToolRegistry as ToolRegistry
     from llmspell.types.agent import AgentOutput as AgentOutput
     from llmspell.types.media import Media as Media
     from llmspell.types.messages import Message as Message
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from llmspell.types.tools import ResponseSchema as ResponseSchema
     from llmspell.types.tools import ToolSpec as ToolSpec
     from llmspell.types.usage import Usage as Usage
+    from llmspell.workflows.steps import Step as Step
+    from llmspell.workflows.workflow import Workflow as Workflow
 
 _HOME = {
     "Agent": "agents.agent",
@@ -39,10 +43,14 @@ _HOME = {
     "ResponseSchema": "types.tools",
     "ScriptResult": "bridge.runtime",
     "ScriptRuntime": "bridge.runtime",
+    "Step": "workflows.steps",
+    "ToolRegistry": "tools.registry",
     "ToolSpec": "types.tools",
     "Usage": "types.usage",
+    "Workflow": "workflows.workflow",
     "record": "providers.tape.sessions",
     "replay": "providers.tape.sessions",
+    "tool": "tools.function",
 }
 
 __all__ = [
@@ -57,11 +65,15 @@ __all__ = [
     "ResponseSchema",
     "ScriptResult",
     "ScriptRuntime",
+    "Step",
+    "ToolRegistry",
     "ToolSpec",
     "Usage",
+    "Workflow",
     "__version__",
     "record",
     "replay",
+    "tool",
 ]
 
 

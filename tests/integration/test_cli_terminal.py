@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.answers import answer, asking
-from support.loopback import CLOSE, STALL, Gate, Loopback
+from support.loopback import CLOSE, STALL, Gate, Loopback, reply
 from support.terminal import Terminal, environment
+from support.tool_turns import CALLING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,24 @@ def test_a_spinner_with_the_model_until_the_first_token_then_live_text(tmp_path:
         output, summary = terminal.lines
         assert output == "Hello world"
         assert SUMMARY.fullmatch(summary)
+        terminal.assert_as_before()
+
+
+def test_the_tools_that_run_stand_beside_the_call_that_they_are_of(tmp_path: Path) -> None:
+    asking_helper, helping, last = CALLING["openai"]([("c1", "helper", {"input": "hm"})], "I ask")[0], Gate(), Gate()
+    plans = [reply(asking_helper), [helping, *answer("yes")], [last, *answer("It ", "is so.")]]
+    text = """
+      local helper = Agent.create{ name = 'helper', model = 'openai/h' }
+      print(Agent.create{ name = 'chief', model = 'openai/m', tools = { helper } }:execute('hi').text)
+    """
+    with Loopback(plans) as server, Terminal(script(tmp_path, text), env=asking(server)) as terminal:
+        terminal.until(lambda: "chief · openai/m" in terminal.text and "running helper" in terminal.text)
+        assert "I ask" not in terminal.text
+        helping.open()
+        terminal.until(lambda: "running helper" not in terminal.text)
+        last.open()
+        assert terminal.wait() == 0
+        assert terminal.lines[0] == "It is so."
         terminal.assert_as_before()
 
 
@@ -350,3 +369,52 @@ def test_an_error_is_wrapped_to_a_narrow_terminal(tmp_path: Path) -> None:
         assert terminal.wait() == 1
         assert terminal.lines[:2] == ["error[validation]: `Agent.create` has no", "  field `temprature`"]
         assert terminal.lines[-1] == "hint: did you mean `temperature`?"
+
+
+def test_a_line_for_each_step_of_a_workflow_that_runs(tmp_path: Path) -> None:
+    gate = Gate()
+    text = """
+      local agent = Agent.create{ name = 'poet', model = 'openai/m' }
+      print(Workflow.sequential{ name = 'song', steps = {
+        { name = 'words', agent = agent, input = 'hi' },
+        { name = 'tune\\27[2J', run = function() return 'la' end },
+      } }:execute().text)
+    """
+    with (
+        Loopback([[gate, *answer("Hello")]]) as server,
+        Terminal(script(tmp_path, text), env=asking(server)) as terminal,
+    ):
+        terminal.until(lambda: len(terminal.lines) == 2 and "poet" in terminal.lines[1])
+        assert re.fullmatch(r"\S song · words [\d.]+ s", terminal.lines[0])
+        gate.open()
+        assert terminal.wait() == 0
+        assert terminal.lines[0] == "la"
+        assert SUMMARY.fullmatch(terminal.lines[1])
+        terminal.assert_as_before()
+
+
+def test_ctrl_c_ends_the_steps_of_a_workflow(tmp_path: Path) -> None:
+    text = (
+        CLOSES
+        + """
+      local agent = Agent.create{ name = 'poet', model = 'openai/m' }
+      local inner = Workflow.sequential{ on_error = 'skip', steps = {
+        { name = 'words', agent = agent, input = 'hi' },
+      } }
+      Workflow.parallel{ on_error = 'continue', steps = {
+        { name = 'song', workflow = inner, retry = 3 },
+        { name = 'beat', run = function() pcall(Async.sleep, 60) end },
+      } }:execute()
+      print('went on')
+    """
+    )
+    with (
+        Loopback([answer("Hello", then=STALL)]) as server,
+        Terminal(script(tmp_path, text), env=asking(server)) as terminal,
+    ):
+        terminal.until("Hello")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+        server.connections[0].wait_closed()
+        assert terminal.lines == ["closed", "Hello", "error[cancelled]: stopped by Ctrl+C"]
+        terminal.assert_as_before()

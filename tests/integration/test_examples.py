@@ -56,6 +56,21 @@ def test_an_example_runs_against_a_server(example: str) -> None:
     assert done.stdout
 
 
+def test_older_scripts_write_files_where_that_was_granted(tmp_path: Path) -> None:
+    script = ROOT / "examples" / "compat" / "files.lua"
+    flags = ("--allow-read=target/compat", "--allow-write=target/compat")
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = (sys.executable, "-m", "llmspell", "run", *flags, str(script))
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "first line\nsecond line\nexists: true\nexists: false\n"
+
+
+def test_an_older_script_s_exit_code_is_the_command_s(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text("print('no') os.exit(1)")
+    assert llmspell("run", str(tmp_path / "s.lua")).returncode == 1
+
+
 def test_hello_says_hello() -> None:
     done = llmspell("run", "examples/hello.lua", "--", "you")
     assert (done.stdout, done.stderr, done.returncode) == ("Hello from llmspell, you!\n", "", 0)

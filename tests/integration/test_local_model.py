@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llmspell import Agent
 from llmspell.errors import ContextLengthError, NotSupportedError, ValidationError
 from llmspell.providers import local_engine, local_weights
 from llmspell.providers.base import ModelCall
 from llmspell.providers.local import LocalProvider
+from llmspell.providers.manager import ProviderManager
 from llmspell.types.agent import Parameters
 from llmspell.types.messages import Message
 from llmspell.types.streaming import Text, ToolCallProgress
 from llmspell.types.tools import ResponseSchema, ToolSpec
+from support.tools import Does
 from support.weights import needs_engine, real_weights, with_template
 
 if TYPE_CHECKING:
@@ -237,6 +240,21 @@ async def test_a_tool_that_must_be_called_is_called(provider: LocalProvider) -> 
     assert (answered.usage.input_tokens or 0) > (bare.usage.input_tokens or 0) + 20
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_agent_runs_the_tool_that_must_be_called_and_answers(provider: LocalProvider, streamed: bool) -> None:
+    manager = ProviderManager({})
+    manager.register(provider)
+    weather = Does("get_weather", lambda given: "11 degrees, rain", city="string")
+    options: dict[str, Any] = {"tools": [weather], "tool_choice": "get_weather", "max_tokens": 60, "temperature": 0}
+    agent = Agent("local", providers=manager, **options)
+    said = "What is the weather in Tokyo?"
+    output = await (agent.stream(said).collect() if streamed else agent.execute(said))
+    (call,) = output.tool_calls
+    assert (call.result, output.metadata["rounds"], output.finish_reason) == ("11 degrees, rain", 2, "stop")
+    assert isinstance(weather.calls[0]["city"], str)
+    assert output.text
+
+
 async def test_to_choose_among_tools_is_refused_with_what_to_do(provider: LocalProvider) -> None:
     with pytest.raises(NotSupportedError, match="cannot choose") as caught:
         await provider.execute(ask("hi")._replace(tools=(ADD,)))
@@ -304,6 +322,7 @@ import asyncio, sys
 from llmspell.errors import RunCancelledError
 from llmspell.providers.base import ModelCall
 from llmspell.providers.local import LocalProvider
+from llmspell.providers.manager import ProviderManager
 from llmspell.types.agent import Parameters
 from llmspell.types.messages import Message
 

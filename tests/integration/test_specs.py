@@ -24,7 +24,11 @@ from support.terminal import environment, llmspell
 SPECS = Path(__file__).parent.parent / "specs"
 NAMES = sorted(path.parent.name for path in SPECS.glob("*/command"))
 NEED_ENGINE = ("model-", "weights-")
-DIFFERS = [(rb'"seconds":[0-9.e-]+', b'"seconds":<seconds>'), (rb"0x[0-9a-f]{6,}", b"<address>")]
+DIFFERS = [
+    (rb'"seconds":[0-9.e-]+', b'"seconds":<seconds>'),
+    (rb'"duration_ms":[0-9.e-]+', b'"duration_ms":<ms>'),
+    (rb"0x[0-9a-f]{6,}", b"<address>"),
+]
 
 
 class Spec(NamedTuple):

@@ -55,6 +55,11 @@ def test_the_build_obeys_the_wish_for_no_extensions(tmp_path: Path) -> None:
 @pytest.mark.compiled
 def test_a_wheel_has_the_extensions_the_command_and_no_sources_of_c(tmp_path: Path) -> None:
     names = wheel(tmp_path, LLMSPELL_NO_EXTENSIONS="")
-    assert sorted(Path(name).name.split(".")[0] for name in compiled(names)) == ["_lua_c", "_retry_c", "_sse_c"]
+    assert sorted(Path(name).name.split(".")[0] for name in compiled(names)) == [
+        "_lua_c",
+        "_media_c",
+        "_retry_c",
+        "_sse_c",
+    ]
     assert any(name.endswith(".data/scripts/llmspell") for name in names)
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".pxi"))]

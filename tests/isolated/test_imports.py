@@ -183,11 +183,15 @@ def test_the_public_names_are_these() -> None:
         "ResponseSchema",
         "ScriptResult",
         "ScriptRuntime",
+        "Step",
+        "ToolRegistry",
         "ToolSpec",
         "Usage",
+        "Workflow",
         "__version__",
         "record",
         "replay",
+        "tool",
     ]
     for name in llmspell.__all__:
         assert getattr(llmspell, name) is not None

@@ -412,7 +412,7 @@ def test_a_bad_value_names_its_variable_or_the_flag(place: Place) -> None:
         (
             'x = """\n[runtime]\n"""\n[runtimes]\na=1',
             "1:1: unknown key `x`",
-            "known are: runtime.*, providers.*",
+            "known are: runtime.*, limits.*, providers.*, permissions.*, tools.*, state.*",
         ),
         ("timeout = 3", "1:1: unknown key `timeout`", "the nearest known key is `runtime.timeout`"),
         (

@@ -517,7 +517,7 @@ def test_a_medium_that_is_too_large_or_empty_is_named() -> None:
         (b"\x1a\x45\xdf\xa3\x01B\x82\x84webm", "video/webm"),
         (b"plain text", None),
         (b"", None),
-        (b"RIFF\0\0\0\0AVI ", None),
+        (b"RIFF\0\0\0\0ACON", None),
     ],
 )
 def test_bytes_tell_what_they_are(data: bytes, mime_type: str | None) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # checkers read the pure twin
     from typing import Any
 
     from llmspell._speedups._lua_py import Engine as Engine
+    from llmspell._speedups._media_py import media_facts as media_facts
+    from llmspell._speedups._media_py import sniff as sniff
     from llmspell._speedups._retry_py import Ceiling as Ceiling
     from llmspell._speedups._retry_py import RetryTokens as RetryTokens
     from llmspell._speedups._retry_py import backoff as backoff
@@ -26,9 +28,10 @@ if TYPE_CHECKING:  # checkers read the pure twin
 
 HOME = {
     "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse",
+    "media_facts": "media", "sniff": "media",
     "Ceiling": "retry", "RetryTokens": "retry", "backoff": "retry", "decide": "retry",
 }  # name: stem  # fmt: skip
-STEMS = ("lua", "retry", "sse")
+STEMS = ("lua", "media", "retry", "sse")
 CHOICE: dict[str, str] = {}  # stem: which twin, and why
 
 

@@ -337,6 +337,15 @@ class Engine:
 
     # ---- the seam
 
+    @property
+    def cpu_used(self) -> float:
+        """Seconds of the processor that Lua has taken, where that is limited."""
+        return self._cpu
+
+    def charge(self, seconds: float) -> None:
+        """Counts seconds of the processor that another engine took for this one."""
+        self._cpu += seconds
+
     def use_chunks(self, chunk_type: type, words: dict[type, bytes]) -> None:
         """Tells which class is a chunk and which of its contents are text alone, with their type's name."""
         self._chunk_type, self._chunk_words = chunk_type, words

@@ -230,6 +230,15 @@ cdef class Engine:
         """Bytes of the Lua heap."""
         return self.state().memory.used
 
+    @property
+    def cpu_used(self):
+        """Seconds of the processor that Lua has taken, where that is limited."""
+        return self.state().cpu_used
+
+    def charge(self, double seconds):
+        """Counts seconds of the processor that another engine took for this one."""
+        self.state().cpu_used += seconds
+
     def use_chunks(self, chunk_type, dict words):
         """Tells which class is a chunk and which of its contents are text alone, with their type's name."""
         cdef int i = 0

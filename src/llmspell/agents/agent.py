@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmspell.errors import ValidationError
+from llmspell.errors import ValidationError, one_line
 from llmspell.providers.base import ModelCall
 from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.messages import ROLES, Message
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
     from llmspell.agents.fallback import Candidate
     from llmspell.agents.forms import Form
+    from llmspell.agents.loop import Loop
     from llmspell.agents.meter import Meter
+    from llmspell.agents.toolbox import ToolHost, ToolUse
     from llmspell.providers.base import ProviderInstance
     from llmspell.providers.manager import ProviderManager
+    from llmspell.tools.base import Tool
+    from llmspell.tools.permissions import Permissions
+    from llmspell.types.messages import ToolCall
     from llmspell.types.streaming import AgentStream
     from llmspell.types.tools import ResponseSchema, ToolSpec
 
@@ -31,15 +36,25 @@ def _form(given: Mapping[str, Any] | ResponseSchema) -> Form:
     return Form(given)
 
 
+def _with_context(messages: tuple[Message, ...], context: str) -> tuple[Message, ...]:
+    first = messages[0]
+    if first.role != "system":
+        return (Message("system", context), *messages)
+    content = f"{first.content}\n\n{context}" if isinstance(first.content, str) else (*first.content, context)
+    return (first._replace(content=content), *messages[1:])
+
+
 class AgentInput(NamedTuple):
     """What one call says: a text, or a conversation. parameters go over the agent's own.
 
-    modalities: what the answer may be made of besides text ("image", "audio").
+    modalities: what the answer may be made of besides text ("image", "audio"). context: what the model is to know
+    besides, added to what the system says.
     """
 
     messages: tuple[Message, ...]
     parameters: Parameters = Parameters()
     modalities: tuple[str, ...] = ()
+    context: str = ""
 
     @classmethod
     def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
@@ -71,8 +86,14 @@ class Agent:
 
     model: "provider/model", a provider's name, a model of *provider*, or None for the configured default. A list of
     them: the next is asked where the one before failed before its first content; `metadata` say who answered.
-    tools: what the model may call; its calls come back unrun. tool_choice: "auto", "none", "required", or the name of
-    one of them.
+    tools: what the model may call: Tools, functions with type hints, names of built-in tools, other agents; and
+    ToolSpecs, whose calls come back unrun. tool_choice: "auto", "none", "required", or the name of one of them; where
+    it forces a call, it holds for the first answer only. max_tool_rounds: how many answers may call tools (default
+    20); 0: all calls come back unrun.
+    approve: a function of a ToolCall, plain or async, that is asked before each call is run: True runs it; False, or a
+    text that says why, does not, and the model is told so. on_tool_error: "tell" the model of a tool that fails, or
+    "raise". permissions: what tools may reach; without it, nothing outside. See docs/guide/agents.md. tool_host: for
+    programs that run agents of others, in the place of permissions: see agents/toolbox.py.
     response_schema: the form of the answers, a JSON Schema or a ResponseSchema: see agents/structured.py.
     timeout: seconds for one whole call. retry: attempts, base, max and budget (RetryPolicy) over the provider's own, or
     a number of attempts. on_retry: is told of each (attempt, wait, error, kind; model, where another is asked).
@@ -81,7 +102,8 @@ class Agent:
     so close it: `async with agent` or `await agent.aclose()`. An agent serves many calls at once on one event loop.
     meter: holds its calls, and those of all agents that have the same one, to limits of tokens and money.
 
-    Raises ValidationError for a schema that is none, two tools of one name, or a tool_choice that names none;
+    Raises ValidationError for a schema that is none, two tools of one name, or a tool_choice that names none,
+    NotFoundError for a tool that nobody knows;
     ConfigError for a provider that is not configured, when the first call is made or `resolve` is called.
     """
 
@@ -99,8 +121,13 @@ class Agent:
         stop: str | Sequence[str] | None = None,
         seed: int | None = None,
         reasoning: str | None = None,
-        tools: Sequence[ToolSpec] = (),
+        tools: Sequence[Tool | ToolSpec | Agent | Callable[..., Any] | str] = (),
         tool_choice: str | None = None,
+        max_tool_rounds: int | None = None,
+        approve: Callable[[ToolCall], Any] | None = None,
+        on_tool_error: str = "tell",
+        permissions: Permissions | None = None,
+        tool_host: ToolHost | None = None,
         response_schema: Mapping[str, Any] | ResponseSchema | None = None,
         timeout: float | None = None,
         retry: Mapping[str, Any] | int | None = None,
@@ -123,7 +150,19 @@ class Agent:
         self.system_prompt = system_prompt
         stops = (stop,) if isinstance(stop, str) else tuple(stop) if stop is not None else None
         self.parameters = Parameters(temperature, top_p, max_tokens, stops, seed, reasoning)
-        self.tools, self.tool_choice = tuple(tools), tool_choice
+        self.tools: tuple[ToolSpec, ...] = ()
+        self._use: ToolUse | None = None
+        if tools or max_tool_rounds is not None or approve is not None:
+            from llmspell.agents.toolbox import gather
+
+            self.tools, self._use = gather(
+                tools,
+                max_rounds=max_tool_rounds,
+                approve=approve,
+                on_error=on_tool_error,
+                host=tool_host,
+                permissions=permissions,
+            )
         self._form = None if response_schema is None else _form(response_schema)
         self.response_schema = None if self._form is None else dict(self._form.told.schema)
         self.timeout = timeout
@@ -138,10 +177,15 @@ class Agent:
         if len(set(names)) < len(names):
             raise ValidationError("two tools have the same name", hint=f"they are {', '.join(names)}")
         if tool_choice is not None and tool_choice not in ("auto", "none", "required", *names):
-            raise ValidationError(
-                f"`tool_choice` is `{tool_choice}`, which is no tool of the agent",
-                hint="it takes auto, none, required, or the name of a tool",
-            )
+            plain = tool_choice.replace("-", "_")  # names of tools may be written with either
+            meant = next((name for name in names if name.replace("-", "_") == plain), None)
+            if meant is None:
+                raise ValidationError(
+                    f"`tool_choice` is `{one_line(tool_choice, 80)}`, which is no tool of the agent",
+                    hint="it takes auto, none, required, or the name of a tool",
+                )
+            tool_choice = meant
+        self.tool_choice = tool_choice
         unknown = self.extra.keys() - {"body", "headers"}
         if unknown:
             raise ValidationError(f"`extra` has no field `{min(unknown)}`", hint="it takes body and headers")
@@ -176,6 +220,8 @@ class Agent:
         messages = told.messages
         if self.system_prompt and messages[0].role != "system":
             messages = (Message("system", self.system_prompt), *messages)
+        if told.context:
+            messages = _with_context(messages, told.context)
         call = ModelCall(
             model,
             messages,
@@ -198,6 +244,8 @@ class Agent:
     async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
         told, resolved = AgentInput.of(given), self.resolve()
+        if self._use is not None:
+            return await self._loop(self._use, told).execute()
         if self._candidates:
             from llmspell.agents import fallback
 
@@ -215,6 +263,8 @@ class Agent:
     def stream(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
         """The answer as it comes. The request is sent at the first read; close the stream if you leave it early."""
         told, resolved = AgentInput.of(given), self.resolve()
+        if self._use is not None:
+            return self._loop(self._use, told).stream()
         if self._candidates:
             from llmspell.agents import fallback
 
@@ -228,6 +278,32 @@ class Agent:
 
             return structured.stream(provider, call, self._form)
         return provider.stream(call)
+
+    async def plain(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
+        """What its model says to that, in words: no tool is called, and no form is held. Raises as `execute` does."""
+        told, (provider, model) = AgentInput.of(given), self.resolve()
+        call = self._call(told, provider, model)
+        # With its tools all the same: services want them told where calls of them stand in the conversation.
+        return await provider.execute(call._replace(tool_choice="none" if call.tools else None))
+
+    @property
+    def runs_tools(self) -> bool:
+        """Whether one call of it may ask the model several times, and run tools in between."""
+        return self._use is not None
+
+    def _loop(self, use: ToolUse, told: AgentInput) -> Loop:
+        from llmspell.agents.fallback import Candidate
+        from llmspell.agents.loop import Loop
+
+        return Loop(
+            use,
+            self._candidates or [Candidate(*self.resolve())],
+            lambda one: self._call(told, *one),
+            name=self.name,
+            form=self._form,
+            timeout=self.timeout,
+            on_retry=self.on_retry,
+        )
 
     async def aclose(self) -> None:
         """Closes the connections that this agent opened; those of a manager that it was given stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmspell.errors import ValidationError, one_line
-from llmspell.types.media import Media
+from llmspell.types.media import LIMITS, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from llmspell.providers.base import ProviderInstance
     from llmspell.types.messages import Message
 
-__all__ = ["LIMITS", "check_sizes"]
-
-MB = 1024 * 1024
-#: Bytes of one medium, by its kind, where the provider's own limit is not lower.
-LIMITS = {"image": 100 * MB, "audio": 500 * MB, "video": 5 * 1024 * MB, "file": 100 * MB}
+__all__ = ["check_sizes"]
 
 
 def check_sizes(messages: Sequence[Message], provider: ProviderInstance, model: str) -> None:

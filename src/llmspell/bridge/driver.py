@@ -28,6 +28,7 @@ AT_ONCE = 100  # resumes of ready fibers before other work of the loop has its t
 MOST_FIBERS = 100_000  # at once: what is kept of each here is not counted as memory of the script's
 MOST_GROUPS = 100_000  # at once, likewise
 MOST_UNAWAITED = 1000  # failed tasks that are reported at the end
+UPCALL = -2  # the group of fibers that serve Python: see upcalls.py
 LONGEST = 1e9  # seconds that the loop's timers take
 LEAVE = 2.0  # seconds that cancelled calls have to close their connections
 
@@ -59,6 +60,16 @@ class Group:
         self.waiter: int | None = None
 
 
+class Semaphore:
+    """Places, and the fibers that wait for one, in order."""
+
+    __slots__ = ("free", "waiters")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.waiters: deque[int] = deque()
+
+
 class Driver:
     """Runs one script's fibers. Made when the script first has or needs more than its main fiber; driven on a loop."""
 
@@ -72,7 +83,9 @@ class Driver:
         self.unawaited: dict[int, str] = {}  # failed tasks that nobody has asked about
         self.ended: asyncio.Future[tuple[Any, ...]] = _NO_LOOP  # likewise
         self._flushing = False
+        self._closing: list[int] = []  # detached fibers whose coroutines are to be closed
         self.main = 0
+        self._semaphores: dict[int, Semaphore] = {}
         self._last_group = 0
         self.real_work: set[asyncio.Task[Any]] = set()  # of tasks, under a tape: those that it has nothing of
         if run.tape is not None:
@@ -82,6 +95,8 @@ class Driver:
             "Async.sleep": self._sleep,
             "group.next": self._group_next,
             "task:await": self._join,
+            "semaphore:wait": self._semaphore_wait,
+            "function:next": lambda number, fiber, args: run.upcalls.wait(self, number, fiber, args),
         }
 
     # ---- the run
@@ -141,6 +156,8 @@ class Driver:
 
     async def _leave(self) -> None:
         self.run.engine.leave(CLOSE_GRACE)
+        while self._closing:
+            self.run.engine.close_fiber(self._closing.pop())
         for number in list(self.fibers):
             self.detach(number)
             self.run.engine.close_fiber(number)
@@ -162,6 +179,14 @@ class Driver:
         if not self._flushing and self.loop is not None:
             self._flushing = True
             self.loop.call_soon(self._flush)
+
+    def close_soon(self, number: int) -> None:
+        """Ends a fiber, whatever it waits for: at once it is forgotten, and closed when Lua is free."""
+        if self.detach(number):
+            self._closing.append(number)
+            if not self._flushing:
+                self._flushing = True
+                self.loop.call_soon(self._flush)
 
     def hand(self, number: int, value: Any, again: Callable[[int, str, list[Any]], bool]) -> None:
         """Resumes a fiber at once with what came for it; to be called by the loop, and not from within a fiber.
@@ -194,6 +219,8 @@ class Driver:
 
     def _flush(self) -> None:
         resume, ready = self._resume, self.ready
+        while self._closing and not self._is_away() and not self.ended.done():
+            self.run.engine.close_fiber(self._closing.pop())
         for _ in range(AT_ONCE):
             if not ready or self.ended.done() or self._is_away():
                 break
@@ -235,7 +262,7 @@ class Driver:
         self.run.start_streams(self)
         if self._is_away():
             return
-        if self.ready:
+        if self.ready or self._closing:
             self._flushing = True
             self.loop.call_soon(self._flush)
         elif not any(fiber.external for fiber in self.fibers.values()):
@@ -261,9 +288,13 @@ class Driver:
         elif code in (DONE, ERROR, UNFIT):
             if code == ERROR and self.fibers[number].group == 0 and len(self.unawaited) < MOST_UNAWAITED:
                 self.unawaited[number] = one_line(str(outcome[1].get("message")))
+            if self.fibers[number].group == UPCALL:
+                self.run.upcalls.ended(number, outcome)
             self._finished(number)
         elif code == GONE:
-            self.fibers.pop(number, None)
+            gone = self.fibers.pop(number, None)
+            if gone is not None and gone.group == UPCALL:
+                self.run.upcalls.gone(number)
 
     def _finished(self, number: int) -> None:
         fiber = self.fibers.pop(number)
@@ -300,9 +331,9 @@ class Driver:
         except Exception as error:
             self.wake(number, False, error)
             return
-        task = self.loop.create_task(coroutine)
+        task = self.loop.create_task(coroutine, context=self.run.context_of(number))
         self.tasks.add(task)
-        if self.run.tape is not None and not op.startswith("agent:"):
+        if self.run.tape is not None and not op.startswith(("agent:", "workflow:")):
             self.real_work.add(task)
             task.add_done_callback(self.real_work.discard)
         fiber.external = True
@@ -366,7 +397,44 @@ class Driver:
         else:
             joined.joiners.append(number)
 
+    def _semaphore_wait(self, number: int, fiber: Fiber, args: list[Any]) -> None:
+        if self.semaphore_try(args[0]):
+            self._hand_place(args[0], number)
+            return
+        waiters = self._semaphores[args[0]].waiters
+        waiters.append(number)
+        fiber.cancel = lambda: waiters.remove(number)
+
+    def _hand_place(self, semaphore: int, number: int) -> None:
+        """A fiber gets a place; one that is ended before it goes on gives it back."""
+        self.wake(number, True, None)
+        self.fibers[number].cancel = lambda: self.semaphore_release(semaphore)
+
     # ---- what the script asks of fibers, without waiting
+
+    def new_semaphore(self, places: int) -> int:
+        """A semaphore's number. Raises LimitError."""
+        if len(self._semaphores) >= MOST_GROUPS:
+            raise LimitError(f"the script has more than {MOST_GROUPS} semaphores", hint="make one and use it again")
+        number = len(self._semaphores) + 1
+        self._semaphores[number] = Semaphore(places)
+        return number
+
+    def semaphore_try(self, number: int) -> bool:
+        """Takes a place where one is free; whether one was."""
+        semaphore = self._semaphores[number]
+        if not semaphore.free:
+            return False
+        semaphore.free -= 1
+        return True
+
+    def semaphore_release(self, number: int) -> None:
+        """Gives a place to the next who waits."""
+        semaphore = self._semaphores[number]
+        if semaphore.waiters:
+            self._hand_place(number, semaphore.waiters.popleft())
+        else:
+            semaphore.free += 1
 
     def start(self, number: int, group: int) -> None:
         """A new fiber, made in Lua: its first resume comes with the next turn. Raises LimitError."""
@@ -376,7 +444,7 @@ class Driver:
                 hint="give `Async.map` a `concurrency`, or await tasks before starting more",
             )
         self.fibers[number] = Fiber(group)
-        if group:
+        if group > 0:
             self.groups[group].members.add(number)
         self.wake(number, True, None)
 

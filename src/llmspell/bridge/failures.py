@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest", "point", "script_failure", "syntax_error"]
 
-GLOBALS = ("Agent", "Async", "Debug", "JSON", "Log", "Provider", "ARGS")
+GLOBALS = (
+    "Agent", "Async", "Config", "Debug", "File", "JSON", "Log", "Media", "Provider", "Run", "State", "Stdin",
+    "Template", "Tool", "Workflow", "ARGS",
+)  # fmt: skip
 LUA_GLOBALS = (
     "assert", "collectgarbage", "coroutine", "dofile", "error", "getmetatable", "io", "ipairs", "load", "math", "next",
     "os", "pairs", "pcall", "print", "rawequal", "rawget", "rawlen", "rawset", "require", "select", "setmetatable",
@@ -26,10 +29,6 @@ ELSEWHERE = (
     "Hook",
     "Session",
     "LocalLLM",
-    "Tool",
-    "Workflow",
-    "Provider",
-    "State",
 )
 
 

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
+    from llmspell.types.messages import ToolCall
     from llmspell.types.streaming import AgentChunk
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "Observers"]
 
 
 class Observer:
     """Does nothing; a host overrides what it wants to see. With an observer, every model call is streamed."""
+
+    def run_started(self, run: str, script: str) -> None:
+        """A script begins. *run*: its number, as text; *script*: as it is shown in messages.
+
+        Called in the context (`contextvars`) that its calls inherit.
+        """
+
+    def run_ended(self, run: str, error: BaseException | None) -> None:
+        """It is over. *error*: what ended it, where it did not come to its end."""
+
+    def about_call(self, call: str, agent: str, provider: str, model: str) -> None:
+        """Whose the call is that `call_started` tells of next: the agent's name, and who is asked for which model."""
 
     def call_started(self, call: str, label: str) -> None:
         """A model call was sent. *call*: its number, as text; *label*: the agent or model, for a person."""
@@ -23,8 +37,45 @@ class Observer:
     def call_ended(self, call: str, error: BaseException | None) -> None:
         """The call is over."""
 
+    def tool_started(self, call: str, tool: ToolCall) -> None:
+        """A tool begins that the model of *call* asked for."""
+
+    def tool_ended(self, call: str, tool: ToolCall, seconds: float) -> None:
+        """It has a result or an error, which *tool* has."""
+
+    def retried(self, agent: str, details: Mapping[str, object]) -> None:
+        """A request is tried again. details: attempt, wait (seconds), error, kind; model, where another is asked."""
+
+    def limit_reached(self, error: BaseException) -> None:
+        """A limit of the run's holds: what ends it, or the call that is not made. May be told more than once."""
+
+    def step_started(self, step: str, workflow: str, name: str, kind: str) -> None:
+        """A step of a workflow begins. *step*: its number, as text; *kind*: tool, agent, function or workflow."""
+
+    def step_ended(self, step: str, told: Mapping[str, Any]) -> None:
+        """It has ended: success, duration_ms, attempts; error where it failed; skipped where it was not to run."""
+
     def before_write(self, fd: int) -> None:
         """The script is about to write to standard output (1) or error (2)."""
 
     def after_write(self, fd: int, data: bytes) -> None:
         """It has written *data*, or failed to."""
+
+
+class Observers(Observer):
+    """Several at once, each told of all."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+        for name in vars(Observer):
+            if not name.startswith("_"):
+                setattr(self, name, self._telling(name))
+
+    def _telling(self, name: str) -> Callable[..., None]:
+        methods = [getattr(observer, name) for observer in self._observers]
+
+        def tell(*args: object) -> None:
+            for method in methods:
+                method(*args)
+
+        return tell

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from llmspell.bridge.api import PART, check
-from llmspell.errors import ValidationError, one_line
+from llmspell.errors import LimitError, ValidationError, one_line
 from llmspell.types.media import Media, sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llmspell.types.media import Part
 
 __all__ = ["media_of", "part_of"]
 
 KINDS = ("image", "audio", "video", "file")
-SOURCES = ("data", "base64", "url")
+SOURCES = ("data", "base64", "url")  # and a `Media` of a file, which is read before
 #: What an address's ending tells of what is there.
 ENDINGS = {
     "png": "image/png",
@@ -40,7 +40,7 @@ ENDINGS = {
 }
 
 
-def part_of(given: Any, function: str, where: str) -> Part:
+def part_of(given: Any, function: str, where: str, read: Callable[[int], bytes] | None = None) -> Part:
     """A part of a message's content. Raises ValidationError naming *function*, the place and what is wrong."""
     if isinstance(given, str):
         return given
@@ -51,18 +51,18 @@ def part_of(given: Any, function: str, where: str) -> Part:
         raise ValidationError(
             f"`{function}`: `{where}.text` must be a text in UTF-8", hint='a part is `{ type = "text", text = "…" }`'
         )
-    return media_of(given, function, where)
+    return media_of(given, function, where, read)
 
 
-def media_of(given: Any, function: str, where: str) -> Media:
-    """A part that is no text. Raises ValidationError as `part_of` does."""
+def media_of(given: Any, function: str, where: str, read: Callable[[int], bytes] | None = None) -> Media:
+    """A part that is no text. read: gives the bytes of a `Media` of a file, by its number. Raises as `part_of` does."""
     fields = check(function, PART, given, where)
     kind = fields.get("type")
     if kind is not None and kind not in KINDS:
         raise ValidationError(
             f"`{function}`: `{where}.type` must be one of text, {', '.join(KINDS)}, not `{one_line(kind, 40)}`"
         )
-    sources = [name for name in SOURCES if name in fields]
+    sources = [name for name in (*SOURCES, "file") if name in fields]
     if len(sources) != 1:
         came = f"has {' and '.join(sources)}" if sources else "has none of them"
         raise ValidationError(
@@ -76,12 +76,23 @@ def media_of(given: Any, function: str, where: str) -> Media:
         declared, data, url = *_data_url(url, declared, function, where), None
     elif url is not None:
         _check_url(url, function, where)
+    elif "file" in fields:
+        data = _of_file(fields["file"], function, where, read)
     elif "base64" in fields:
         data = _decoded(fields["base64"], function, f"{where}.base64")
     else:
         data = _bytes(fields["data"])
     mime_type = _mime_type(data, url, declared, kind, fields.get("filename"), function, where)
     return Media(mime_type, data, url, fields.get("filename"), fields.get("detail"))
+
+
+def _of_file(number: int, function: str, where: str, read: Callable[[int], bytes] | None) -> bytes:
+    if read is None:
+        raise ValidationError(f"`{function}`: `{where}` is a medium of a file, which has no place here")
+    try:
+        return read(number)
+    except LimitError as error:
+        raise ValidationError(f"`{function}`: `{where}`: {error.message}", hint=error.hint, cause=error) from None
 
 
 def _bytes(value: str | bytes) -> bytes:

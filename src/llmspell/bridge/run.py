@@ -21,6 +21,7 @@ from llmspell.bridge.engine import (
 from llmspell.bridge.output import Output, unwritten
 from llmspell.errors import (
     InternalError,
+    LimitError,
     LLMSpellError,
     RunCancelledError,
     ScriptError,
@@ -29,22 +30,32 @@ from llmspell.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
+    from contextvars import Context
     from typing import Any
 
     from llmspell.agents.agent import Agent
+    from llmspell.agents.chat import Chat
     from llmspell.agents.meter import Meter
+    from llmspell.bridge.calls.agent import Metrics
     from llmspell.bridge.driver import Driver, Fiber
     from llmspell.bridge.isolation.pool import ProcessPool
     from llmspell.bridge.isolation.remote import RemoteEngine
     from llmspell.bridge.observer import Observer
     from llmspell.bridge.output import Sink
+    from llmspell.bridge.run_lua import ToolCalls
     from llmspell.bridge.streams import Streams
+    from llmspell.bridge.upcalls import Upcalls
     from llmspell.providers.manager import ProviderManager
     from llmspell.providers.tape.tape import Tape
+    from llmspell.tools.base import ToolContext
+    from llmspell.tools.permissions import Permissions
+    from llmspell.tools.registry import ToolRegistry
     from llmspell.types.agent import AgentOutput
     from llmspell.types.streaming import Collector
     from llmspell.types.usage import Usage
+    from llmspell.workflows.state import StateStore
+    from llmspell.workflows.workflow import Workflow
 
 __all__ = ["Run", "ScriptExit", "error_fields"]
 
@@ -52,6 +63,7 @@ __all__ = ["Run", "ScriptExit", "error_fields"]
 HOMES = {
     "Agent": "agent",
     "agent": "agent",
+    "chat": "chat",
     "stream": "agent",
     "JSON": "json",
     "Provider": "provider",
@@ -64,9 +76,21 @@ HOMES = {
     "dofile": "module",
     "prelude": "module",
     "api": "module",
+    "function": "functions",
+    "Tool": "tool",
+    "tools": "tools",
+    "Workflow": "workflow",
+    "workflow": "workflow",
+    "Template": "workflow",
+    "File": "file",
+    "Config": "config",
+    "State": "state",
+    "Media": "media",
+    "media": "media",
     "fiber": "fibers",
     "group": "fibers",
     "task": "fibers",
+    "semaphore": "fibers",
 }
 
 
@@ -93,7 +117,12 @@ class Run:
     name: the script as shown in messages; folder: where its modules are, or None; args: as after `--`.
     timeout, max_cpu: seconds, 0 without limit. interrupts: see Engine. observer: see Observer.
     pool: where its engine is, or None: here. tape: what it is recorded on, or replayed from.
+    permissions: what the script may reach, made when first asked for. tool_settings: `[tools]`, likewise.
+    setting: gives that of a dotted path. state: where `State` is kept beyond the run; None: in its own memory.
+    tools: what it has besides the built-in ones.
     """
+
+    last = 0  # the number of the newest one of this process
 
     def __init__(
         self,
@@ -119,6 +148,11 @@ class Run:
         log: Callable[[str, str, dict[str, Any] | None], None],
         pool: ProcessPool | None = None,
         tape: Tape | None = None,
+        permissions: Callable[[], Permissions],
+        tool_settings: Callable[[], Mapping[str, Mapping[str, Any]]],
+        setting: Callable[[str], Any],
+        state: Callable[[], StateStore | None],
+        tools: ToolRegistry | None = None,
     ) -> None:
         self.name, self.folder, self.args = name, folder, args
         self.timeout, self.max_cpu, self.max_memory = timeout, max_cpu, max_memory
@@ -126,8 +160,18 @@ class Run:
         self.max_tokens_total, self.max_cost_usd = max_tokens_total, max_cost_usd
         self.output = Output(stdout, stderr, max_output, live)
         self.observer = observer
+        Run.last += 1
+        self.number = str(Run.last)
         self.providers = providers
+        self._permissions, self.base_tools = permissions, tools
+        self._tool_settings, self.setting = tool_settings, setting
+        self._shared_state = state
+        self._state: StateStore | None = None
         self.model, self.provider = model, provider  # for agents that name none
+        self.homes: frozenset[str] | None = None  # what may be asked for; None: all
+        self.pool, self.interrupts = pool, interrupts
+        self.programs: Any = None  # a place for each of those that models write
+        self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
         self.log = log
         self.tape = tape
         self.clock = monotonic
@@ -137,12 +181,20 @@ class Run:
         self.driver: Driver | None = None
         self.agents: dict[int, Agent] = {}
         self.agents_by_name: dict[str, int] = {}
+        self.agent_metrics: dict[int, Metrics] = {}
+        self.chats: dict[int, tuple[int, Chat]] = {}  # conversations, each with its agent's number
+        self.media: dict[int, Any] = {}  # of files, which are read when they are wanted
+        self.workflows: dict[int, Workflow] = {}
+        self.workflows_by_name: dict[str, int] = {}
+        self.steps = 0  # of workflows, so far
         self.calls = self.unpriced_calls = 0
         self._meter: Meter | None = None
         self.partials: list[str] = []  # of calls that were cut off: the text so far
         self.sources: dict[str, str] = {}  # modules and files that were loaded: as shown → path
         self._usage: Usage | None = None
         self._streams: Streams | None = None
+        self._upcalls: Upcalls | None = None
+        self._tools: ToolRegistry | None = None
         self._slots: Any = None
         self._reader: Any = None
         self._asks: dict[str, Callable[..., Any]] = {}
@@ -243,7 +295,7 @@ class Run:
 
         for mark in (".", ":"):
             prefix = op.partition(mark)[0]
-            if prefix in HOMES:
+            if prefix in HOMES and (self.homes is None or prefix in self.homes):
                 return import_module(f"llmspell.bridge.calls.{HOMES[prefix]}")
         raise InternalError(f"no operation `{op}`")
 
@@ -305,6 +357,49 @@ class Run:
             self._streams = Streams(self)
         return self._streams
 
+    @property
+    def tools(self) -> ToolRegistry:
+        """The tools of this run: the script's own over the runtime's."""
+        if self._tools is None:
+            from llmspell.tools.registry import ToolRegistry
+
+            self._tools = ToolRegistry(base=self.base_tools)
+        return self._tools
+
+    @property
+    def state(self) -> StateStore:
+        """What the script keeps."""
+        if self._state is None:
+            from llmspell.workflows.state import MemoryState
+
+            self._state = self._shared_state() or MemoryState()
+        return self._state
+
+    @property
+    def permissions(self) -> Permissions:
+        """What the script may reach."""
+        return self._permissions()
+
+    def tool_context(self, *, agent: str | None = None, call_id: str | None = None) -> ToolContext:
+        """What a tool that this script calls may use."""
+        from llmspell.tools.base import ToolContext
+
+        settings = self._tool_settings()
+        return ToolContext(self.permissions, agent=agent, call_id=call_id, settings=settings, run=self)
+
+    @property
+    def upcalls(self) -> Upcalls:
+        """Functions of the script's that Python calls."""
+        if self._upcalls is None:
+            from llmspell.bridge.upcalls import Upcalls
+
+            self._upcalls = Upcalls(self)
+        return self._upcalls
+
+    def context_of(self, fiber: int) -> Context | None:
+        """Where a function was called from that runs in *fiber*: what it asks for belongs there. None elsewhere."""
+        return None if self._upcalls is None else self._upcalls.context_of(fiber)
+
     def start_streams(self, driver: Driver) -> None:
         """Sends the requests of streams that the script has opened."""
         if self._streams is not None:
@@ -345,11 +440,25 @@ class Run:
 
     def count_call(self, done: Collector | AgentOutput) -> None:
         """Adds a call to the run's usage."""
-        self.calls += 1
+        asked = done.metadata.get("rounds", 1)  # how often a model was
+        self.calls += asked
         usage = done.usage
         if usage.cost_usd is None and done.metadata:  # an answer had begun
-            self.unpriced_calls += 1
+            self.unpriced_calls += asked
         self._usage = usage if self._usage is None else self._usage.plus(usage)
+
+    def count_failed(self, error: BaseException | None) -> bool:
+        """Adds the answers that there were before a call failed that asks a model several times; whether it did."""
+        if self.observer is not None and isinstance(error, LimitError):
+            self.observer.limit_reached(error)
+        if not isinstance(error, LLMSpellError) or not isinstance(error.rounds, int):
+            return False
+        from llmspell.types.agent import AgentOutput
+        from llmspell.types.usage import Usage
+
+        usage = Usage(**(error.call_usage or {}))
+        self.count_call(AgentOutput("", usage=usage, metadata={"rounds": error.rounds}))
+        return True
 
     @property
     def usage(self) -> dict[str, int | float]:

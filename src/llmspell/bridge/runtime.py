@@ -10,11 +10,19 @@ from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.bridge.output import Captured
 from llmspell.bridge.run import Run, ScriptExit
 from llmspell.config.schema import INTERRUPTS
-from llmspell.errors import LLMSpellError, NotFoundError, RunCancelledError, ScriptError, ValidationError
+from llmspell.errors import (
+    ConfigError,
+    LimitError,
+    LLMSpellError,
+    NotFoundError,
+    RunCancelledError,
+    ScriptError,
+    ValidationError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Any
 
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
     from llmspell.providers.manager import ProviderManager
     from llmspell.providers.tape.player import Player
     from llmspell.providers.tape.tape import Tape
+    from llmspell.tools.permissions import Permissions, Wanted
+    from llmspell.tools.registry import ToolRegistry
+    from llmspell.workflows.state import StateStore
 
 __all__ = ["ScriptResult", "ScriptRuntime", "read_script"]
 
@@ -106,6 +117,10 @@ class ScriptRuntime:
     record: a file that everything is written to that the run hears of the world, keys excepted; replay: such a file
     in place of the world: no network, the same clocks and chance, and ValidationError for a request that it does not
     have. Either is for one run, in this process; see docs/testing.md.
+    permissions: what scripts may reach through tools, files and the like; without it what the configuration grants,
+    and *ask* (see Permissions) for the rest.
+    tools: a registry of tools that scripts have besides the built-in ones. state: where their `State` is kept, not to
+    be closed; without it as the configuration says: for each run, or in a file, by default one for each script.
 
     Belongs to one event loop. Scripts run at once in one runtime do not see each other.
     """
@@ -134,6 +149,10 @@ class ScriptRuntime:
         isolation: str | ProcessPool | None = None,
         record: str | os.PathLike[str] | None = None,
         replay: str | os.PathLike[str] | Player | None = None,
+        permissions: Permissions | None = None,
+        ask: Callable[[Wanted], Awaitable[str]] | None = None,
+        tools: ToolRegistry | None = None,
+        state: StateStore | None = None,
     ) -> None:
         if config is None:
             from llmspell.config.loader import load
@@ -156,6 +175,11 @@ class ScriptRuntime:
         self._interrupted: tuple[BaseException, float] | None = None
         self._log = log or _default_log
         self._before_models = before_models
+        self._state = state
+        self._state_files: dict[str, StateStore] = {}
+        self._permissions, self._ask, self._tools = permissions, ask, tools
+        if permissions is None and not config.grants_nothing_of_its_own():
+            self._granted()  # what is wrong with a grant is told before the script begins
         self._providers = providers
         self._owns_providers = providers is None
         self._runs: set[Run] = set()
@@ -220,6 +244,29 @@ class ScriptRuntime:
                 self._providers = ProviderManager(settings, default)
         return self._providers
 
+    def _granted(self) -> Permissions:
+        """What scripts may reach."""
+        if self._permissions is None:
+            from llmspell.tools.permissions import Permissions
+
+            try:
+                self._permissions = Permissions.of(self.config.permissions(), ask=self._ask)
+            except ValidationError as error:
+                raise ConfigError(error.message, hint=error.hint, cause=error) from None
+        return self._permissions
+
+    def _kept(self, script: str | None) -> StateStore | None:
+        """Where the `State` of a script is kept beyond its run; None where it is not. Raises ConfigError."""
+        if self._state is not None or self.config.get("state.backend") == "memory":
+            return self._state
+        from llmspell.config.discovery import state_file
+        from llmspell.workflows.state_file import SqliteState
+
+        path = self.config.get("state.path") or state_file(os.environ, script)
+        if path not in self._state_files:
+            self._state_files[path] = SqliteState(path)
+        return self._state_files[path]
+
     def check_default(self) -> None:
         """Raises ConfigError or ValidationError if the default model or provider is none that can be had."""
         self._manager().resolve(self._default_model, self._default_provider)
@@ -242,9 +289,16 @@ class ScriptRuntime:
             log=self._log,
             pool=self._pool,
             tape=self._tape,
+            permissions=self._granted,
+            tool_settings=self.config.tools,
+            setting=self.config.get,
+            state=lambda: self._kept(path),
+            tools=self._tools,
             **self._limits,
         )
         self._runs.add(run)
+        if self._observer is not None:
+            self._observer.run_started(run.number, run.name)
         try:
             main = run.load(source.encode() if isinstance(source, str) else source)
         except BaseException:
@@ -256,6 +310,11 @@ class ScriptRuntime:
 
     def _end(self, run: Run) -> None:
         self._runs.discard(run)
+        if self._observer is not None:
+            error = sys.exc_info()[1]  # this is called on the way out
+            if isinstance(error, LimitError):
+                self._observer.limit_reached(error)
+            self._observer.run_ended(run.number, error)
         run.close()
         if self._tape is not None:
             self._tape.close()
@@ -359,6 +418,8 @@ class ScriptRuntime:
         """Closes connections and models. Scripts that still run are stopped."""
         for run in list(self._runs):
             run.stop(RunCancelledError("the runtime was closed"))
+        while self._state_files:
+            self._state_files.popitem()[1].close()
         if self._owns_providers and self._providers is not None:
             manager, self._providers = self._providers, None
             await manager.aclose()

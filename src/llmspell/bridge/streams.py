@@ -6,9 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmspell.bridge.driver import Driver, Fiber
     from llmspell.bridge.run import Run
-    from llmspell.types.streaming import AgentChunk, AgentStream
+    from llmspell.types.streaming import AgentChunk, AgentStream, Collector
+
+    Ended = Callable[[Collector, BaseException | None], None]
 
 __all__ = ["ScriptStream", "Streams"]
 
@@ -16,12 +20,39 @@ AHEAD = 256  # chunks that may lie ready; beyond, the socket is not read
 
 
 class ScriptStream:
-    """One stream and what is ready of it. label: what it is called for a person."""
+    """One stream and what is ready of it. label: what it is called for a person. slot: it takes one for all its time;
+    what asks a model several times takes them itself. ended: is told of its end, once, and of the error if there is
+    one.
+    """
 
-    __slots__ = ("counted", "done", "error", "label", "number", "owned", "ready", "room", "stream", "task", "waiter")
+    __slots__ = (
+        "counted",
+        "done",
+        "ended",
+        "error",
+        "label",
+        "number",
+        "owned",
+        "ready",
+        "room",
+        "slot",
+        "stream",
+        "task",
+        "waiter",
+        "whose",
+    )
 
-    def __init__(self, number: int, stream: AgentStream, label: str) -> None:
-        self.number = number
+    def __init__(
+        self,
+        number: int,
+        stream: AgentStream,
+        label: str,
+        slot: bool,
+        ended: Ended | None,
+        whose: tuple[str, str, str] | None,
+    ) -> None:
+        self.whose = whose  # agent, provider and model
+        self.number, self.slot, self.ended = number, slot, ended
         self.stream = stream
         self.label = label
         self.ready: list[AgentChunk] = []
@@ -43,10 +74,18 @@ class Streams:
         self._unstarted: list[ScriptStream] = []
         self._last = 0
 
-    def open(self, stream: AgentStream, label: str) -> int:
+    def open(
+        self,
+        stream: AgentStream,
+        label: str,
+        *,
+        slot: bool = True,
+        ended: Ended | None = None,
+        whose: tuple[str, str, str] | None = None,
+    ) -> int:
         """Takes in a stream; it is started when the script next waits."""
         self._last += 1
-        self.known[self._last] = one = ScriptStream(self._last, stream, label)
+        self.known[self._last] = one = ScriptStream(self._last, stream, label, slot, ended, whose)
         self._unstarted.append(one)
         return self._last
 
@@ -63,8 +102,10 @@ class Streams:
     async def _read(self, driver: Driver, one: ScriptStream) -> None:
         observer = self.run.observer
         try:
-            async with self.run.slot():
+            async with self.run.slot() if one.slot else _no_slot():
                 if observer is not None:
+                    if one.whose is not None:
+                        observer.about_call(one.stream.stream_id, *one.whose)
                     observer.call_started(one.stream.stream_id, one.label)
                 await self._take_all(driver, one)
         except Exception as error:
@@ -80,7 +121,10 @@ class Streams:
     def _count(self, one: ScriptStream) -> None:
         if not one.counted:
             one.counted = True
-            self.run.count_call(one.stream.collector)
+            if not self.run.count_failed(one.error):
+                self.run.count_call(one.stream.collector)
+            if one.ended is not None:
+                one.ended(one.stream.collector, one.error)
 
     def count_ended(self) -> None:
         """Counts what has come to its end: a script sees the last chunk a moment before the call is put away."""
@@ -171,3 +215,9 @@ class Streams:
         """The run is over."""
         for number in list(self.known):
             self.close(number)
+
+
+def _no_slot() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()

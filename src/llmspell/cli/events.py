@@ -1,11 +1,15 @@
 """`--output json` and `jsonl`: what a program reads of a run.
 
 jsonl: one object a line, each with `event`, each flushed. `start` (version, script, args), `chunk` (call, label,
-chunk), `output` (stream, text), `error` (error), `result` (result, usage, calls, seconds, exit_code). The last line
-is a `result` or an `error`; a command line that is wrong gives an `error` alone. json: one object at the end,
-`{result, output, usage, calls, seconds, exit_code}` on standard output, or
-`{error, output}` on standard error. `usage` has `cost_usd` where every call has a price; else `unpriced_calls` stands
-beside it, how many have none.
+chunk), `tool` (call, label, state: "start" or "end", id, name, arguments; at its end seconds, and result or error: a
+tool that an agent's model called), `step` (step, workflow, name, type, state: "start" or "end"; then also success,
+duration_ms, attempts, and, where they say something, error and skipped), `output` (stream, text), `error` (error),
+`result` (result, usage, calls, seconds, exit_code). The last line is a `result` or an `error`; a command line that is
+wrong gives an `error` alone.
+
+json: one object at the end, `{result, output, usage, calls, seconds, exit_code}` on standard output, or `{error,
+output}` on standard error. `usage` has `cost_usd` where every call has a price; else `unpriced_calls` stands beside it,
+how many have none.
 """
 
 from __future__ import annotations
@@ -17,11 +21,12 @@ import orjson
 from llmspell.bridge.observer import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmspell.bridge.output import Sink
     from llmspell.bridge.runtime import ScriptResult
     from llmspell.errors import LLMSpellError
+    from llmspell.types.messages import ToolCall
     from llmspell.types.streaming import AgentChunk
 
 __all__ = ["VERSION", "Events", "error_json", "plain_json", "result_json"]
@@ -128,6 +133,7 @@ class Events(Observer):
         self._out = out
         self.on_failed: Callable[[OSError], None] = lambda error: None
         self._labels: dict[str, str] = {}
+        self._steps: dict[str, dict[str, Any]] = {}
         self._written: list[_Written] = []
 
     def send(self, event: str, **fields: Any) -> None:
@@ -156,8 +162,33 @@ class Events(Observer):
         except OSError as error:
             self.on_failed(error)
 
+    def tool_started(self, call: str, tool: ToolCall) -> None:
+        self._tool(call, tool, "start")
+
+    def tool_ended(self, call: str, tool: ToolCall, seconds: float) -> None:
+        self._tool(call, tool, "end", seconds=round(seconds, 6))
+
+    def _tool(self, call: str, tool: ToolCall, state: str, **more: Any) -> None:
+        try:
+            self.send("tool", call=call, label=self._labels.get(call, ""), state=state, **tool.to_dict(), **more)
+        except OSError as error:
+            self.on_failed(error)
+
     def call_ended(self, call: str, error: BaseException | None) -> None:
         self._labels.pop(call, None)
+
+    def step_started(self, step: str, workflow: str, name: str, kind: str) -> None:
+        told = self._steps[step] = {"step": step, "workflow": workflow, "name": name, "type": kind}
+        self._tell("step", state="start", **told)
+
+    def step_ended(self, step: str, told: Mapping[str, Any]) -> None:
+        self._tell("step", state="end", **self._steps.pop(step, {}), **told)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        try:
+            self.send(event, **fields)
+        except OSError as error:
+            self.on_failed(error)
 
     def _end_output(self) -> None:
         for written in self._written:

@@ -9,7 +9,7 @@ import rich_click as click
 
 from llmspell._version import __version__
 from llmspell.cli.mistakes import NoCommand, NotTaken, mistake
-from llmspell.cli.options import COMMON, RUN, VALUES, Option
+from llmspell.cli.options import COMMON, GRANTS, RUN, VALUES, Option
 from llmspell.cli.telling import form_of, tell
 from llmspell.errors import LLMSpellError
 
@@ -69,6 +69,8 @@ def _with(options: Sequence[Option]) -> Callable[[Any], Any]:
                 extra["type"] = _Number(str(option.kind))
             elif isinstance(option.kind, tuple):
                 extra["type"] = _Word(option.kind)
+            elif option.kind == "grants":
+                extra["multiple"] = True
             if option.metavar:
                 extra["metavar"] = option.metavar
             function = click.option(option.name, option.key, default=None, help=option.help, **extra)(function)
@@ -227,9 +229,57 @@ def rm_command(context: click.RichContext, /, model: str, **values: Any) -> None
     context.exit(remove(model, _given(values, context)))
 
 
+#: The options of `run` that say what a tool may reach.
+REACH = tuple(option for option in RUN if option.kind == "grants" or option.name == "--ask")
+
+
+@cli.group("tools", cls=_Group)
+def tools() -> None:
+    """Tools, which scripts and models call: which there are, what they take, and one call of one."""
+
+
+@tools.command("list")
+@click.option("--category", "category", default=None, metavar="NAME", help="Those of this category.")
+@_with(COMMON)
+@click.pass_context
+def tools_list_command(context: click.RichContext, /, category: str | None, **values: Any) -> None:
+    """Lists the tools that are built in, and those that installed packages bring."""
+    from llmspell.cli.commands.tools import list_
+
+    context.exit(list_(category, _given(values, context)))
+
+
+@tools.command("show")
+@click.argument("name", metavar="NAME")
+@_with(COMMON)
+@click.pass_context
+def tools_show_command(context: click.RichContext, /, name: str, **values: Any) -> None:
+    """Shows what the tool NAME does, what it needs, and what it takes; as JSON, with its schema."""
+    from llmspell.cli.commands.tools import show
+
+    context.exit(show(name, _given(values, context)))
+
+
+@tools.command("run")
+@click.argument("name", metavar="NAME")
+@click.argument("parameters", nargs=-1, metavar="[PARAMETERS…]")
+@_with((*REACH, *COMMON))
+@click.pass_context
+def tools_run_command(context: click.RichContext, /, name: str, parameters: tuple[str, ...], **values: Any) -> None:
+    """Runs the tool NAME once and prints what it gave.
+
+    PARAMETERS are `name=value` each, or one JSON object, or `-` for one on standard input:
+    `llmspell tools run calculator input="2 * 21"`.
+    """
+    from llmspell.cli.commands.tools import run
+
+    context.exit(run(name, parameters, _given(values, context)))
+
+
 def full(words: list[str]) -> int:
     """Parses *words* in full: shows help, says what is wrong (2), or runs the command."""
     at = words.index("--") if "--" in words else len(words)
+    words = [f"{word}=*" if index < at and word in GRANTS else word for index, word in enumerate(words)]
     no_color = bool(os.environ.get("NO_COLOR")) or "--no-color" in words[:at]
     if no_color:
         click.rich_click.COLOR_SYSTEM = None

@@ -7,13 +7,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["COMMON", "RUN", "VALUES", "YEAR", "Option", "count", "dollars", "parse", "seconds"]
+__all__ = ["COMMON", "GRANTS", "RUN", "VALUES", "YEAR", "Option", "count", "dollars", "parse", "seconds"]
 
 YEAR = 365 * 24 * 3600.0  # seconds
 
 
 class Option:
-    """One option. kind: flag, text, number (of seconds), count, dollars, or a tuple of the words it takes."""
+    """One option. kind: flag, text, number (of seconds), count, dollars, or a tuple of the words it takes; or grants,
+    which stands alone for all, or has them after a `=`, with commas between, and may be given again.
+    """
 
     __slots__ = ("help", "kind", "metavar", "name", "short")
 
@@ -43,7 +45,19 @@ RUN = (
     Option("--max-cpu", "number", "Seconds of computing by the script itself; 0 is without limit.", "SECONDS"),
     Option("--max-tokens-total", "count", "Tokens that all model calls may read and write; 0 is without limit.", "N"),
     Option("--max-cost", "dollars", "US dollars that all model calls may cost; 0 is without limit.", "USD"),
+    Option("--allow-read", "grants", "Let it read these files and folders; without `=`, all.", "=PATH,…"),
+    Option("--allow-write", "grants", "Let it write these files and folders; without `=`, all.", "=PATH,…"),
+    Option("--allow-net", "grants", "Let tools reach these hosts; without `=`, all of the open internet.", "=HOST,…"),
+    Option("--allow-env", "grants", "Let it read these environment variables; without `=`, all.", "=NAME,…"),
+    Option(
+        "--allow-run", "grants", "Let it run these programs, `git status` or `ls *`; without `=`, all.", "=PROGRAM,…"
+    ),
+    Option("--allow-tool", "grants", "Let it use these tools and no others.", "=TOOL,…"),
+    Option("--ask", "flag", "Ask on the terminal for what was not granted."),
 )
+
+#: Options that may stand without a value, which is then `*`.
+GRANTS = tuple(option.name for option in RUN if option.kind == "grants")
 
 
 def seconds(text: str) -> float | None:
@@ -104,6 +118,9 @@ def parse(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, An
             return None
         if option.kind == "flag":
             values[option.key] = True
+            continue
+        if option.kind == "grants":
+            values.setdefault(option.key, []).append(text if equals else "*")
             continue
         if not equals:
             if index == count:

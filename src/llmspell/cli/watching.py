@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from llmspell.bridge.runtime import ScriptResult
     from llmspell.cli.render.live import LiveView
+    from llmspell.types.messages import ToolCall
     from llmspell.types.streaming import AgentChunk
 
 __all__ = ["TerminalObserver"]
 
 TICK = 0.1  # seconds between two looks of the spinner
+MOST_SHOWN = 5  # tools that are named beside a call
 SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -46,7 +48,9 @@ class TerminalObserver(Observer):
         self._view: LiveView | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._in_flight: dict[str, float] = {}
+        self._steps: set[str] = set()  # of workflows, that run now
         self._taken: set[str] = set()
+        self._tools: dict[str, list[str]] = {}  # names of those that run, by call
         self._cut_off: deque[BaseException] = deque(maxlen=100)  # what ended calls whose text the view has shown
         self._first_call: float | None = None
         self._first_token: float | None = None
@@ -82,7 +86,7 @@ class TerminalObserver(Observer):
                 self._tick()
 
     def _tick(self) -> None:
-        if self._view is None or not self._in_flight:
+        if self._view is None or not (self._in_flight or self._steps):
             self._ticker = None
             return
         self._view.tick()
@@ -114,8 +118,25 @@ class TerminalObserver(Observer):
             if self._view is not None:
                 self._view.take_screen(call)
 
+    def tool_started(self, call: str, tool: ToolCall) -> None:
+        self._tools.setdefault(call, []).append(tool.name)
+        self._show_tools(call)
+
+    def tool_ended(self, call: str, tool: ToolCall, seconds: float) -> None:
+        running = self._tools.get(call, [])
+        if tool.name in running:
+            running.remove(tool.name)
+        self._show_tools(call)
+
+    def _show_tools(self, call: str) -> None:
+        """In the place of what the model said before it called them."""
+        if self._view is not None:
+            running = self._tools.get(call, [])
+            self._view.again(call, f"running {', '.join(running[:MOST_SHOWN])}" if running else "")
+
     def call_ended(self, call: str, error: BaseException | None) -> None:
         self._in_flight.pop(call, None)
+        self._tools.pop(call, None)
         if error is not None and call not in self._taken:
             self._cut_off.append(error)
         self._taken.discard(call)
@@ -124,6 +145,21 @@ class TerminalObserver(Observer):
             self._writing += monotonic() - first
         if self._view is not None:
             self._view.call_ended(call)
+
+    # ---- steps of workflows: a line each, with its seconds
+
+    def step_started(self, step: str, workflow: str, name: str, kind: str) -> None:
+        self._steps.add(step)
+        view = self._open()
+        if view is not None:
+            view.call_started(("step", step), f"{workflow} · {name}")
+            if self._ticker is None:
+                self._tick()
+
+    def step_ended(self, step: str, told: Mapping[str, Any]) -> None:
+        self._steps.discard(step)
+        if self._view is not None:
+            self._view.call_ended(("step", step))
 
     def has_shown(self, error: BaseException) -> bool:
         """Whether what came before *error* was shown here, and by nobody else."""

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PROJECT_FILE", "find", "project_file", "system_file", "user_file"]
+__all__ = ["PROJECT_FILE", "find", "project_file", "state_file", "system_file", "user_file"]
 
 PROJECT_FILE = "llmspell.toml"
 
@@ -34,6 +34,24 @@ def user_file(env: Mapping[str, str], platform: str = sys.platform) -> str | Non
             below = ("Library", "Application Support") if platform == "darwin" else (".config",)
             place = os.path.join(home, *below) if os.path.isabs(home) else ""
     return os.path.join(place, "llmspell", "config.toml") if place else None
+
+
+def state_file(env: Mapping[str, str], script: str | None, platform: str = sys.platform) -> str:
+    """Where the State of a script is kept that is to outlive its run: one file for each script, by its path."""
+    from hashlib import sha256
+
+    place = env.get("XDG_DATA_HOME", "")
+    if not os.path.isabs(place):
+        home = os.path.expanduser("~")
+        if platform == "win32":
+            place = env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+        else:
+            below = ("Library", "Application Support") if platform == "darwin" else (".local", "share")
+            place = os.path.join(home, *below)
+    real = os.path.realpath(script) if script is not None else ""
+    name = "".join(c if c.isalnum() else "_" for c in os.path.basename(real))[:40] or "script"
+    digest = sha256(os.fsencode(real)).hexdigest()[:16]
+    return os.path.join(place, "llmspell", "state", f"{name}-{digest}.db")
 
 
 def project_file(folder: str) -> str | None:

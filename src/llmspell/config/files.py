@@ -101,12 +101,16 @@ def _syntax(message: str, text: str) -> tuple[str, int, int]:
 def leaves(file: File) -> Iterator[tuple[Path, Any]]:
     """Each setting of a file. Goes no deeper than the schema does, so that nesting costs nothing."""
     for first, value in _parse(file).items():
-        if first not in ("runtime", "limits", "providers"):
+        if first not in ("runtime", "limits", "providers", "permissions", "tools", "state"):
             yield (first,), value  # no such key: the caller says so
             continue
         _want_table(file, (first,), value)
         for second, inner in value.items():
-            if first != "providers" or second == "default":
+            if first == "tools":
+                _want_table(file, (first, second), inner)
+                for word, setting in inner.items():
+                    yield (first, second, word), setting
+            elif first != "providers" or second == "default":
                 yield (first, second), inner
             else:
                 yield from _provider_leaves(file, (first, second), inner)

@@ -19,8 +19,8 @@ def told(parts: tuple[str, ...]) -> str:
 
 def _known(names: list[str]) -> list[str]:
     """Every key's path, NAME spelled out."""
-    known = [key.path for key in KEYS if _ABOVE not in key.path]
-    of_provider = [(key.path.removeprefix(_ABOVE), key) for key in KEYS if _ABOVE in key.path]
+    known = [key.path for key in KEYS if not key.path.startswith(_ABOVE)]
+    of_provider = [(key.path.removeprefix(_ABOVE), key) for key in KEYS if key.path.startswith(_ABOVE)]
     for name in names[:32]:
         kind = BUILT_IN.get(name, {}).get("type")
         known += [
@@ -42,7 +42,9 @@ def nearest(parts: tuple[str, ...], names: list[str]) -> str:
     if not near:
         above = wanted.rpartition(".")[0] + "."
         near = [path for path in known if path.startswith(above)]
-        return "known are: " + ", ".join(near or ["runtime.*", "providers.*"])
+        return "known are: " + ", ".join(
+            near or ["runtime.*", "limits.*", "providers.*", "permissions.*", "tools.*", "state.*"]
+        )
     return f"the nearest known key is `{near[0]}`"
 
 

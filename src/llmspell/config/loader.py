@@ -15,6 +15,7 @@ from llmspell.config.schema import (
     KEYS,
     OWN_VARIABLES,
     PREFIX,
+    PROJECT_GRANTS,
     PROJECT_KEYS,
     PROJECT_LIMITS,
     VENDOR_VARIABLES,
@@ -40,7 +41,9 @@ _DEFAULT = "default"
 
 _plain: Config | None = None  # where nothing is set, all have the same: embedders make a runtime for each script
 _FIXED = {key.path: key.default for key in KEYS if ".NAME." not in key.path}
-_OF_PROVIDER = tuple((key.path.removeprefix("providers.NAME."), key) for key in KEYS if ".NAME." in key.path)
+_OF_PROVIDER = tuple(
+    (key.path.removeprefix("providers.NAME."), key) for key in KEYS if key.path.startswith("providers.NAME.")
+)
 
 
 class Config:
@@ -98,6 +101,23 @@ class Config:
             told[name] = settings
         return told
 
+    def tools(self) -> dict[str, dict[str, Any]]:
+        """What is set of each tool, by its name with `_`."""
+        told: dict[str, dict[str, Any]] = {}
+        for path, value in self._values.items():
+            if path.startswith("tools."):
+                _, name, word = path.split(".")
+                told.setdefault(name.replace("-", "_"), {})[word] = value
+        return told
+
+    def permissions(self) -> dict[str, Any]:
+        """The table `[permissions]`: lists of grants."""
+        return {name: self._values[f"permissions.{name}"] for name in ("read", "write", "net", "env", "run", "tools")}
+
+    def grants_nothing_of_its_own(self) -> bool:
+        """Whether nobody has said anything of permissions."""
+        return not any(path.startswith("permissions.") for path in self._origins)
+
     def origin(self, path: str) -> str:
         """Where the value of *path* came from: "default", "flag", "environment NAME" or "FILE:LINE"."""
         self.get(path)
@@ -141,6 +161,10 @@ class _Merger:
                 checked = key.check(value)
             except ValueError as exc:
                 raise file.error(parts, f"`{_hints().told(parts)}`: {exc}", key.path + ": " + key.doc) from None
+            if key.path in ("permissions.read", "permissions.write"):
+                checked = beside(checked, file.name)
+            elif key.path == "state.path":
+                checked = beside((checked,), file.name)[0]
             if not file.trusted:
                 self.permit(file, parts, checked)
             self.put(parts, checked, (file, parts))
@@ -152,6 +176,13 @@ class _Merger:
             granted = self.values[path]
             if granted and (not value or value > granted):  # 0 is no limit
                 _refuse(file, parts, "may not be raised by a project's file")
+            return
+        if path in PROJECT_GRANTS:
+            from llmspell.config import grants
+
+            capability = parts[1]
+            if not all(grants.narrows(capability, one, self.values[path]) for one in value):
+                _refuse(file, parts, "may not grant more than its user does")
             return
         general = ".".join(("providers", "NAME", *parts[2:])) if len(parts) > 2 else path
         if general not in PROJECT_KEYS:
@@ -285,6 +316,14 @@ def load(
     if plain:
         _plain = config
     return config
+
+
+def beside(paths: tuple[str, ...], file: str) -> tuple[str, ...]:
+    """Grants of paths as they stand in a configuration file: relative ones are below its folder."""
+    import os
+
+    folder = os.path.dirname(os.path.abspath(file))
+    return tuple(path if path == "*" else os.path.join(folder, os.path.expanduser(path)) for path in paths)
 
 
 _known: tuple[object, list[str], list[str]] | None = None

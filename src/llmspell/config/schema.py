@@ -17,6 +17,7 @@ __all__ = [
     "KEYS",
     "OWN_VARIABLES",
     "PREFIX",
+    "PROJECT_GRANTS",
     "PROJECT_KEYS",
     "PROJECT_LIMITS",
     "PROVIDER_TYPES",
@@ -27,6 +28,7 @@ __all__ = [
     "is_provider_name",
     "lookup",
     "size",
+    "split_grants",
 ]
 
 #: What `providers.NAME.type` may be. A dialect is added here by its word, and below by the keys that it reads.
@@ -64,6 +66,8 @@ PROJECT_LIMITS = (
     "limits.max_tokens_total",
     "limits.max_cost_usd",
 )
+#: What a project's file may narrow.
+PROJECT_GRANTS = tuple(f"permissions.{name}" for name in ("read", "write", "net", "env", "run", "tools"))
 PROJECT_KEYS = ("providers.default", "providers.NAME.model", *(f"providers.NAME.timeout.{part}" for part in TIMEOUTS))
 
 # One year and 1 TiB. What is larger is a slip, and would overflow timers further down.
@@ -153,6 +157,8 @@ class Key:
             value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
                 text.strip().lower(), text
             )
+        elif self.kind == "grants":
+            value = split_grants(text)
         elif self.kind in ("headers", "prices") or (self.kind in ("command", "replies") and text.lstrip()[:1] == "["):
             value = _inline_table(text)
         return self.check(value)
@@ -291,6 +297,22 @@ def _replies(key: Key, value: object) -> list[Any]:
     return list(value)
 
 
+def split_grants(text: str) -> list[str]:
+    """The grants of a list with commas between them; `,,` is a comma of one's own."""
+    return [part.replace("\0", ",").strip() for part in text.replace(",,", "\0").split(",") if part.strip()]
+
+
+def _grants(key: Key, value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise ValueError("expected an array of strings")
+    if len(value) > 1000:
+        raise ValueError("expected at most 1000 grants")
+    for item in value:
+        if not item.strip() or len(item) > _MOST_TEXT or not item.isprintable():
+            raise ValueError(f"expected printable strings of 1 to {_MOST_TEXT} characters")
+    return tuple(value)
+
+
 def _headers(key: Key, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a table of headers, got {_named(value)}")
@@ -343,6 +365,7 @@ _CHECKS = {
     "word": _word,
     "type": _type,
     "command": _command,
+    "grants": _grants,
     "replies": _replies,
     "url": _url,
     "proxy": _proxy,
@@ -404,6 +427,15 @@ KEYS = (
     Key(_N + "slots", "count", 2, "calls that run at once", bounds=(1, 256), types=_LOCAL),
     Key(_N + "replies", "replies", None, "what a mock answers, in order; unset = what it was told", types=_MOCK),
     Key(_N + "when_over", "word", "repeat", "after the last reply", choices=("repeat", "error"), types=_MOCK),
+    Key("permissions.read", "grants", (), "folders and files that may be read"),
+    Key("permissions.write", "grants", (), "folders and files that may be written"),
+    Key("permissions.net", "grants", (), "hosts that tools may reach; models are reached always"),
+    Key("permissions.env", "grants", (), "environment variables that may be read"),
+    Key("permissions.run", "grants", (), "programs that may be run, with patterns of their arguments"),
+    Key("permissions.tools", "grants", ("*",), "tools that may be used"),
+    Key("tools.NAME.timeout", "seconds", 60.0, "seconds for one call of the tool; 0 = none"),
+    Key("state.backend", "word", "memory", "where a script's State is kept", choices=("memory", "sqlite")),
+    Key("state.path", "text", None, "the file of a State that is kept on disk"),
 )
 _BY_PATH = {key.path: key for key in KEYS}
 
@@ -437,6 +469,8 @@ def lookup(path: str) -> Key | None:
     first, _, rest = path.partition(".")
     if first == "providers" and "." in rest:
         return _BY_PATH.get(_N + rest.partition(".")[2])
+    if first == "tools" and "." in rest:
+        return _BY_PATH.get("tools.NAME." + rest.partition(".")[2])
     return _BY_PATH.get(path)
 
 

@@ -43,6 +43,7 @@ OWN: dict[str, tuple[str, str | None]] = {
 OTHER_VARIABLES = {"GEMINI_API_KEY": "GOOGLE_API_KEY"}
 #: Types without an address and a key.
 HERE = ("local", "mock")
+MOST_KEYS = 1000  # that others bring along
 
 
 class KeySource(NamedTuple):
@@ -243,6 +244,23 @@ class ProviderManager:
             if type_ not in HERE:
                 settings["api_key"], settings["api_key_env"] = self.key_of(name)
             made = self._made[name] = self._make(name, type_, settings)
+        return made
+
+    def with_key(self, name: str, api_key: str) -> ProviderInstance:
+        """The provider *name*, where it is, with a key that somebody brings along. It is closed with the others.
+
+        Raises ConfigError.
+        """
+        if name in self._registered or self.type_of(name) in HERE:
+            return self.get(name)  # there is no key
+        own = f"{name}\0{api_key}"
+        if (made := self._made.get(own)) is None:
+            if sum("\0" in one for one in self._made) >= MOST_KEYS:
+                raise ConfigError(f"more than {MOST_KEYS} keys were brought along", provider=name)
+            known = {key: value for key, value in self._settings[name].items() if not key.startswith("api_key")}
+            other = ProviderManager({name: {**known, "api_key": api_key}}, name, env={})
+            other._types = self._types
+            made = self._made[own] = other.get(name)
         return made
 
     def _make(self, name: str, type_: str, settings: dict[str, Any]) -> ProviderInstance:

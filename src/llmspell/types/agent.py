@@ -37,6 +37,9 @@ class AgentOutput(NamedTuple):
     metadata: model (as the service named it), provider, latency_ms, and what else the service told
         (request_id, id, created …).
     media: what the model made that is no text. data: the parsed value, where a form was asked for.
+    turns: where tools were run, all that was added to the conversation. text and reasoning are then those of the last
+        turn, tool_calls and media those of all, usage the sum; metadata are the last turn's, with `rounds`, how often
+        the model was asked, and latency_ms of all these answers.
     """
 
     text: str
@@ -47,9 +50,18 @@ class AgentOutput(NamedTuple):
     metadata: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default; never written to)
     media: tuple[Media, ...] = ()
     data: Any = None
+    turns: tuple[Message, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the call added to the conversation: the answer, before it calls of tools and what those gave."""
+        return self.turns or (self.message(),)
 
     def message(self) -> Message:
         """The answer as a turn of the conversation, with what its service wants back."""
+        if self.turns:
+            said: Message = next(turn for turn in reversed(self.turns) if turn.role == "assistant")
+            return said
         native = {name: self.metadata[name] for name in NATIVE if name in self.metadata}
         return Message("assistant", self.text, self.tool_calls, None, native)
 
@@ -67,4 +79,6 @@ class AgentOutput(NamedTuple):
             told["media"] = [media.to_dict() for media in self.media]
         if self.data is not None:
             told["data"] = self.data
+        if self.turns:
+            told["messages"] = [turn.to_dict() for turn in self.turns]
         return told

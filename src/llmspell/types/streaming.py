@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
     from types import TracebackType
 
+    from llmspell.types.messages import Message
+
 __all__ = [
     "AgentChunk",
     "AgentStream",
@@ -79,13 +81,16 @@ class ToolCallProgress(NamedTuple):
 
 
 class ToolCallComplete(NamedTuple):
-    """A tool call, whole. arguments is None where the text (in `raw`) did not parse; result only where it was run."""
+    """A tool call, whole. arguments is None where the text (in `raw`) did not parse. result: what the tool gave; error:
+    what the model is told where it failed or was not run. Both are None where the call is the caller's to run.
+    """
 
     tool_id: str
     name: str
     arguments: dict[str, Any] | None
     result: Any = None
     raw: str = ""
+    error: str | None = None
 
     @property
     def type(self) -> str:
@@ -108,11 +113,12 @@ class MediaPiece(NamedTuple):
 
 
 class Control(NamedTuple):
-    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), retry, or cancelled.
+    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), retry, cancelled or heartbeat.
 
     details: of a retry: attempt (the number of the one that comes), wait (seconds), error and kind (of the one that
-    failed), model (where another one is asked). What came before a retry is void; there is some only where an answer
-    did not have the form that was asked for. Of a stream_end: data, where a form was asked for.
+    failed), model (where another one is asked). What came before a retry is void, back to the last call of a tool that
+    was run; there is some only where an answer did not have the form that was asked for. Of a stream_end: data, where
+    a form was asked for. Of a heartbeat: tool_id, name and text, what a tool that runs says of its progress.
     """
 
     message: str
@@ -176,9 +182,27 @@ Room: TypeAlias = "Callable[[], Awaitable[object]]"
 class Collector:
     """Adds up chunks to an AgentOutput. The one place that knows how pieces become a whole."""
 
-    __slots__ = ("_calls", "_media", "_pieces", "_reasoning", "_text", "data", "finish_reason", "metadata", "usage")
+    __slots__ = (
+        "_before",
+        "_calls",
+        "_media",
+        "_pieces",
+        "_reasoning",
+        "_stands",
+        "_text",
+        "data",
+        "finish_reason",
+        "metadata",
+        "turns",
+        "usage",
+    )
 
     def __init__(self) -> None:
+        self._calls: list[ToolCall] = []
+        self._media: list[Media] = []
+        self._stands = (0, 0)  # so many calls and media are not void after a retry
+        self._before = ""  # the text of the turn whose calls were run
+        self.turns: tuple[Message, ...] = ()
         self._begin()
         self.data: Any = None
         self.finish_reason: str | None = None
@@ -186,10 +210,10 @@ class Collector:
         self.metadata: dict[str, Any] = {}
 
     def _begin(self) -> None:
+        """What came since the last call that was run is void."""
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._calls: list[ToolCall] = []
-        self._media: list[Media] = []
+        del self._calls[self._stands[0] :], self._media[self._stands[1] :]
         self._pieces: list[bytes] = []  # of the medium that is coming
 
     def add(self, chunk: AgentChunk) -> None:
@@ -203,7 +227,7 @@ class Collector:
         elif kind is StructuredText:
             self._text.append(content[0])
         elif isinstance(content, ToolCallComplete):
-            self._calls.append(ToolCall(content.tool_id, content.name, content.arguments, content.raw, content.result))
+            self._call(content)
         elif isinstance(content, MediaPiece):
             self._pieces.append(content.data)
             if content.is_final:
@@ -220,6 +244,15 @@ class Collector:
             if content.usage is not None:
                 self.usage = self.usage.merged(content.usage)
 
+    def _call(self, told: ToolCallComplete) -> None:
+        """A tool's call; one that was run ends its turn, so that text and reasoning are those of the next."""
+        call = ToolCall(told.tool_id, told.name, told.arguments, told.raw, told.result, told.error)
+        self._calls.append(call)
+        if call.answered:
+            self._before = self.text or self._before
+            self._stands = len(self._calls), len(self._media)
+            self._text, self._reasoning = [], []
+
     @property
     def text(self) -> str:
         """The answer so far."""
@@ -229,8 +262,10 @@ class Collector:
 
     def output(self) -> AgentOutput:
         """The whole, as far as it has come."""
+        last = self.turns[-1] if self.turns else None
         return AgentOutput(
-            text=self.text,
+            # Where the last turn's calls are the caller's to run, its text came before those that were run.
+            text=self.text if last is None or last.role == "assistant" else self._before,
             reasoning="".join(self._reasoning),
             tool_calls=tuple(self._calls),
             usage=self.usage,
@@ -238,6 +273,7 @@ class Collector:
             metadata=self.metadata,
             media=tuple(self._media),
             data=self.data,
+            turns=self.turns,
         )
 
 

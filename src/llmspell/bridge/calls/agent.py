@@ -3,59 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmspell.agents.agent import Agent
-from llmspell.bridge.api import AGENT, check
+from llmspell.bridge.agents import agent_tool, make
+from llmspell.bridge.api import AGENT, WRAPPED, check
 from llmspell.bridge.inputs import agent_input
-from llmspell.errors import LimitError, NotFoundError
+from llmspell.errors import LimitError, NotFoundError, ValidationError
 from llmspell.types.messages import NATIVE
-from llmspell.types.streaming import AgentChunk, Reasoning, Text
+from llmspell.types.streaming import AgentChunk, AgentStream, Reasoning, Text
+from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine
 
+    from llmspell.agents.agent import Agent
     from llmspell.bridge.run import Run
-    from llmspell.types.streaming import AgentStream
+    from llmspell.types.agent import AgentOutput
+    from llmspell.types.streaming import AgentStream, Collector
 
 MOST_AGENTS = 10_000  # of one run; each is kept until it ends
 MOST_STREAMS = 100_000  # open at once
 
 
-def _create(run: Run, config: dict[str, Any]) -> dict[str, Any]:
-    fields = dict(check("Agent.create", AGENT, config))
+class Metrics:
+    """What an agent has done in this run, of calls that have ended."""
+
+    def __init__(self) -> None:
+        self.calls = self.errors = self.tool_calls = self.rounds = 0
+        self.seconds = 0.0
+        self.usage = Usage()
+
+    def failed(self) -> None:
+        """A call that raised."""
+        self.calls += 1
+        self.errors += 1
+
+    def add(self, done: AgentOutput) -> None:
+        """A call that gave an answer."""
+        self.calls += 1
+        self.rounds += done.metadata.get("rounds", 1)
+        self.tool_calls += len(done.tool_calls)
+        self.seconds += (done.metadata.get("latency_ms") or 0.0) / 1000
+        self.usage = self.usage.plus(done.usage)
+
+    def to_dict(self) -> dict[str, Any]:
+        """calls, errors, rounds, tool_calls, seconds (of all answers together), seconds_each (of one), usage."""
+        each = self.seconds / self.rounds if self.rounds else 0.0
+        told = {name: getattr(self, name) for name in ("calls", "errors", "rounds", "tool_calls", "seconds")}
+        return {**told, "seconds_each": each, "usage": self.usage.with_total().to_dict()}
+
+
+def _create(run: Run, config: dict[str, Any], function: str = "Agent.create") -> dict[str, Any]:
     if len(run.agents) >= MOST_AGENTS:
         raise LimitError(
             f"the script has made more than {MOST_AGENTS} agents", hint="make an agent once and use it again"
         )
-    prompt = fields.pop("prompt", None)
-    if prompt is not None:
-        fields.setdefault("system_prompt", prompt)
-    schema = fields.get("response_schema")
-    if schema is not None:
-        from llmspell.tools.schema import from_script
-
-        fields["response_schema"] = from_script(schema)
+    agent = make(run, config, function)
     number = len(run.agents) + 1
-    fields.setdefault("name", f"agent-{number}")
-    if fields.get("model") is None and fields.get("provider") is None:
-        fields["model"], fields["provider"] = run.model, run.provider
-    retried = partial(_retried, run, fields["name"])
-    agent = Agent(**fields, providers=run.providers(), meter=run.meter, on_retry=retried)
-    agent.resolve()
     run.agents[number] = agent
     run.agents_by_name[agent.name] = number
     return {"id": number, "name": agent.name}
 
 
-def _retried(run: Run, name: str, details: Mapping[str, Any]) -> None:
-    """A line of the log: nothing is tried again in silence."""
-    if "model" in details:
-        run.log("warn", f"{name}: {details['error']}; asking {details['model']}", None)
-    else:
-        wait = f"in {details['wait']:.3g} s" if details["wait"] else "at once"
-        run.log("warn", f"{name}: {details['error']}; attempt {details['attempt']} {wait}", None)
+def _register(run: Run, config: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(config.get("name"), str):
+        raise ValidationError("`Agent.register` needs a `name`", hint="`Agent.get(name)` gives the agent then")
+    return _create(run, config, "Agent.register")
+
+
+def _wrap_as_tool(run: Run, number: int, given: Any) -> dict[str, Any]:
+    told = check("Agent.wrap_as_tool", WRAPPED, given)
+    tool = agent_tool(run, number, told.get("name"), told.get("description"))
+    run.tools.register(tool)
+    return {"name": tool.name, "description": tool.description}
 
 
 def _get(run: Run, name: str) -> dict[str, Any] | None:
@@ -78,12 +100,38 @@ def _config(run: Run, number: int) -> dict[str, Any]:
         "retry": agent.retry,
         "metadata": agent.metadata or None,
         "extra": agent.extra or None,
+        "tools": [tool.name for tool in agent.tools] or None,
+        "tool_choice": agent.tool_choice,
         **agent.parameters._asdict(),
     }
     return {name: value for name, value in told.items() if value is not None}
 
 
+def _get_info(run: Run, name: str) -> dict[str, Any] | None:
+    number = run.agents_by_name.get(name)
+    return None if number is None else {**_config(run, number), "metrics": _metrics(run, number)}
+
+
+def _metrics(run: Run, number: int) -> dict[str, Any]:
+    return run.agent_metrics.setdefault(number, Metrics()).to_dict()
+
+
+def _media_types(run: Run, number: int) -> list[str]:
+    """Of what it reads and writes, text among them."""
+    provider, model = run.agents[number].resolve()
+    able = provider.capabilities(model)
+    return list(dict.fromkeys((*able.input_modalities, *able.output_modalities)))
+
+
 # ---- what comes out
+
+
+def _read_file(run: Run, agent: Agent, number: int) -> bytes:
+    """The bytes of a medium of a file, where they are no more than the agent's model takes."""
+    from llmspell.bridge.calls.media import read_file
+
+    provider, model = agent.resolve()
+    return read_file(run, number, provider.capabilities(model).max_media_size)
 
 
 def _label(agent: Agent) -> str:
@@ -93,22 +141,50 @@ def _label(agent: Agent) -> str:
 
 
 async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
+    return (await run_agent(run, number, given)).to_dict()
+
+
+async def run_agent(run: Run, number: int, given: Any, function: str = "agent:execute") -> AgentOutput:
+    """The whole answer of an agent of the run's, counted, and seen by who looks on. given: what a script says to it."""
     agent = run.agents[number]
-    told = agent_input(given, "agent:execute")
-    async with run.slot():
-        if run.observer is None:  # which a run with a tape always has: it streams, whoever looks on
-            output = await agent.execute(told)
-        else:
-            output = await _watched(run, agent.stream(told), _label(agent))
+    told = agent_input(given, function, partial(_read_file, run, agent))
+    # A run with a tape always has an observer: it streams, whoever looks on.
+    return await counted(run, number, agent.execute(told) if run.observer is None else agent.stream(told))
+
+
+async def counted(run: Run, number: int, asked: Coroutine[Any, Any, AgentOutput] | AgentStream) -> AgentOutput:
+    """The whole of an answer of an agent's, counted; a stream is seen by who looks on."""
+    agent = run.agents[number]
+    metrics = run.agent_metrics.setdefault(number, Metrics())
+    try:
+        async with nullcontext() if agent.runs_tools else run.slot():  # with tools it takes a slot for each answer
+            if not isinstance(asked, AgentStream):
+                output = await asked
+            elif run.observer is None:
+                async with asked:
+                    output = await asked.collect()
+            else:
+                output = await _watched(run, asked, agent)
+    except BaseException as error:
+        run.count_failed(error)
+        metrics.failed()
+        raise
     run.count_call(output)
-    return output.to_dict()
+    metrics.add(output)
+    return output
 
 
-async def _watched(run: Run, stream: AgentStream, label: str) -> Any:
+def _whose(agent: Agent) -> tuple[str, str, str]:
+    provider, model = agent.resolve()
+    return agent.name, provider.name, model
+
+
+async def _watched(run: Run, stream: AgentStream, agent: Agent) -> AgentOutput:
     """The same answer, streamed under the hood so that an observer sees it come."""
     observer = run.observer
     assert observer is not None
-    observer.call_started(stream.stream_id, label)
+    observer.about_call(stream.stream_id, *_whose(agent))
+    observer.call_started(stream.stream_id, _label(agent))
     failure: BaseException | None = None
     try:
         async with stream:
@@ -126,11 +202,26 @@ async def _watched(run: Run, stream: AgentStream, label: str) -> Any:
 
 def _stream(run: Run, number: int, given: Any) -> int:
     agent = run.agents[number]
+    told = agent_input(given, "agent:stream_execute", partial(_read_file, run, agent))
+    return open_stream(run, number, agent.stream(told))
+
+
+def open_stream(run: Run, number: int, stream: AgentStream) -> int:
+    """Takes in a stream of an agent's for the script; gives its number. Raises LimitError."""
+    agent = run.agents[number]
     if len(run.streams.known) >= MOST_STREAMS:
         raise LimitError(f"the script has more than {MOST_STREAMS} streams", hint="read or close streams")
     run.engine.use_chunks(AgentChunk, {Text: b"text", Reasoning: b"reasoning"})
-    stream = agent.stream(agent_input(given, "agent:stream_execute"))
-    return run.streams.open(stream, _label(agent))
+    metrics = run.agent_metrics.setdefault(number, Metrics())
+
+    def ended(collector: Collector, error: BaseException | None) -> None:
+        if error is None:
+            metrics.add(collector.output())
+        else:
+            metrics.failed()
+
+    whose = None if run.observer is None else _whose(agent)
+    return run.streams.open(stream, _label(agent), slot=not agent.runs_tools, ended=ended, whose=whose)
 
 
 def _collect(run: Run, number: int) -> dict[str, Any]:
@@ -146,7 +237,12 @@ ASKS: dict[str, Callable[..., Any]] = {
     "Agent.create": _create,
     "Agent.get": _get,
     "Agent.list": lambda run: list(run.agents_by_name),
+    "Agent.register": _register,
+    "Agent.wrap_as_tool": _wrap_as_tool,
+    "Agent.get_info": _get_info,
     "agent:get_config": _config,
+    "agent:get_metrics": _metrics,
+    "agent:supported_media_types": _media_types,
     "agent:stream_execute": _stream,
     "stream:collect": _collect,
     "stream.close": lambda run, number: run.streams.close(number),

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 ASKS: dict[str, Callable[..., Any]] = {
     "fiber.start": lambda run, fiber, group: run.fibers().start(fiber, group),
+    "semaphore.new": lambda run, places: run.fibers().new_semaphore(places),
+    "semaphore.try": lambda run, number: run.fibers().semaphore_try(number),
+    "semaphore.release": lambda run, number: run.fibers().semaphore_release(number),
     "group.new": lambda run: run.fibers().new_group(),
     "group.cancel": lambda run, group: run.fibers().cancel_group(group),
     "task:cancel": lambda run, fiber: run.fibers().detach(fiber),

@@ -27,7 +27,23 @@ __all__ = ["main"]
 PIECE = 65536
 BLOATED = 96 * 1024 * 1024  # bytes above those at the start: what a script has left behind; another worker takes over
 #: The prelude's other parts, read before the doors are closed.
-LAZY = ("agent", "async", "json", "log", "provider", "run")
+LAZY = (
+    "agent",
+    "async",
+    "chat",
+    "config",
+    "file",
+    "functions",
+    "json",
+    "log",
+    "media",
+    "provider",
+    "run",
+    "state",
+    "template",
+    "tool",
+    "workflow",
+)
 
 
 class HostError(Exception):

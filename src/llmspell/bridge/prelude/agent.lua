@@ -2,12 +2,13 @@
 
 local host = ...
 local ask_json, ask, call = host.ask_json, host.ask, host.call
-local type, setmetatable, next, tostring = type, setmetatable, next, tostring
+local type, setmetatable, next, tostring, rawget = type, setmetatable, next, tostring, rawget
 local raise, typename, raw_yield = host.raise, host.typename, host.raw_yield
 
 local Agent = {}
 
 local ids = setmetatable({}, { __mode = "k" }) -- agent → the host's number for it
+host.agent_ids = ids
 local methods = {}
 local class = host.class("agent", methods)
 
@@ -36,14 +37,78 @@ local function config_of(config, name)
   return config
 end
 
+-- A tool as the host takes it: a name, an agent's number, or one written in place, its function lent.
+local function tool_of(one)
+  if type(one) ~= "table" then
+    return one
+  elseif ids[one] then
+    return { agent = ids[one] }
+  end
+  local f = rawget(one, "execute")
+  if type(f) ~= "function" then
+    return rawget(one, "name") or one
+  end
+  local told = {}
+  for key, value in next, one do
+    told[key] = value
+  end
+  told.execute = host.lend(f)
+  return told
+end
+
+local function tools_of(list)
+  if type(list) ~= "table" then
+    return list
+  end
+  local told = {}
+  for key, one in next, list do
+    told[key] = tool_of(one)
+  end
+  return told
+end
+
+-- What the host takes of a script's words: no functions, and tools as it knows them.
+local function told_of(config, name)
+  local told = {}
+  for key, value in next, config_of(config, name) do
+    told[key] = value
+  end
+  told.tools, told.allowed_tools = tools_of(told.tools), tools_of(told.allowed_tools)
+  if told.approve ~= nil then
+    if type(told.approve) ~= "function" then
+      raise("validation", "`" .. name .. "`: `approve` must be a function, not " .. typename(told.approve))
+    end
+    told.approve = host.lend(told.approve)
+  end
+  return told
+end
+
 --- An agent.
----@param config {name?: string, description?: string, model?: string|string[], provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, response_schema?: table, timeout?: number, retry?: table|integer, extra?: table, metadata?: table}
+---@param config {name?: string, description?: string, model?: string|string[], provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, tools?: table, tool_choice?: string, max_tool_rounds?: integer, approve?: fun(call: table): boolean|string, on_tool_error?: "tell"|"raise", response_schema?: table, timeout?: number, retry?: table|integer, extra?: table, metadata?: table}
 function Agent.create(config)
-  return wrap(ask_json("Agent.create", config_of(config, "Agent.create")))
+  return wrap(ask_json("Agent.create", told_of(config, "Agent.create")))
 end
 
 function Agent.new(config)
-  return wrap(ask_json("Agent.create", config_of(config, "Agent.new")))
+  return wrap(ask_json("Agent.create", told_of(config, "Agent.new")))
+end
+
+--- The same, for agents that are found by their name later: `Agent.get(name)`.
+function Agent.register(config)
+  return wrap(ask_json("Agent.register", told_of(config, "Agent.register")))
+end
+
+--- What is known of the agent of that name, or nil.
+function Agent.get_info(name)
+  return ask("Agent.get_info", tostring(name))
+end
+
+--- A tool that runs the agent: it takes `{input = …}`.
+---@param agent table
+---@param config? {name?: string, description?: string}
+function Agent.wrap_as_tool(agent, config)
+  local told = ask_json("Agent.wrap_as_tool", need(agent, "wrap_as_tool"), config or {})
+  return host.Tool.get(told.name)
 end
 
 Agent.createAsync = Agent.create
@@ -71,6 +136,16 @@ function Agent.builder()
       return self
     end
   end
+  local function add_tool(self, tool)
+    local list = {}
+    for i = 1, #(config.tools or {}) do
+      list[i] = config.tools[i]
+    end
+    list[#list + 1] = tool
+    config.tools = list
+    return self
+  end
+  builder_methods.tool, builder_methods.allow_tool = add_tool, add_tool
   function builder_methods.build()
     return Agent.create(config)
   end
@@ -81,6 +156,11 @@ local native = ask("Agent.native") -- fields of an answer's metadata that its se
 
 -- The answer as a turn of the conversation, to be put into `messages`.
 local function message_of(told)
+  for i = told.messages and #told.messages or 0, 1, -1 do
+    if told.messages[i].role == "assistant" then
+      return told.messages[i]
+    end
+  end
   local message = { role = "assistant", content = told.text }
   if told.tool_calls and told.tool_calls[1] then
     message.tool_calls = told.tool_calls
@@ -95,17 +175,32 @@ local function message_of(told)
   return message
 end
 
+-- What the model made that is no text, as `Media` has it.
+local function medium(one)
+  if type(one.data) ~= "string" then
+    return one
+  end
+  host.load_part("media")
+  return host.medium_of(one)
+end
+
 -- `response` and `content` are other words for the text.
 local function output(told)
+  if told.media then
+    for i = 1, #told.media do
+      told.media[i] = medium(told.media[i])
+    end
+  end
   told.response = told.text
   told.content = told.text
   told.message = message_of(told)
+  told.messages = told.messages or { told.message }
   return told
 end
 
 --- The whole answer.
 function methods.execute(agent, input)
-  return output(call("agent:execute", need(agent, "execute"), input))
+  return output(host.call_lending("agent:execute", need(agent, "execute"), input))
 end
 
 -- A stream that nobody can reach any more is closed and forgotten.
@@ -144,9 +239,9 @@ local function deliver(id)
   end
 end
 
---- A stream: a coroutine that gives chunks, and stands in a `for`. Leaving the loop early closes the connection.
-function methods.stream_execute(agent, input)
-  local id = ask_json("agent:stream_execute", need(agent, "stream_execute"), input)
+-- The stream of that number as a coroutine.
+local function open_stream(id)
+  host.serve()
   local co = host.new_coroutine(function()
     return deliver(id)
   end)
@@ -162,7 +257,30 @@ function methods.stream_execute(agent, input)
   return co, nil, nil, co
 end
 
+host.agent_output, host.open_stream = output, open_stream
+
+--- A stream: a coroutine that gives chunks, and stands in a `for`. Leaving the loop early closes the connection.
+function methods.stream_execute(agent, input)
+  return open_stream(ask_json("agent:stream_execute", need(agent, "stream_execute"), input))
+end
+
 methods.stream = methods.stream_execute
+
+--- A conversation: what was said stays.
+function methods.chat(agent)
+  return host.load_part("chat").made(ask("chat:new", need(agent, "chat")))
+end
+
+--- A conversation as `chat:save()` gave it, with the agent of the same name, or with `agent`.
+---@param saved table
+---@param agent? table
+function Agent.chat_from(saved, agent)
+  if type(saved) ~= "table" then
+    raise("validation", "`Agent.chat_from` takes what `chat:save()` gave, not " .. typename(saved))
+  end
+  local told = ask_json("chat:load", saved, agent and need(agent, "chat_from") or nil)
+  return host.load_part("chat").made(told.id)
+end
 
 --- Calls `callback(chunk)` for each chunk, then gives the whole answer.
 function methods.invokeStream(agent, input, options, callback)
@@ -182,6 +300,22 @@ end
 --- What the agent was made of.
 function methods.get_config(agent)
   return ask("agent:get_config", need(agent, "get_config"))
+end
+
+--- What the agent has done in this run.
+---@return {calls: integer, errors: integer, rounds: integer, tool_calls: integer, seconds: number, seconds_each: number, usage: table}
+function methods.get_metrics(agent)
+  return ask("agent:get_metrics", need(agent, "get_metrics"))
+end
+
+--- The kinds of media that its model reads or writes: "text", "image", …
+function methods.supported_media_types(agent)
+  return ask("agent:supported_media_types", need(agent, "supported_media_types"))
+end
+
+--- Whether its model reads or writes anything but text.
+function methods.supports_multimodal(agent)
+  return #ask("agent:supported_media_types", need(agent, "supports_multimodal")) > 1
 end
 
 function methods.supports_streaming(agent)

@@ -38,12 +38,33 @@ function host.class(name, methods, more)
   return class
 end
 
+local parts = {}
+
+-- A part of the prelude: what its file returns, once.
+local function load_file(file)
+  if parts[file] == nil then
+    parts[file] = raw_load(ask("prelude", file), host.load_name, "t", globals)(host) or false
+  end
+  return parts[file]
+end
+host.load_part = load_file
+
+-- Functions that the host may call (functions.lua): nothing of that is loaded before the first.
+function host.lend(f)
+  load_file("functions")
+  return host.lend(f)
+end
+
+function host.serve() end
+
+host.call_lending = host.call
+
 local function lazy(name, file)
   local api, loaded = {}, false
   local function load_members()
     if not loaded then
       loaded = true
-      local members = raw_load(ask("prelude", file), host.load_name, "t", globals)(host)
+      local members = load_file(file)
       for k, v in next, members do
         if rawget(api, k) == nil then
           rawset(api, k, v)
@@ -78,3 +99,11 @@ Log = lazy("Log", "log")
 Run = lazy("Run", "run")
 Debug = Log
 Provider = lazy("Provider", "provider")
+Tool = lazy("Tool", "tool")
+Workflow = lazy("Workflow", "workflow")
+Template = lazy("Template", "template")
+host.Tool = Tool
+File = lazy("File", "file")
+Config = lazy("Config", "config")
+State = lazy("State", "state")
+Media = lazy("Media", "media")

@@ -243,4 +243,134 @@ function Async.spawn(f, ...)
   return task
 end
 
+local semaphores = setmetatable({}, { __mode = "k" }) -- semaphore → the host's number for it
+local semaphore_methods = {}
+local semaphore_class = host.class("semaphore", semaphore_methods)
+
+local releasing = {
+  __close = function(guard)
+    ask("semaphore.release", guard.id)
+  end,
+}
+
+--- Runs f(…) in one of the semaphore's places, as soon as one is free; gives what it gives.
+function semaphore_methods.with(sem, f, ...)
+  local id = type(sem) == "table" and semaphores[sem]
+  if not id then
+    raise("validation", "`semaphore:with` is called with a colon, on a semaphore of `Async.semaphore`")
+  elseif not callable(f) then
+    raise("validation", "`semaphore:with` takes a function, not " .. typename(f))
+  end
+  if not ask("semaphore.try", id) then
+    call("semaphore:wait", id)
+  end
+  local guard <close> = setmetatable({ id = id }, releasing)
+  return f(...)
+end
+
+--- So many places: `sem:with(f)` waits for one.
+---@param n integer
+function Async.semaphore(n)
+  if math_type(n) ~= "integer" or n < 1 then
+    raise("validation", "`Async.semaphore` takes a whole number above 0, not " .. tostring(n))
+  end
+  local sem = setmetatable({}, semaphore_class)
+  semaphores[sem] = ask("semaphore.new", n)
+  return sem
+end
+
+local turns = setmetatable({}, { __mode = "k" }) -- rate → the times of its last turns, and what it allows
+local rate_methods = {}
+local rate_class = host.class("rate", rate_methods)
+
+--- Waits until it is one's turn.
+function rate_methods.wait(rate)
+  local known = type(rate) == "table" and turns[rate]
+  if not known then
+    raise("validation", "`rate:wait` is called with a colon, on a rate of `Async.rate`")
+  end
+  local now = ask("Run.clock")
+  local place = known.place
+  local before = known[place]
+  local at = before and before + known.seconds or now
+  if at < now then
+    at = now
+  end
+  known[place], known.place = at, place % known.n + 1
+  if at > now then
+    call("Async.sleep", at - now)
+  end
+end
+
+--- At most n turns in any so many seconds: `rate:wait()` waits for the next.
+---@param n integer
+---@param s number seconds
+function Async.rate(n, s)
+  if math_type(n) ~= "integer" or n < 1 or n > 100000 then
+    raise("validation", "`Async.rate` takes a whole number from 1 to 100000 first, not " .. tostring(n))
+  end
+  local rate = setmetatable({}, rate_class)
+  turns[rate] = { n = n, seconds = seconds(s, "Async.rate") + 0.0, place = 1 }
+  return rate
+end
+
+local function next_of(stream)
+  return stream:next()
+end
+
+--- An iterator over several streams as their chunks come: `for i, chunk in Async.merge{ s1, s2 } do`. Leaving the loop
+--- closes them all.
+---@param streams thread[]
+function Async.merge(streams)
+  if type(streams) ~= "table" then
+    raise("validation", "`Async.merge` takes a list of streams, not " .. typename(streams))
+  end
+  local n = 0 -- up to the first nil: the last stream of a constructor brings a loop's further values with it
+  while streams[n + 1] ~= nil do
+    n = n + 1
+    if type(streams[n]) ~= "thread" then
+      raise("validation", "`Async.merge`: item " .. n .. " must be a stream, not " .. typename(streams[n]))
+    end
+  end
+  local group, index, kept = new_group(), {}, {}
+  local open, started = n, false
+  local closer = setmetatable({}, {
+    __close = function()
+      group_class.__close(group)
+      for i = 1, n do
+        if host.streams[streams[i]] then
+          host.streams[streams[i]].cancel()
+        end
+      end
+    end,
+  })
+  local function start(i)
+    index[spawn(kept, group.id, next_of, streams[i])] = i
+  end
+  local function iterate()
+    if not started then
+      started = true
+      for i = 1, n do
+        start(i)
+      end
+    end
+    while open > 0 do
+      local id = call("group.next", group.id)
+      local i = index[id]
+      index[id] = nil
+      local ok, chunk = outcome_of(kept, id)
+      if not ok then
+        error(chunk, 0)
+      elseif chunk == nil then
+        open = open - 1
+      else
+        start(i)
+        return i, chunk
+      end
+    end
+    return nil
+  end
+  return iterate, nil, nil, closer
+end
+
 return Async

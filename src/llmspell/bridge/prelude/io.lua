@@ -132,6 +132,18 @@ local stdin = file("io.stdin", {
 
 local files = "scripts open no files; what is piped in is read by `io.read`, and modules by `require`"
 
+--- What is piped in.
+Stdin = {
+  --- All that is left of it.
+  read = function()
+    return read("a")
+  end,
+  --- An iterator over its lines.
+  lines = function()
+    return lines()
+  end,
+}
+
 io = {
   stdout = stdout,
   stderr = stderr,
@@ -191,7 +203,13 @@ os = {
     ask("os.exit", code)
     host.kill("host")
   end,
-  getenv = denied("os.getenv", "pass values as arguments: `llmspell run script.lua -- name=value`, then read `ARGS`"),
+  getenv = function(name)
+    if type(name) ~= "string" then
+      error("bad argument #1 to 'getenv' (string expected, got " .. host.typename(name) .. ")", 2)
+    end
+    local value = ask("Config.getenv", name)
+    return value
+  end,
   execute = denied("os.execute", "scripts start no programs"),
   remove = denied("os.remove", files),
   rename = denied("os.rename", files),

@@ -35,6 +35,7 @@ host.globals = {
   type = type, select = select, next = next, rawget = rawget, rawset = rawset, tostring = tostring, error = error,
   setmetatable = setmetatable, getmetatable = getmetatable,
   math = { type = math_type }, table = { pack = table.pack, unpack = table.unpack, concat = table.concat },
+  string = { find = string.find, sub = string.sub },
 }
 
 pcall, xpcall = public.pcall, public.xpcall

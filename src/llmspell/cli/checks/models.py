@@ -61,7 +61,7 @@ def models(config: Config, env: Mapping[str, str], engine: probes.Found) -> Iter
 
 def _is_set_up(config: Config, name: str) -> bool:
     """Whether somebody has set anything of the provider *name*."""
-    paths = (key.path.replace(".NAME.", f".{name}.") for key in KEYS if ".NAME." in key.path)
+    paths = (key.path.replace(".NAME.", f".{name}.") for key in KEYS if key.path.startswith("providers.NAME."))
     return any(config.origin(path) != "default" for path in paths)
 
 

@@ -10,6 +10,7 @@ from llmspell.bridge.output import Captured, unwritten
 from llmspell.bridge.runtime import LARGEST_SCRIPT, ScriptResult, ScriptRuntime, read_script
 from llmspell.cli.signals import Watch
 from llmspell.config.loader import load
+from llmspell.config.schema import split_grants
 from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, ScriptError, ValidationError
 
 TYPE_CHECKING = False
@@ -34,6 +35,9 @@ SETTINGS = {
     "max_cost": "limits.max_cost_usd",
     "provider": "providers.default",
 }
+#: Which grants a flag stands for.
+GRANTED = {f"allow_{name}": f"permissions.{name}" for name in ("read", "write", "net", "env", "run")}
+GRANTED["allow_tool"] = "permissions.tools"
 
 
 class _Shown:
@@ -74,6 +78,9 @@ class Command:
     def configuration(self) -> Config:
         """The effective configuration, flags included."""
         flags = {path: self.options[flag] for flag, path in SETTINGS.items() if self.options.get(flag) is not None}
+        for flag, path in GRANTED.items():
+            if (given := self.options.get(flag)) is not None:
+                flags[path] = tuple(one for text in given for one in split_grants(text))
         model = self.options.get("model")
         if model is not None and model.endswith(".gguf"):  # a file of the user's own, for the embedded engine
             flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
@@ -85,7 +92,8 @@ class Command:
             what = error.message.removeprefix("flag: ")
             if what == error.message:
                 raise
-            flag = next((flag for flag, path in SETTINGS.items() if path == error.setting), "provider")
+            settings = (SETTINGS | GRANTED).items()
+            flag = next((flag for flag, path in settings if path == error.setting), "provider")
             raise ConfigError(f"--{flag.replace('_', '-')}: {what}", hint=error.hint, cause=error) from None
 
     def observer(self) -> Observer | None:
@@ -131,10 +139,23 @@ class Command:
             before_models=self.tell_of_models,
             record=self.options.get("record"),
             replay=self.player,
+            ask=self.asker(),
         )
         if self.options.get("model") or self.options.get("provider"):
             runtime.check_default()
         return runtime
+
+    def asker(self) -> Any:
+        """Who is asked for what was not granted: with `--ask` the terminal, where there is one; else nobody."""
+        if not self.options.get("ask"):
+            return None
+        from llmspell.cli.prompt import Prompt
+
+        view = self.view
+        return Prompt(
+            before=self.end_line if view is None else lambda: view.before_write(2),
+            after=None if view is None else lambda: view.after_write(2, b"\n"),
+        )
 
     def log(self, level: str, message: str, fields: dict[str, Any] | None) -> None:
         """A line of the script's `Log`, on standard error."""

@@ -187,7 +187,7 @@ class LiveView:
         self._add(call_id, text, _LOOKS["reasoning"])
 
     def again(self, call_id: Hashable, why: str = "") -> None:
-        """What a call has said is void: it is asked once more, and *why* stands beside its label until it answers."""
+        """A call begins anew: what it has said goes, and *why* stands beside its label until it answers."""
         block = self._blocks.get(call_id)
         if block is not None:
             label = block.label.partition(_AGAIN)[0]

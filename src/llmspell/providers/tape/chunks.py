@@ -65,7 +65,7 @@ def as_content(told: dict[str, Any]) -> ChunkContent:
 def plain_output(output: AgentOutput) -> dict[str, Any]:
     """A whole answer."""
     return {
-        **{name: plain(value) for name, value in output._asdict().items() if name not in ("usage", "media")},
+        **{name: plain(value) for name, value in output._asdict().items() if name not in ("usage", "media", "turns")},
         "usage": output.usage.to_dict(),
         "media": [
             {name: plain(value) for name, value in one._asdict().items() if value is not None} for one in output.media

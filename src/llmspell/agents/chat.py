@@ -1,0 +1,246 @@
+"""A conversation with an agent: what was said stays, tools and media included, and can be kept and shortened."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from llmspell.agents.agent import AgentInput
+from llmspell.errors import LLMSpellError, ValidationError
+from llmspell.types.agent import Parameters
+from llmspell.types.media import Media
+from llmspell.types.messages import Message, ToolCall
+from llmspell.types.streaming import AgentStream, Control
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from llmspell.agents.agent import Agent
+    from llmspell.types.agent import AgentOutput
+    from llmspell.types.media import Part
+    from llmspell.types.streaming import AgentChunk, Room, Taker
+
+__all__ = ["Chat"]
+
+VERSION = 1
+MOST_MESSAGES = 10_000  # of one conversation
+SUMMARY = (
+    "Summarise the conversation above for somebody who is to go on with it: facts, names, numbers, decisions, what was"
+    " asked for and is still open. Be brief, and write nothing else."
+)
+TOLD = "A summary of our conversation so far:\n\n"
+TAKEN = "Thank you, I will go on from there."
+
+
+class Chat:
+    """A conversation.
+
+        chat = Chat(agent)
+        await chat.send("Hello")
+        async with chat.stream("And then?") as stream: …
+
+    messages: the turns so far; what the agent is told before them, its system prompt, is not among them. An answer that
+    was cut off, because it was cancelled or failed in the middle, stays as far as it came, marked (`Message.cut`).
+    One answer at a time.
+    """
+
+    def __init__(self, agent: Agent, messages: Sequence[Message] = ()) -> None:
+        self.agent = agent
+        self.messages: list[Message] = list(messages)
+        self._busy = False
+
+    # ---- talking
+
+    async def send(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
+        """What the agent says to that. Raises as Agent.execute does, and ValidationError while another answer comes."""
+        async with self.stream(given) as stream:
+            return await stream.collect()
+
+    def stream(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
+        """The same as it comes; read to its end, or closed, it is in `messages`."""
+        told = AgentInput.of(given)
+        if self._busy:
+            raise ValidationError(
+                "the conversation waits for an answer", hint="read or close the stream, or make another conversation"
+            )
+        if len(self.messages) >= MOST_MESSAGES:
+            raise ValidationError(f"the conversation has {MOST_MESSAGES} turns", hint="`compact` or `reset` it")
+        inner = self.agent.stream(told._replace(messages=(*self.messages, *told.messages)))
+        self._busy = True
+        return _ChatStream(self, inner, told.messages)
+
+    def _answered(self, asked: Sequence[Message], output: AgentOutput) -> None:
+        self._busy = False
+        self.messages += [*asked, *output.messages]
+
+    def _cut(self, asked: Sequence[Message], output: AgentOutput, why: str) -> None:
+        """An answer ended in the middle: what came of it stays, where something did."""
+        self._busy = False
+        turns = [turn for turn in output.turns if turn.role != "assistant" or turn.tool_calls]
+        while turns and turns[-1].role != "tool":  # calls without what they gave cannot be told again
+            turns.pop()
+        if output.text:
+            turns.append(Message("assistant", output.text, cut=why))
+        if turns:
+            self.messages += [*asked, *turns]
+
+    # ---- keeping
+
+    def reset(self) -> None:
+        """Forgets what was said."""
+        self.messages.clear()
+
+    def save(self) -> dict[str, Any]:
+        """Plain data, JSON all of it: bytes are base64. Without the agent."""
+        return {"version": VERSION, "messages": [_saved(message) for message in self.messages]}
+
+    @classmethod
+    def load(cls, agent: Agent, saved: Mapping[str, Any]) -> Chat:
+        """A conversation as `save` gave it. Raises ValidationError for what is none."""
+        try:
+            if saved["version"] != VERSION:
+                raise ValueError(f"its version is {saved['version']!r}")
+            return cls(agent, [_loaded(one) for one in saved["messages"] or ()])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValidationError(f"that is no saved conversation: {error}", hint="pass what `save` gave") from None
+
+    async def compact(self, keep: int = 4) -> bool:
+        """Puts a summary, which the agent's model writes, in the place of all but the last *keep* turns or more: what
+        is kept begins with a turn of the user's. False where there is nothing to shorten.
+        """
+        if keep < 0:
+            raise ValidationError("`keep` must be at least 0")
+        if self._busy:
+            raise ValidationError("the conversation waits for an answer")
+        at = max(len(self.messages) - keep, 0)
+        while 0 < at < len(self.messages) and self.messages[at].role != "user":
+            at -= 1
+        if at < 2 or (at == 2 and self.messages[0].text.startswith(TOLD)):
+            return False
+        self._busy = True
+        try:
+            older = self.messages[:at]
+            summary = await self._summary(older)
+        finally:
+            self._busy = False
+        self.messages[:at] = [Message("user", TOLD + summary), Message("assistant", TAKEN)]
+        return True
+
+    async def _summary(self, older: Sequence[Message]) -> str:
+        asked = (*older, Message("user", SUMMARY))
+        output = await self.agent.plain(AgentInput(asked, Parameters(temperature=0)))
+        if not output.text.strip():
+            raise ValidationError("the model gave no summary", hint="try again, or `reset`")
+        return output.text.strip()
+
+
+def _saved(message: Message) -> dict[str, Any]:
+    told = message.to_dict()
+    if isinstance(told["content"], list):
+        for part in told["content"]:
+            if isinstance(data := part.pop("data", None), bytes):
+                part["base64"] = base64.b64encode(data).decode("ascii")
+    return told
+
+
+def _loaded(told: Mapping[str, Any]) -> Message:
+    content = told.get("content", "")
+    if isinstance(content, list | tuple):
+        content = tuple(_part(part) for part in content)
+    elif not isinstance(content, str):
+        raise ValueError("a turn's content is neither a text nor a list")
+    calls = tuple(
+        ToolCall(
+            call["id"], call["name"], call.get("arguments"), call.get("raw", ""), call.get("result"), call.get("error")
+        )
+        for call in told.get("tool_calls") or ()
+    )
+    if told["role"] not in ("system", "user", "assistant", "tool"):
+        raise ValueError(f"a turn's role is {told['role']!r}")
+    native, call_id = dict(told.get("native") or {}), told.get("tool_call_id")
+    return Message(told["role"], content, calls, call_id, native, bool(told.get("is_error")), told.get("cut"))
+
+
+def _part(told: Any) -> Part:
+    if isinstance(told, str):
+        return told
+    if told.get("type") == "text":
+        return str(told["text"])
+    data = base64.b64decode(told["base64"], validate=True) if "base64" in told else None
+    return Media(told["mime_type"], data, told.get("url"), told.get("filename"), told.get("detail"))
+
+
+class _ChatStream(AgentStream):
+    """A stream whose end the conversation is told of."""
+
+    __slots__ = ("_asked", "_chat", "_inner")
+
+    def __init__(self, chat: Chat, inner: AgentStream, asked: Sequence[Message]) -> None:
+        super().__init__(inner.stream_id, _nothing())
+        self._chat: Chat | None = chat
+        self._inner, self._asked = inner, asked
+        self.collector = inner.collector
+
+    async def next_batch(self) -> list[AgentChunk] | None:
+        if self._ready or self._done:
+            return await super().next_batch()
+        try:
+            batch = await self._inner.next_batch()
+        except BaseException as error:
+            self._done = True
+            self._over(error)
+            raise
+        if batch is None:
+            self._done = True
+        self._look(batch)
+        return batch
+
+    def _look(self, batch: list[AgentChunk] | None) -> None:
+        """At the end chunk the answer is whole: who reads it may look at the conversation."""
+        content = None if batch is None else batch[-1].content
+        if content is None or (type(content) is Control and content.message == "stream_end"):
+            self._over(None)
+
+    async def pour(self, take: Taker, room: Room) -> None:
+        if self._done:
+            return await super().pour(take, room)
+        self._done = True
+
+        def looked(batch: list[AgentChunk]) -> bool:
+            self._look(batch)
+            return take(batch)
+
+        try:
+            await self._inner.pour(looked, room)
+        except BaseException as error:
+            self._over(error)
+            raise
+        self._over(None)
+
+    async def aclose(self) -> None:
+        self._done = True
+        self._ready = []
+        try:
+            await self._inner.aclose()
+        finally:
+            if self._chat is not None:
+                ended = self.collector.finish_reason is not None
+                self._over(None if ended else GeneratorExit())
+
+    def _over(self, error: BaseException | None) -> None:
+        chat, self._chat = self._chat, None
+        if chat is None:
+            return
+        if error is None:
+            chat._answered(self._asked, self._inner.collector.output())
+        else:
+            why = error.kind if isinstance(error, LLMSpellError) else "cancelled"
+            chat._cut(self._asked, self._inner.collector.output(), why)
+
+    def __del__(self) -> None:
+        self._over(GeneratorExit())  # dropped without being closed
+
+
+async def _nothing() -> AsyncGenerator[list[AgentChunk], None]:
+    return
+    yield

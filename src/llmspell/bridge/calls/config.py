@@ -1,0 +1,50 @@
+"""Host calls behind `Config`, and `os.getenv`."""
+
+from __future__ import annotations
+
+import os
+
+from llmspell.errors import ConfigError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from llmspell.bridge.run import Run
+
+SECRET = "***"
+#: Settings whose values may be secret, or say how to come by one.
+SECRETS = ("headers", "api_key_cmd", "api_key_file", "proxy", "client_cert")
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(one) for one in value] if isinstance(value, (tuple, list)) else value
+
+
+def _get(run: Run, path: str) -> Any:
+    last = path.rpartition(".")[2]
+    if last == "api_key":
+        return SECRET
+    try:
+        value = run.setting(path)
+    except ConfigError as error:
+        raise NotFoundError(error.message, hint=error.hint, cause=error) from None
+    if last in SECRETS and value:
+        return dict.fromkeys(value, SECRET) if isinstance(value, dict) else SECRET
+    return _plain(value)
+
+
+def _allows(run: Run, capability: str, what: str | bytes) -> bool:
+    return run.permissions.allows(capability, os.fsdecode(what))
+
+
+def _getenv(run: Run, name: str | bytes) -> str | None:
+    text = os.fsdecode(name)
+    if not run.permissions.allows("env", text):
+        raise run.permissions.denied("env", text, by="os.getenv")
+    return os.environ.get(text)
+
+
+ASKS: dict[str, Callable[..., Any]] = {"Config.get": _get, "Config.allows": _allows, "Config.getenv": _getenv}
+CALLS: dict[str, Callable[..., Any]] = {}

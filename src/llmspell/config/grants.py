@@ -1,0 +1,43 @@
+"""What a project's file may say of permissions: no more than its user granted. Loaded when one says something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["narrows"]
+
+
+def narrows(capability: str, one: str, granted: Sequence[str]) -> bool:
+    """Whether the grant *one* says no more than *granted* do; where that cannot be told, it does not."""
+    if one in granted:
+        return True
+    if capability == "net" and "*" in granted and _is_special(one):  # `*` is the open internet
+        return one in granted
+    if "*" in granted:
+        return True
+    if "*" in one or ("/" in one and capability == "net"):
+        return False
+    return any(_covers(capability, one, other) for other in granted)
+
+
+def _is_special(host: str) -> bool:
+    """Whether a grant may name a private address."""
+    name = host.strip("[]").lower()
+    return "/" in name or ":" in name or name.endswith("localhost") or not any(c.isalpha() for c in name)
+
+
+def _covers(capability: str, one: str, other: str) -> bool:
+    """Whether everything that *one* grants *other* grants, too."""
+    import os
+
+    if capability in ("read", "write"):
+        real, root = os.path.realpath(one), os.path.realpath(other)
+        return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+    if capability == "net":
+        return other.startswith("*.") and one.lower().partition(":")[0].endswith(other[1:].lower())
+    if capability in ("env", "tools"):
+        return other.endswith("*") and one.startswith(other[:-1])
+    return False

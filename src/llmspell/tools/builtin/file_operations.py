@@ -1,0 +1,88 @@
+"""`file_operations`: reads, writes, appends to, lists, looks for and deletes files, as far as was granted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from llmspell.errors import LimitError, ToolError, ValidationError
+from llmspell.tools.base import Tool, ToolContext, ToolResult
+from llmspell.utils import file_utils
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmspell.utils.file_utils import Place
+
+__all__ = ["TOOL"]
+
+LARGEST = 16 * 1024 * 1024  # bytes that are read or written
+OPERATIONS = {"read": "read", "list": "read", "exists": "read", "write": "write", "append": "write", "delete": "write"}
+
+
+class FileOperations(Tool):
+    name = "file_operations"
+    description = "Read, write, append to, list, look for or delete files and folders."
+    category = "files"
+    needs = ("read", "write")
+    parameters: Mapping[str, Any] = {
+        "type": "object",
+        "properties": {
+            "operation": {"type": "string", "enum": list(OPERATIONS)},
+            "path": {"type": "string", "minLength": 1, "description": "The file or folder."},
+            "input": {"type": "string", "description": "What to write or append."},
+            "content": {"type": "string", "description": "The same as `input`."},
+        },
+        "required": ["operation", "path"],
+        "additionalProperties": False,
+    }
+
+    async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+        operation, path = arguments["operation"], arguments["path"]
+        data = b""
+        if operation in ("write", "append"):
+            given = arguments.get("input", arguments.get("content"))
+            if given is None:
+                raise ValidationError(
+                    f"`{self.name}`: to {operation} it needs `input`", hint="an empty text is one, too"
+                )
+            data = given.encode()
+            if len(data) > LARGEST:
+                raise ValidationError(f"`{self.name}`: `input` has more than {LARGEST} bytes")
+        place = await context.permissions.place(OPERATIONS[operation], path, by=self.name)
+        try:
+            return await asyncio.to_thread(_do, operation, place, data)
+        except LimitError as error:  # of one file, and not of the run: a model may do something about it
+            raise ToolError(error.message, hint=error.hint, cause=error) from None
+
+
+def _do(operation: str, place: Place, data: bytes) -> ToolResult:
+    if operation == "read":
+        return _read(place)
+    told: dict[str, Any] = {"path": place.shown}
+    if operation == "exists":
+        found = file_utils.exists(place)
+        return ToolResult({**told, "exists": found}, "yes" if found else "no")
+    if operation == "list":
+        entries = [{"name": one.name, "type": one.kind, "size": one.size} for one in file_utils.entries(place)]
+        text = "\n".join(f"{one['name']}/" if one["type"] == "folder" else str(one["name"]) for one in entries)
+        return ToolResult({**told, "entries": entries, "files": [one["name"] for one in entries]}, text or "(empty)")
+    if operation == "delete":
+        file_utils.delete(place)
+        return ToolResult({**told, "deleted": True}, f"deleted {place.shown}")
+    (file_utils.write if operation == "write" else file_utils.append)(place, data)
+    return ToolResult({**told, "bytes": len(data), "written": True}, f"wrote {len(data)} bytes to {place.shown}")
+
+
+def _read(place: Place) -> ToolResult:
+    data = file_utils.read(place, largest=LARGEST)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ValidationError(
+            f"`{place.shown}` is no text in UTF-8", hint="`Media.from_file` reads images and other files"
+        ) from None
+    return ToolResult({"path": place.shown, "content": text, "output": text, "size": len(data)}, text)
+
+
+TOOL = FileOperations()

@@ -1,0 +1,212 @@
+"""What a script was granted: capabilities, denied by default, asked for in one place.
+
+A path is compared after its links were followed, a host as it was named and, by whoever connects, once more with the
+addresses that its name has (`allows_address`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from llmspell.errors import PermissionDeniedError, ValidationError, one_line
+from llmspell.tools import grants
+from llmspell.utils.file_utils import Place
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+__all__ = ["CAPABILITIES", "Permissions", "Wanted"]
+
+#: The capabilities, and how what is wanted of each is told.
+CAPABILITIES = {
+    "read": "read",
+    "write": "write to",
+    "net": "connect to",
+    "env": "read the variable",
+    "run": "run",
+    "tool": "use the tool",
+}
+MOST_ASKED = 1000  # answers that are kept
+
+
+class Wanted:
+    """What is asked of a person. capability: one of CAPABILITIES; what: the path, host, … ; by: who wants it."""
+
+    __slots__ = ("by", "capability", "what")
+
+    def __init__(self, capability: str, what: str, by: str) -> None:
+        self.capability, self.what, self.by = capability, what, by
+
+    def __str__(self) -> str:
+        return one_line(f"`{self.by}` wants to {CAPABILITIES[self.capability]} `{self.what}`", 400)
+
+
+class Permissions:
+    """Grants by capability.
+
+    read, write: folders and files, with all that is below; relative ones are below *base* (default: the working
+    folder). net: hosts, "example.com", "*.example.com", "example.com:8443", "127.0.0.1", "10.0.0.0/8"; private and
+    loopback addresses only where they are named so, or "localhost". env: variables, "APP_*". run: programs, each with
+    the arguments that it may have, in the shell's way: "git status", "ls -l *"; a program alone may have any.
+    tool: tools by name. "*" is all of a capability, but for private addresses.
+    ask: is asked for what is not granted, a function of Wanted to "once", "always", or anything else for no; without
+    it that is denied.
+
+    Raises ValidationError for a grant that is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Iterable[str] = (),
+        write: Iterable[str] = (),
+        net: Iterable[str] = (),
+        env: Iterable[str] = (),
+        run: Iterable[str] = (),
+        tool: Iterable[str] = ("*",),
+        ask: Callable[[Wanted], Awaitable[str]] | None = None,
+        base: str | None = None,
+    ) -> None:
+        self.base = os.path.abspath(base or os.getcwd())
+        self.ask = ask
+        self.granted: dict[str, list[str]] = {}
+        self._tests: dict[str, list[grants.Grant]] = {}
+        self._lock: asyncio.Lock | None = None
+        self._denied: set[tuple[str, str]] = set()
+        given = {"read": read, "write": write, "net": net, "env": env, "run": run, "tool": tool}
+        for capability, found in given.items():
+            self.granted[capability], self._tests[capability] = [], []
+            for one in (found,) if isinstance(found, str) else found:
+                self.grant(capability, one)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], **more: Any) -> Permissions:
+        """From the table `[permissions]` of the configuration: `tools` is its word for tool."""
+        known = {"tool" if name == "tools" else name: value for name, value in settings.items()}
+        return cls(**known, **more)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={found}" for name, found in self.granted.items() if found)
+        return f"Permissions({told})"
+
+    def grant(self, capability: str, what: str) -> None:
+        """Adds one. Raises ValidationError."""
+        try:
+            test = grants.read(capability, what, self.base)
+        except ValueError as error:
+            raise ValidationError(
+                f"`{one_line(what, 100)}` cannot be granted to {capability}: {error}",
+                hint="see docs/guide/permissions.md",
+            ) from None
+        self.granted[capability].append(what)
+        self._tests[capability].append(test)
+
+    # ---- asking
+
+    def allows(self, capability: str, what: str) -> bool:
+        """Whether it is granted; asks nobody. what: a path, "host" or "host:port", a variable, a command, a tool."""
+        try:
+            wanted = grants.wanted(capability, what, self.base)
+        except ValueError:
+            return False
+        return any(test(wanted) for test in self._tests[capability])
+
+    def allows_address(self, host: str, port: int, address: str) -> bool:
+        """Whether *host*, which may be connected to, may be so at *address*, one of those that its name has.
+
+        Private, loopback, link-local and other special addresses only where a grant names them.
+        """
+        if grants.is_public(address):
+            return True
+        return any(test.names_address(host, port, address) for test in self._tests["net"])
+
+    async def need(self, capability: str, what: str, *, by: str) -> None:
+        """Returns where it is granted, or a person says so. by: the tool or the function that wants it.
+
+        Raises PermissionDeniedError, whose hint is the flag that would grant it.
+        """
+        if self.allows(capability, what):
+            return
+        if self.ask is not None and await self._asked(Wanted(capability, what, by)):
+            return
+        raise self.denied(capability, what, by=by)
+
+    async def place(self, capability: str, path: str, *, by: str) -> Place:
+        """Where a file is that may be read or written ("read", "write"). Raises as `need` does.
+
+        Links are followed here, once: whoever opens the place follows none that was put there since.
+        """
+        place = self.place_granted(capability, path)
+        if place is not None:
+            return place
+        real = self._real(path)
+        if self.ask is None or not await self._asked(Wanted(capability, real, by)):
+            raise self.denied(capability, path, by=by)
+        return _below(_top(real), real, path)
+
+    def place_granted(self, capability: str, path: str) -> Place | None:
+        """The same of what is granted; asks nobody. None where it is not."""
+        try:
+            real = grants.wanted(capability, path, self.base)
+        except ValueError:
+            return None
+        for test in self._tests[capability]:
+            if test(real):
+                top = os.path.realpath(test.root) if isinstance(test, grants.PathGrant) else _top(real)
+                root = top
+                while not os.path.isdir(root):  # what was granted may be a file, or is yet to be made
+                    root = os.path.dirname(root)
+                return _below(root, real, path)
+        return None
+
+    def _real(self, path: str) -> str:
+        return os.path.realpath(os.path.join(self.base, path.replace("\0", "")))
+
+    def denied(self, capability: str, what: str, *, by: str, why: str = "") -> PermissionDeniedError:
+        """The error for what is not granted."""
+        shown = one_line(what, 200)
+        flag = grants.flag_for(capability, what, self.base)
+        return PermissionDeniedError(
+            f"`{one_line(by, 100)}` may not {CAPABILITIES[capability]} `{shown}`{why}",
+            hint=f"to allow it: --allow-{capability}={flag}, or `permissions.{_setting(capability)}`",
+            capability=capability,
+        )
+
+    async def _asked(self, wanted: Wanted) -> bool:
+        """What a person says: one question at a time, and none twice after a no."""
+        if self._lock is None:
+            import asyncio
+
+            self._lock = asyncio.Lock()
+        assert self.ask is not None
+        key = wanted.capability, wanted.what
+        async with self._lock:
+            if self.allows(*key):  # while it waited for another question
+                return True
+            if key in self._denied:
+                return False
+            said = await self.ask(wanted)
+            if said == "always":
+                try:
+                    self.grant(wanted.capability, grants.grant_for(*key, self.base))
+                except ValidationError:  # what stands for no grant is granted this once
+                    return True
+            elif said != "once" and len(self._denied) < MOST_ASKED:
+                self._denied.add(key)
+            return said in ("once", "always")
+
+
+def _top(path: str) -> str:
+    """The root of the file system that a path is in."""
+    return os.path.splitdrive(path)[0] + os.sep
+
+
+def _below(root: str, real: str, shown: str) -> Place:
+    below = os.path.relpath(real, root)
+    return Place(root, () if below == os.curdir else tuple(below.split(os.sep)), shown)
+
+
+def _setting(capability: str) -> str:
+    return "tools" if capability == "tool" else capability

@@ -1,0 +1,160 @@
+"""What scripts keep by scope and key; here for as long as the store lives. `state_file.py` keeps it on disk.
+
+A store takes plain values (nil, booleans, numbers, texts, bytes, lists and tables of them) and gives copies. Every
+change gives the key a new version, so that `swap` can tell whether somebody else came between.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any, NamedTuple
+
+import orjson
+
+from llmspell.errors import LimitError, ValidationError, one_line
+
+__all__ = ["LARGEST_STORE", "MOST_KEYS", "MemoryState", "Slot", "StateStore", "decode", "encode", "full", "named"]
+
+LONGEST_NAME = 512  # bytes of a scope, and of a key
+LARGEST_VALUE = 4 * 1024 * 1024  # bytes of a value, as JSON
+LARGEST_STORE = 64 * 1024 * 1024  # bytes of all values
+MOST_KEYS = 100_000
+_BYTES = "\0bytes"  # the key of a table that stands for a string that is no UTF-8
+
+
+class Slot(NamedTuple):
+    """What is kept under a key. version: 0 where nothing is."""
+
+    value: Any
+    version: int
+
+
+def named(word: str, text: Any) -> str:
+    """A scope or a key. Raises ValidationError."""
+    if not isinstance(text, str) or not text or len(text.encode()) > LONGEST_NAME:
+        raise ValidationError(f"a {word} of State is a string of 1 to {LONGEST_NAME} bytes")
+    return text
+
+
+def _packed(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {_BYTES: base64.b64encode(value).decode("ascii")}
+    if isinstance(value, dict):
+        return {key: _packed(one) for key, one in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it has a number that JSON does not")
+    return [_packed(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_BYTES}:
+            return base64.b64decode(value[_BYTES])
+        return {key: _unpacked(one) for key, one in value.items()}
+    return [_unpacked(one) for one in value] if isinstance(value, list) else value
+
+
+def decode(data: bytes) -> Any:
+    """The value of what `encode` gave."""
+    return _unpacked(orjson.loads(data))
+
+
+def encode(key: str, value: Any) -> bytes:
+    """A value as it is kept. Raises ValidationError for what cannot be, LimitError for one that is too large."""
+    try:
+        data = orjson.dumps(_packed(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValidationError(
+            f"`{one_line(key, 80)}` of State cannot keep that value: {error}",
+            hint="keep strings, numbers, booleans, and tables of them",
+        ) from None
+    if len(data) > LARGEST_VALUE:
+        raise LimitError(
+            f"`{one_line(key, 80)}` of State would take {len(data)} bytes, more than the {LARGEST_VALUE} of one value",
+            hint="keep it in parts, or in a file",
+        )
+    return data
+
+
+class StateStore:
+    """Values by scope and key."""
+
+    def get(self, scope: str, key: str) -> Slot:
+        """What is kept; (None, 0) where nothing is."""
+        raise NotImplementedError
+
+    def put(self, scope: str, key: str, value: Any) -> None:
+        """Keeps a value; None takes away what was kept. Raises ValidationError, LimitError."""
+        raise NotImplementedError
+
+    def swap(self, scope: str, key: str, version: int, value: Any) -> bool:
+        """The same where the key still has that version; else it changes nothing, and gives False."""
+        raise NotImplementedError
+
+    def delete(self, scope: str, key: str) -> bool:
+        """Whether there was something."""
+        raise NotImplementedError
+
+    def keys(self, scope: str) -> list[str]:
+        """Of one scope, sorted."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Gives back what it holds."""
+
+
+class MemoryState(StateStore):
+    """Kept as long as the object is."""
+
+    def __init__(self) -> None:
+        self._slots: dict[str, dict[str, tuple[bytes, int]]] = {}
+        self._count = self._size = self._version = 0
+
+    def get(self, scope: str, key: str) -> Slot:
+        found = self._slots.get(named("scope", scope), {}).get(named("key", key))
+        return Slot(None, 0) if found is None else Slot(decode(found[0]), found[1])
+
+    def put(self, scope: str, key: str, value: Any) -> None:
+        if value is None:
+            self.delete(scope, key)
+            return
+        named("scope", scope)
+        data = encode(named("key", key), value)
+        before = self._slots.get(scope, {}).get(key)
+        size = self._size + len(data) - (len(before[0]) if before else 0)
+        count = self._count + (before is None)
+        if size > LARGEST_STORE or count > MOST_KEYS:
+            raise full()
+        self._size, self._count = size, count
+        self._version += 1
+        self._slots.setdefault(scope, {})[key] = data, self._version
+
+    def swap(self, scope: str, key: str, version: int, value: Any) -> bool:
+        found = self._slots.get(named("scope", scope), {}).get(named("key", key))
+        if (found[1] if found else 0) != version:
+            return False
+        self.put(scope, key, value)
+        return True
+
+    def delete(self, scope: str, key: str) -> bool:
+        keys = self._slots.get(named("scope", scope), {})
+        found = keys.pop(named("key", key), None)
+        if found is None:
+            return False
+        self._size -= len(found[0])
+        self._count -= 1
+        if not keys:
+            del self._slots[scope]
+        return True
+
+    def keys(self, scope: str) -> list[str]:
+        return sorted(self._slots.get(named("scope", scope), ()))
+
+
+def full() -> LimitError:
+    """The error where a store can take no more."""
+    return LimitError(
+        f"State would keep more than {LARGEST_STORE >> 20} MB or {MOST_KEYS} keys",
+        hint="delete what is no longer needed, or keep it in files",
+    )

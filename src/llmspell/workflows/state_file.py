@@ -1,0 +1,160 @@
+"""What scripts keep by scope and key, in a file of SQLite's."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from llmspell.errors import ConfigError, InternalError, LimitError, LLMSpellError, one_line
+from llmspell.workflows.state import LARGEST_STORE, MOST_KEYS, Slot, StateStore, decode, encode, full, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["SqliteState"]
+
+T = TypeVar("T")
+PATIENCE = 10.0  # seconds that a write waits for those of other processes
+_TABLES = """
+CREATE TABLE IF NOT EXISTS state (
+  scope TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (scope, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counter (
+  id INTEGER PRIMARY KEY CHECK (id = 0), version INTEGER NOT NULL, keys INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO counter VALUES (0, 0, 0, 0);
+"""
+
+
+class SqliteState(StateStore):
+    """Kept in a file, which several processes may use at once; a process that is killed loses no finished write.
+
+    path: the file; made, with its folder, readable by its user alone. Raises ConfigError where it is no such file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        folder = os.path.dirname(os.path.abspath(path))
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+            self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            with _Write(self._db):
+                for statement in _TABLES.strip().split(";")[:-1]:
+                    self._db.execute(statement)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"cannot keep State in `{one_line(path, 200)}`: {error}",
+                hint="set `state.path` to a file of State's own, in a folder that can be written",
+                cause=error,
+            ) from None
+
+    def get(self, scope: str, key: str) -> Slot:
+        named("scope", scope), named("key", key)
+        return self._told(lambda: self._get(scope, key))
+
+    def _get(self, scope: str, key: str) -> Slot:
+        row = self._db.execute("SELECT value, version FROM state WHERE scope = ? AND key = ?", (scope, key)).fetchone()
+        return Slot(None, 0) if row is None else Slot(decode(row[0]), row[1])
+
+    def put(self, scope: str, key: str, value: Any) -> None:
+        self._change(scope, key, value, None)
+
+    def swap(self, scope: str, key: str, version: int, value: Any) -> bool:
+        return self._change(scope, key, value, version)
+
+    def _change(self, scope: str, key: str, value: Any, expected: int | None) -> bool:
+        named("scope", scope), named("key", key)
+        data = None if value is None else encode(key, value)
+
+        def work() -> bool:
+            with _Write(self._db):
+                if expected is not None and self._version(scope, key) != expected:
+                    return False
+                self._replace(scope, key, data)
+                return True
+
+        return self._told(work)
+
+    def _version(self, scope: str, key: str) -> int:
+        row = self._db.execute("SELECT version FROM state WHERE scope = ? AND key = ?", (scope, key)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _replace(self, scope: str, key: str, data: bytes | None) -> bool:
+        """Puts *data*, or nothing, in the place of what is there; gives whether something was."""
+        where = scope, key
+        before = self._db.execute("SELECT LENGTH(value) FROM state WHERE scope = ? AND key = ?", where).fetchone()
+        keys = (data is not None) - (before is not None)
+        grown = (0 if data is None else len(data)) - (0 if before is None else before[0])
+        # The version is never the same again, whether the key is deleted in between or not.
+        version, count, size = self._db.execute(
+            "UPDATE counter SET version = version + 1, keys = keys + ?, bytes = bytes + ?"
+            " RETURNING version, keys, bytes",
+            (keys, grown),
+        ).fetchone()
+        if data is None:
+            self._db.execute("DELETE FROM state WHERE scope = ? AND key = ?", where)
+        elif (grown > 0 and size > LARGEST_STORE) or (keys > 0 and count > MOST_KEYS):
+            raise full()
+        else:
+            self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", (scope, key, data, version))
+        return before is not None
+
+    def delete(self, scope: str, key: str) -> bool:
+        named("scope", scope), named("key", key)
+
+        def work() -> bool:
+            with _Write(self._db):
+                return self._replace(scope, key, None)
+
+        return self._told(work)
+
+    def keys(self, scope: str) -> list[str]:
+        named("scope", scope)
+        query = "SELECT key FROM state WHERE scope = ? ORDER BY key"
+        return self._told(lambda: [row[0] for row in self._db.execute(query, (scope,))])
+
+    def _told(self, work: Callable[[], T]) -> T:
+        """Does *work*, one at a time; what the database says is told as llmspell's own."""
+        try:
+            with self._lock:
+                return work()
+        except LLMSpellError:
+            raise
+        except sqlite3.OperationalError as error:
+            raise LimitError(
+                f"State in `{one_line(self.path, 200)}`: {error}",
+                hint="another process may hold it, or the disk may be full",
+                retryable=True,
+                cause=error,
+            ) from None
+        except (sqlite3.Error, ValueError) as error:
+            raise InternalError(f"State in `{one_line(self.path, 200)}`: {error}", cause=error) from None
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+class _Write:
+    """One change, whole or not at all. Others wait their turn from its beginning on."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise

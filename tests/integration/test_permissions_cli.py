@@ -1,0 +1,136 @@
+"""Permissions from flags, files and a person at the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmspell import ScriptRuntime
+from llmspell.config.loader import load
+from llmspell.errors import ConfigError, PermissionDeniedError
+from llmspell.tools.permissions import Permissions, Wanted
+from support.terminal import Terminal, environment, llmspell
+
+pytestmark = pytest.mark.once
+
+SCRIPT = """
+Tool.register{ name = "hi", execute = function() return "hi there" end }
+Tool.register{ name = "other", execute = function() return "other" end }
+print(Tool.execute("hi").text)
+print(Tool.execute("other").text)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "project" / "script.lua"
+    path.parent.mkdir()
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_a_flag_narrows_and_a_denied_call_says_which_flag_would_grant_it(script: Path) -> None:
+    done = llmspell("--output", "json", "run", "--allow-tool=hi", str(script))
+    error = json.loads(done.err)["error"]
+    assert done.code == 6
+    assert error["kind"] == "permission"
+    assert "--allow-tool=other" in error["hint"]
+    assert llmspell("run", "--allow-tool=hi,other", str(script)).code == 0
+    assert llmspell("run", "--allow-tool=hi", "--allow-tool=other", str(script)).code == 0
+    assert llmspell("run", "--allow-tool", str(script)).code == 0
+
+
+def test_a_flag_that_grants_nonsense_is_told_before_the_script_begins(tmp_path: Path) -> None:
+    path = tmp_path / "s.lua"
+    path.write_text("print('ran')")
+    done = llmspell("run", "--allow-net=10.0.0.0/33", str(path))
+    assert (done.code, done.out) == (3, b"")
+    assert b"10.0.0.0/33" in done.err
+
+
+@pytest.mark.parametrize(
+    ("user", "project", "refused"),
+    [
+        ('tools = ["*"]', 'tools = ["hi"]', False),
+        ('tools = ["hi"]', 'tools = ["hi"]', False),
+        ('tools = ["h*"]', 'tools = ["hi"]', False),
+        ('tools = ["hi"]', 'tools = ["*"]', True),
+        ('tools = ["hi"]', 'tools = ["other"]', True),
+        ("", 'net = ["example.com"]', True),
+        ('net = ["*"]', 'net = ["example.com"]', False),
+        ('net = ["*"]', 'net = ["127.0.0.1"]', True),
+        ('net = ["*"]', 'net = ["localhost"]', True),
+        ('net = ["*"]', 'net = ["10.0.0.0/8"]', True),
+        ('net = ["*"]', 'net = ["::1"]', True),
+        ('net = ["*.example.com"]', 'net = ["a.example.com"]', False),
+        ('net = ["*.example.com"]', 'net = ["*.com"]', True),
+        ('env = ["APP_*"]', 'env = ["APP_X"]', False),
+        ('env = ["APP_*"]', 'env = ["A*"]', True),
+        ('run = ["git status"]', 'run = ["git"]', True),
+        ("", 'read = ["."]', True),
+        ('read = ["/"]', 'read = ["."]', False),
+    ],
+)
+def test_a_project_s_file_may_narrow_and_never_widen(
+    user: str, project: str, refused: bool, script: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "llmspell").mkdir()
+    (tmp_path / "llmspell" / "config.toml").write_text(f"[permissions]\n{user}\n")
+    (script.parent / "llmspell.toml").write_text(f"[permissions]\n{project}\n")
+    env = environment(XDG_CONFIG_HOME=str(tmp_path))
+
+    def loaded() -> object:
+        return load(script_dir=str(script.parent), config_file=None, env=env, flags={}).permissions()
+
+    if refused:
+        with pytest.raises(ConfigError, match="may not grant more than its user does"):
+            loaded()
+    else:
+        loaded()
+
+
+def test_paths_of_a_file_are_below_its_folder(script: Path, tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text('[permissions]\nread = ["data", "~/x"]\n')
+    told = load(script_dir=None, config_file=str(config), env={}, flags={}).permissions()
+    assert told["read"] == (str(tmp_path / "data"), str(Path.home() / "x"))
+
+
+def test_permissions_from_python(script: Path) -> None:
+    with pytest.raises(PermissionDeniedError):
+        ScriptRuntime(permissions=Permissions(tool=("other",))).run(SCRIPT)
+    asked: list[str] = []
+
+    async def ask(wanted: Wanted) -> str:
+        asked.append(str(wanted))
+        return "always"
+
+    done = ScriptRuntime(permissions=Permissions(tool=(), ask=ask)).run(SCRIPT)
+    assert done.output == "hi there\nother\n"
+    assert asked == ["`the script` wants to use the tool `hi`", "`the script` wants to use the tool `other`"]
+
+
+def test_a_person_is_asked_on_the_terminal_and_what_was_typed_before_is_no_answer(script: Path) -> None:
+    command = ["run", "--ask", "--allow-tool=none", str(script)]
+    with Terminal(command, env=environment()) as terminal:
+        terminal.until("use the tool `hi`")
+        terminal.until("else no:")
+        terminal.keys(b"y\n")
+        terminal.until("hi there")
+        terminal.until("use the tool `other`")
+        terminal.keys(b"n\n")
+        assert terminal.wait() == 6
+
+
+def test_ctrl_c_at_the_question_ends_the_run(script: Path) -> None:
+    with Terminal(["run", "--ask", "--allow-tool=none", str(script)], env=environment()) as terminal:
+        terminal.until("else no:")
+        terminal.keys(b"\x03")
+        assert terminal.wait() == 130
+
+
+def test_without_a_terminal_nobody_is_asked(script: Path) -> None:
+    done = llmspell("run", "--ask", "--allow-tool=none", str(script), stdin=b"y\ny\n")
+    assert done.code == 6

@@ -1,0 +1,4 @@
+Workflow.parallel{ steps = {
+  { name = "a", run = print },
+  { name = "b", rnu = print },
+} }
