@@ -127,6 +127,20 @@ def doctor_command(context: click.RichContext, /, **values: Any) -> None:
     context.exit(doctor(_given(values, context)))
 
 
+@cli.command("types")
+@click.argument("folder", required=False, metavar="[FOLDER]")
+@_with(COMMON)
+@click.pass_context
+def types_command(context: click.RichContext, /, folder: str | None, **values: Any) -> None:
+    """Writes stubs by which an editor with the Lua language server completes and checks scripts.
+
+    Without FOLDER to standard output; with it, into `FOLDER/llmspell.lua`.
+    """
+    from llmspell.cli.commands.types import types
+
+    context.exit(types(folder, _given(values, context)))
+
+
 @cli.group("providers", cls=_Group)
 def providers() -> None:
     """The services and models that answer: what is configured, what they can do, whether they can be asked."""
