@@ -134,3 +134,58 @@ def test_ctrl_c_at_the_question_ends_the_run(script: Path) -> None:
 def test_without_a_terminal_nobody_is_asked(script: Path) -> None:
     done = llmspell("run", "--ask", "--allow-tool=none", str(script), stdin=b"y\ny\n")
     assert done.code == 6
+
+
+APPROVED = """
+local add = { name = "add", parameters = { type = "object" }, execute = function(p) return p.a + p.b end }
+local agent = Agent.create{ name = "sums", approve = "ask", tools = { add } }
+local out = agent:execute("go")
+for _, call in ipairs(out.tool_calls) do print(call.result or call.error) end
+"""
+REPLIES = """
+[providers]
+default = "mock"
+[providers.mock]
+replies = [
+  { tool_calls = [{ name = "add", arguments = { a = 1, b = 2 } }] },
+  { tool_calls = [{ name = "add", arguments = { a = 3, b = 4 } }] },
+  "done",
+]
+"""
+
+
+def test_a_person_approves_calls_of_tools(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(APPROVED)
+    (tmp_path / "c.toml").write_text(REPLIES)
+    command = ["--config", str(tmp_path / "c.toml"), "run", "--ask", str(tmp_path / "s.lua")]
+    with Terminal(command, env=environment()) as terminal:
+        terminal.until('`sums` wants to call `add {"a":1,"b":2}`')
+        terminal.until("else no:")
+        terminal.keys(b"y\n")
+        terminal.until('`add {"a":3,"b":4}`')
+        terminal.keys(b"n\n")
+        terminal.until("the call was denied")
+        assert terminal.wait() == 0
+
+
+def test_without_a_person_each_call_is_denied(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(APPROVED)
+    (tmp_path / "c.toml").write_text(REPLIES)
+    for flags in ((), ("--ask",)):
+        done = llmspell("--config", str(tmp_path / "c.toml"), "run", *flags, str(tmp_path / "s.lua"))
+        assert done.code == 0, done.err
+        assert done.out.count(b"denied") == 2
+
+
+async def test_what_is_always_approved_is_so_for_that_tool() -> None:
+    asked: list[str] = []
+
+    async def ask(wanted: Wanted) -> str:
+        asked.append(wanted.what)
+        return "always"
+
+    permissions = Permissions(ask=ask)
+    assert await permissions.approves("add", "{}", by="a") is True
+    assert await permissions.approves("add", '{"a":1}', by="a") is True
+    assert await permissions.approves("other", "{}", by="a") is True
+    assert asked == ["add {}", "other {}"]

@@ -49,7 +49,7 @@ def make(run: Run, config: Any, function: str) -> Agent:
         fields["tools"] = [_tool(run, one, function, index) for index, one in enumerate(given, 1)]
         fields["tool_host"] = RunHost(run)
     if (approve := fields.get("approve")) is not None:
-        fields["approve"] = _approval(run, approve)
+        fields["approve"] = _person(run, fields["name"]) if approve == "ask" else _approval(run, approve)
     retried = partial(_retried, run, fields["name"])
     base_url, api_key = fields.pop("base_url", None), fields.pop("api_key", None)
     providers = run.providers() if not (base_url or api_key) else _providers(run, fields, base_url, api_key)
@@ -170,6 +170,21 @@ def agent_tool(run: Run, number: int, name: str | None = None, description: str 
         return await run_agent(run, number, text)
 
     return AgentTool(agent, name=name, description=description, run_agent=run_agent)
+
+
+def _person(run: Run, name: str) -> Callable[[ToolCall], Any]:
+    """Asks a person of each call."""
+
+    async def approve(call: ToolCall) -> bool | str:
+        import orjson
+
+        try:
+            arguments = orjson.dumps(call.arguments).decode()
+        except TypeError:
+            arguments = str(call.arguments)
+        return await run.permissions.approves(call.name, arguments, by=name)
+
+    return approve
 
 
 def _approval(run: Run, function: int) -> Callable[[ToolCall], Any]:

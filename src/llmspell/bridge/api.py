@@ -86,6 +86,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "retry": ("a table or a whole number above 0", _is_retry),
     "rounds": ("a whole number, at least 0", lambda value: type(value) is int and value >= 0),
     "lent": ("a function", lambda value: type(value) is int),  # it comes as its number
+    "approval": ('a function, or "ask"', lambda value: type(value) is int or value == "ask"),
     "function": ("a function", _is_function),
     "milliseconds": ("a number of milliseconds above 0", lambda value: _is_number(value) and value > 0),
     "condition": ("a function or a string with a placeholder", lambda value: isinstance(value, str | bool | dict)),
@@ -124,7 +125,7 @@ AGENT: dict[str, tuple[str, str]] = {
     "tools": ("list", "what the model may call: names of tools, tools, agents"),
     "tool_choice": ("string", "auto, none, required, or a tool's name: then the first answer has to call it"),
     "max_tool_rounds": ("rounds", "how many answers may call tools (default 20); 0: their calls come back unrun"),
-    "approve": ("lent", "asked before each call of a tool: true, false, or a reason why not"),
+    "approve": ("approval", "asked before each call of a tool: true, false, or a reason why not; `ask`: a person is"),
     "on_tool_error": ("string", "tell: the model is told of a tool that fails (the default); raise: it is raised"),
     "extra": ("table", "`{body = {…}, headers = {…}}`, sent to the service as it is"),
     "metadata": ("table", "kept with the agent, not sent"),

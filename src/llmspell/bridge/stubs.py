@@ -35,6 +35,7 @@ KINDS = {
     "bytes": "string",
     "retry": "table|integer",
     "lent": "function",
+    "approval": "function|string",
     "function": "function",
     "condition": "function|string|boolean",
     "tool": "string",

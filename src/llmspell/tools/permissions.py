@@ -28,11 +28,14 @@ CAPABILITIES = {
     "run": "run",
     "tool": "use the tool",
 }
+VERBS = {**CAPABILITIES, "call": "call"}
 MOST_ASKED = 1000  # answers that are kept
 
 
 class Wanted:
-    """What is asked of a person. capability: one of CAPABILITIES; what: the path, host, … ; by: who wants it."""
+    """What is asked of a person. capability: one of CAPABILITIES, or "call": a tool's call that is to be approved;
+    what: the path, host, … ; by: who wants it.
+    """
 
     __slots__ = ("by", "capability", "what")
 
@@ -40,7 +43,7 @@ class Wanted:
         self.capability, self.what, self.by = capability, what, by
 
     def __str__(self) -> str:
-        return one_line(f"`{self.by}` wants to {CAPABILITIES[self.capability]} `{self.what}`", 400)
+        return one_line(f"`{self.by}` wants to {VERBS[self.capability]} `{self.what}`", 400)
 
 
 class Permissions:
@@ -75,6 +78,7 @@ class Permissions:
         self._tests: dict[str, list[grants.Grant]] = {}
         self._lock: asyncio.Lock | None = None
         self._denied: set[tuple[str, str]] = set()
+        self._approved: set[str] = set()  # tools whose calls a person has let pass for good
         given = {"read": read, "write": write, "net": net, "env": env, "run": run, "tool": tool}
         for capability, found in given.items():
             self.granted[capability], self._tests[capability] = [], []
@@ -164,6 +168,29 @@ class Permissions:
     def _real(self, path: str) -> str:
         return os.path.realpath(os.path.join(self.base, path.replace("\0", "")))
 
+    async def approves(self, tool: str, arguments: str, *, by: str) -> bool | str:
+        """Whether a person lets *by* call a tool with those arguments; where there is nobody to ask, why not.
+
+        "always" holds for that tool, whatever it is called with.
+        """
+        if self.ask is None:
+            return "there is nobody to ask: run it on a terminal with --ask"
+        async with self._asking():
+            if tool in self._approved:
+                return True
+            said = await self.ask(Wanted("call", f"{tool} {arguments}", by))
+            if said == "always":
+                self._approved.add(tool)
+            return said in ("once", "always")
+
+    def _asking(self) -> asyncio.Lock:
+        """Held while a person is asked: one question at a time."""
+        if self._lock is None:
+            import asyncio
+
+            self._lock = asyncio.Lock()
+        return self._lock
+
     def denied(self, capability: str, what: str, *, by: str, why: str = "") -> PermissionDeniedError:
         """The error for what is not granted."""
         shown = one_line(what, 200)
@@ -176,13 +203,9 @@ class Permissions:
 
     async def _asked(self, wanted: Wanted) -> bool:
         """What a person says: one question at a time, and none twice after a no."""
-        if self._lock is None:
-            import asyncio
-
-            self._lock = asyncio.Lock()
         assert self.ask is not None
         key = wanted.capability, wanted.what
-        async with self._lock:
+        async with self._asking():
             if self.allows(*key):  # while it waited for another question
                 return True
             if key in self._denied:

@@ -74,9 +74,9 @@ local function told_of(config, name)
     told[key] = value
   end
   told.tools, told.allowed_tools = tools_of(told.tools), tools_of(told.allowed_tools)
-  if told.approve ~= nil then
+  if told.approve ~= nil and told.approve ~= "ask" then
     if type(told.approve) ~= "function" then
-      raise("validation", "`" .. name .. "`: `approve` must be a function, not " .. typename(told.approve))
+      raise("validation", "`" .. name .. '`: `approve` must be a function or "ask", not ' .. typename(told.approve))
     end
     told.approve = host.lend(told.approve)
   end
@@ -84,7 +84,7 @@ local function told_of(config, name)
 end
 
 --- An agent.
----@param config {name?: string, description?: string, model?: string|string[], provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, tools?: table, tool_choice?: string, max_tool_rounds?: integer, approve?: fun(call: table): boolean|string, on_tool_error?: "tell"|"raise", response_schema?: table, timeout?: number, retry?: table|integer, extra?: table, metadata?: table}
+---@param config {name?: string, description?: string, model?: string|string[], provider?: string, system_prompt?: string, temperature?: number, top_p?: number, max_tokens?: integer, stop?: string|string[], seed?: integer, reasoning?: string, tools?: table, tool_choice?: string, max_tool_rounds?: integer, approve?: "ask"|fun(call: table): boolean|string, on_tool_error?: "tell"|"raise", response_schema?: table, timeout?: number, retry?: table|integer, extra?: table, metadata?: table}
 function Agent.create(config)
   return wrap(ask_json("Agent.create", told_of(config, "Agent.create")))
 end
