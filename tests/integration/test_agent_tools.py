@@ -287,7 +287,7 @@ def test_a_wrapped_agent_is_a_tool_of_that_name() -> None:
         ('tools = { { name = "a b", execute = print } }', "validation", "a b"),
         ('tools = { { name = "x", execute = print, params = {} } }', "validation", "params"),
         ('tools = "add"', "validation", "a list"),
-        ("approve = true", "validation", "a function, not boolean"),
+        ("approve = true", "validation", 'a function or "ask", not boolean'),
         ("max_tool_rounds = -1", "validation", "max_tool_rounds"),
         ('tools = { "add" }, tool_choice = "sub"', "validation", "sub"),
         ('tools = { "add", "add" }', "validation", "same name"),

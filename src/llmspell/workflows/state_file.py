@@ -49,6 +49,8 @@ class SqliteState(StateStore):
                 for statement in _TABLES.strip().split(";")[:-1]:
                     self._db.execute(statement)
         except (OSError, sqlite3.Error) as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise ConfigError(
                 f"cannot keep State in `{one_line(path, 200)}`: {error}",
                 hint="set `state.path` to a file of State's own, in a folder that can be written",
