@@ -436,3 +436,15 @@ def test_agents_that_call_themselves_by_way_of_a_function_are_stopped() -> None:
     """
     with pytest.raises(LimitError, match="deep"):
         asked(script, [calling(asks("inner", input="x")), calling(asks("again"))] * 20)
+
+
+@pytest.mark.once
+def test_a_result_that_cannot_be_passed_on_is_told_in_words_of_the_script() -> None:
+    script = """
+    local odd = { name = "odd", execute = function() return { print } end }
+    local got = Agent.create{ model = "mock", tools = { odd } }:execute("go")
+    return got.tool_calls[1].error
+    """
+    assert run(script, [calling(asks("odd")), "ok"], None) == (
+        "the function's result: a function at `[1]` cannot be passed on"
+    )

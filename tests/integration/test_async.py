@@ -629,3 +629,8 @@ def test_a_host_s_error_in_a_task_is_the_very_exception() -> None:
         run("Async.all{ function() Async.sleep(0) JSON.parse('{') end }")
     assert isinstance(caught.value, ValidationError)
     assert caught.value.line is not None
+
+
+@pytest.mark.parametrize("seconds", ["math.huge", "1e300"])
+def test_a_timeout_may_be_none(seconds: str) -> None:
+    assert run(f"return Async.timeout({seconds}, function() Async.sleep(0) return 5 end)") == 5

@@ -256,6 +256,24 @@ def test_a_stream_that_is_left_keeps_what_came(isolation: str | None) -> None:
     assert got == [2, "assistant", "cancelled"]
 
 
+@pytest.mark.parametrize("how", ["break", "chunk_read", "unread"])
+def test_a_conversation_is_free_as_soon_as_its_stream_is_left(how: str) -> None:
+    mock = MockProvider([{"text": "one two three", "delay": 0.01}])
+    leave = {
+        "break": "for c in chat:stream('count') do if c.content.type == 'text' then break end end",
+        "chunk_read": "local s = chat:stream('count') s:next() s:next() s:cancel()",
+        "unread": "chat:stream('count'):cancel()",
+    }[how]
+    script = f"""
+    local chat = Agent.create{{}}:chat()
+    {leave}
+    local kept = #chat.messages
+    return {{ kept, chat:send("again?").text, #chat.messages }}
+    """
+    kept = 0 if how == "unread" else 2  # of one that never began nothing stays
+    assert run(script, mock) == [kept, "one two three", kept + 2]
+
+
 def test_a_conversation_with_tools_of_the_script(isolation: str | None) -> None:
     got = run(
         """

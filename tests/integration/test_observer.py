@@ -84,6 +84,23 @@ def test_an_observer_sees_retries_and_limits_and_what_ended_a_run() -> None:
     assert "limit_reached" in kept.names()
 
 
+@pytest.mark.parametrize("way", ["raised", "cancelled"])
+def test_a_tool_that_is_raised_or_cancelled_ends_too(way: str) -> None:
+    kept, told = Kept(), Told()
+    does = 'error("no")' if way == "raised" else "Async.sleep(60)"
+    script = f"""
+Tool.register{{ name = "add", parameters = {{ type = "object" }}, execute = function() {does} end }}
+local agent = Agent.create{{ tools = {{ "add" }}, on_tool_error = "raise" }}
+return pcall(Async.timeout, 0.2, function() return agent:execute("go") end)
+"""
+    run(script, Observers(kept, told.observer), CALL, "3")
+    names = kept.names()
+    assert names.index("tool_started") < names.index("tool_ended") < names.index("call_ended")
+    ended = next(one for one in kept.told if one[0] == "tool_ended")
+    assert ("cancelled" if way == "cancelled" else "no") in ended[2].error
+    assert told.spans["execute_tool add"].status.status_code is StatusCode.ERROR
+
+
 def test_several_observers_are_told_of_all() -> None:
     one, two = Kept(), Kept()
     run('return Agent.create{}:execute("go").text', Observers(one, two), "ok")

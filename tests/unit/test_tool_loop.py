@@ -674,3 +674,28 @@ async def test_another_model_runs_the_rounds_where_the_first_one_fails(poured: b
     assert (output.text, output.metadata["provider"], output.metadata["rounds"]) == ("it is 3", "second", 2)
     assert [call.result for call in output.tool_calls] == [3]
     assert (len(first.calls), len(second.calls)) == (1, 2)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_arguments_nested_too_deep_go_back_to_the_model(streamed: bool) -> None:
+    from llmspell import ScriptRuntime
+    from llmspell.providers.calls import PartialCall
+    from llmspell.providers.manager import ProviderManager
+
+    deep: dict[str, Any] = {}
+    for _ in range(100):
+        deep = {"a": deep}
+    call = PartialCall("1", "add")
+    call.add(deep)
+    assert call.parsed() is None
+    manager = ProviderManager({}, env={})
+    manager.register(MockProvider([{"tool_calls": [{"name": "add", "arguments": deep}]}, "sorry"]))
+    ask = 'stream("go"):collect()' if streamed else 'execute("go")'
+    script = f"""
+    Tool.register{{ name = "add", parameters = {{ type = "object" }}, execute = function() return 1 end }}
+    local got = Agent.create{{ tools = {{ "add" }} }}:{ask}
+    return {{ got.text, got.tool_calls[1].error }}
+    """
+    text, error = ScriptRuntime(timeout=30, providers=manager, model="mock").run(script).result
+    assert text == "sorry"
+    assert "too deep" in error

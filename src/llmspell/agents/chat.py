@@ -223,9 +223,10 @@ class _ChatStream(AgentStream):
         try:
             await self._inner.aclose()
         finally:
-            if self._chat is not None:
-                ended = self.collector.finish_reason is not None
-                self._over(None if ended else GeneratorExit())
+            self.abandon()
+
+    def abandon(self) -> None:
+        self._over(None if self.collector.finish_reason is not None else GeneratorExit())
 
     def _over(self, error: BaseException | None) -> None:
         chat, self._chat = self._chat, None

@@ -129,7 +129,7 @@ class ToolCalls:
             known = ", ".join(self._use.tools)
             return f"there is no tool `{one_line(call.name, 80)}`; there are: {one_line(known, MOST_ERROR)}"
         if call.arguments is None:
-            return "the arguments are no JSON object; call it again with valid JSON"
+            return "the arguments are no JSON object, or one nested too deep; call it again with valid JSON"
         if complaints := tool.complaints(call.arguments):
             told = "; ".join(one_line(one, 300) for one in complaints[:MOST_COMPLAINTS])
             return f"the arguments do not fit the tool's schema: {told}"
@@ -200,9 +200,16 @@ class ToolCalls:
                 context.on_progress = progress
                 context.tools, context.call = self._use.tools, partial(self._inside, call.id)
                 host.tool_started(stream_id, call)
-                begun = monotonic()
-                done = await self._executed(tool, call, index, context)
-                host.tool_ended(stream_id, done.call, monotonic() - begun)
+                begun, ended = monotonic(), call._replace(error="cancelled")
+                try:
+                    done = await self._executed(tool, call, index, context)
+                    ended = done.call
+                except Exception as error:
+                    said = error.message if isinstance(error, LLMSpellError) else type(error).__name__
+                    ended = call._replace(error=one_line(said, MOST_ERROR))
+                    raise
+                finally:  # what was told to begin is told to end
+                    host.tool_ended(stream_id, ended, monotonic() - begun)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # raised by whoever waits for the calls

@@ -201,6 +201,7 @@ class Streams:
         """Closes a stream's connection; what was read stays readable by `collect`."""
         one = self.known.get(number)
         if one is not None:
+            one.stream.abandon()  # the task closes it later: a conversation is free now
             if one.task is None:
                 one.done = True
             else:

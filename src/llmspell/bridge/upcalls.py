@@ -11,13 +11,15 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.engine import ERROR, UNFIT
-from llmspell.errors import InternalError, ScriptError
+from llmspell.errors import InternalError, LLMSpellError, ScriptError
 
 if TYPE_CHECKING:
     from llmspell.bridge.driver import Driver, Fiber
     from llmspell.bridge.run import Run
 
 __all__ = ["Upcalls"]
+
+DONE = "`function.done`: "  # what the prelude hands a result in by; nobody else knows the name
 
 
 class _Call:
@@ -125,6 +127,8 @@ class Upcalls:
             from llmspell.bridge.failures import script_failure
 
             error = script_failure(outcome[1], outcome[2], self._run.name)
+            if isinstance(error, LLMSpellError) and error.message.startswith(DONE):
+                error.message = "the function's result: " + error.message.removeprefix(DONE)
             one.future.set_exception(error if isinstance(error, Exception) else ScriptError(str(error)))
         else:
             one.future.set_result(one.values)

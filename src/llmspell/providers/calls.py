@@ -15,10 +15,25 @@ from llmspell.types.streaming import MediaPiece, Text, ToolCallComplete
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "money", "new_text", "text_of"]
+__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "money", "new_text", "text_of", "too_deep"]
 
 #: A named tuple's own constructor is a Python function; the tuple's costs a third.
 new_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
+
+
+#: Of the arguments of a call: with what is around them, 64 is the end for values that cross into Lua.
+MAX_DEPTH = 56
+
+
+def too_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than MAX_DEPTH deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        inner = (one for whole in level for one in (whole.values() if isinstance(whole, dict) else whole))
+        level = [one for one in inner if isinstance(one, dict | list)]
+    return bool(level)
 
 
 class PartialCall:
@@ -46,13 +61,15 @@ class PartialCall:
         return ""
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments; None where their text is no JSON object."""
+        """The arguments; None where their text is no JSON object, or one that is too deep."""
         text = "".join(self.pieces).strip()
         if text in ("", "null"):
             return {}
         try:
             value = orjson.loads(text)
         except ValueError:
+            return None
+        if text.count("{") + text.count("[") > MAX_DEPTH and too_deep(value):
             return None
         return value if isinstance(value, dict) else None
 

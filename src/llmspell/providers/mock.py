@@ -199,6 +199,11 @@ def _tool_call(call: Any, number: int, wrong: Any) -> ToolCallComplete:
         raw = orjson.dumps(arguments).decode()
     except TypeError:
         raise wrong("has a tool call whose arguments cannot be JSON") from None
+    if raw.count("{") + raw.count("[") > 50:  # most calls need not ask
+        from llmspell.providers.calls import too_deep
+
+        if too_deep(arguments):  # as the readers of services have it
+            return ToolCallComplete(str(call.get("id") or f"call_{number}"), call["name"], None, None, raw)
     return ToolCallComplete(str(call.get("id") or f"call_{number}"), call["name"], arguments, None, raw)
 
 

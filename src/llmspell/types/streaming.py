@@ -373,6 +373,9 @@ class AgentStream:
             pass
         return self.collector.output()
 
+    def abandon(self) -> None:
+        """Told before `aclose` by who cannot wait for it: nothing more of the stream counts."""
+
     async def aclose(self) -> None:
         """Closes the connection. Safe to call twice, and after the end."""
         self._done = True

@@ -171,7 +171,9 @@ function Async.timeout(s, f)
   local group <close> = new_group()
   local kept = {}
   spawn(kept, group.id, f)
-  local got = pack(first_of(kept, group, s > 0 and s + 0.0 or 1e-9))
+  -- 0.0 is no limit to the host, and more than a year is none to anybody
+  local limit = s > 3e7 and 0.0 or s > 0 and s + 0.0 or 1e-9
+  local got = pack(first_of(kept, group, limit))
   if not got[1] then
     raise("timeout", "the function did not end within " .. s .. " s", "raise the seconds of `Async.timeout`")
   end
