@@ -431,3 +431,22 @@ def test_a_failure_of_a_model_keeps_what_is_known_of_it() -> None:
         asking(server, script)
     error = caught.value
     assert (error.reason_kind, error.provider, error.status, error.exit_code) == ("auth", "openai", 401, 4)
+
+
+def test_a_step_whose_function_executes_its_own_workflow_ends(
+    isolation: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell.bridge.calls.workflow.MOST_AT_ONCE", 50)
+    got = run(
+        """
+        local deep, flow = 0, nil
+        flow = Workflow.sequential{ name = "again", steps = {
+          { name = "s", run = function() deep = deep + 1; return flow:execute{} end },
+        } }
+        local ok, e = pcall(flow.execute, flow, {})
+        local after = Workflow.sequential{ name = "after", steps = { { name = "s", run = function() return 1 end } } }
+        return { ok = ok, kind = e.kind, limit = e.limit, deep = deep, after = after:execute{}.result }
+        """,
+        isolation,
+    )
+    assert got == {"ok": False, "kind": "limit", "limit": "workflows_at_once", "deep": 50, "after": 1}

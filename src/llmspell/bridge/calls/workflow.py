@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from llmspell.bridge.run import Run
 
 MOST_WORKFLOWS = 10_000  # of one run; each is kept until it ends, with its functions
+# Executions; as many as calls of models. A step whose function executes its own workflow would go on without end.
+MOST_AT_ONCE = 1024
 
 
 def _told(run: Run, number: int, name: str | None = None) -> dict[str, Any]:
@@ -74,7 +76,17 @@ def _info(run: Run, number: int) -> dict[str, Any]:
 
 
 async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
-    done = await run.workflows[number].execute(given, runner=ScriptRunner(run))
+    if run.workflows_under_way >= MOST_AT_ONCE:
+        raise LimitError(
+            f"more than {MOST_AT_ONCE} workflows are under way at once",
+            hint="run fewer at once; or does a step's function execute the workflow that it is in?",
+            limit="workflows_at_once",
+        )
+    run.workflows_under_way += 1
+    try:
+        done = await run.workflows[number].execute(given, runner=ScriptRunner(run))
+    finally:
+        run.workflows_under_way -= 1
     return done.to_dict()
 
 
