@@ -138,11 +138,18 @@ async def test_a_redirect_is_asked_for_like_the_first_request(status: int, monke
                 await ask(url, Permissions(net=("one.test", "127.0.0.1")))
             assert second.requests == []
             granted = Permissions(net=("*.test", "127.0.0.1"))
-            got = await ask(url, granted, method="POST", body="b", headers={"Authorization": "k", "X-Own": "o"})
+            got = await ask(
+                url,
+                granted,
+                method="POST",
+                body="b",
+                headers={"Authorization": "k", "X-Goog-Api-Key": "o", "Accept": "a/b"},
+            )
             request = second.requests[0]
             assert (got["body"], got["url"]) == ("inside", place)
             assert "authorization" not in request.headers
-            assert request.headers["x-own"] == "o"
+            assert "x-goog-api-key" not in request.headers  # nor any that may be a key for the first host
+            assert request.headers["accept"] == "a/b"
             assert (request.method, request.body) == (("POST", b"b") if status > 303 else ("GET", b""))
             assert (await ask(url, granted, follow_redirects=False))["status"] == status
 
@@ -155,7 +162,17 @@ async def test_redirects_have_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["file:///etc/passwd", "ftp://a/", "http://a b/", "//user:pw@host/", "http:///x", "\x00"]
+    "place",
+    [
+        "file:///etc/passwd",
+        "ftp://a/",
+        "http://a b/",
+        "//user:pw@host/",
+        "http:///x",
+        "\x00",
+        "http://[x",
+        "http://a..b/",
+    ],
 )
 async def test_a_redirect_to_no_address_is_an_error(place: str) -> None:
     with Loopback([reply(b"", 302, {"location": place})]) as server, pytest.raises(LLMSpellError):
@@ -174,11 +191,20 @@ async def test_a_redirect_to_no_address_is_an_error(place: str) -> None:
         "http://a b/",
         "http://a:0/",
         "gopher://a/",
+        "http://a..b/",
+        f"http://{'a' * 64}.test/",
     ],
 )
 async def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(ValidationError):
         await ask(url, Permissions(net=("*",)))
+
+
+@pytest.mark.parametrize("url", ["http://user:hunter2@host/", "http://user:hunter2@h:x/", "http://u:hunter2@a b/"])
+async def test_a_password_in_an_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValidationError, match="user's name") as caught:
+        await ask(url, Permissions(net=("*",)))
+    assert "hunter2" not in f"{caught.value} {caught.value.hint} {caught.value.__cause__}"
 
 
 @pytest.mark.parametrize(
@@ -202,6 +228,20 @@ async def test_a_large_answer_is_cut_however_it_is_packed(coding: str) -> None:
     assert len(got["body"]) == net.LARGEST
 
 
+async def test_what_is_packed_may_have_several_members_and_padding() -> None:
+    body = gzip.compress(b"one ") + gzip.compress(b"two") + bytes(700)
+    with Loopback([reply(body, headers={"content-encoding": "gzip"})]) as server:
+        got = await ask(root(server), Permissions(net=HERE))
+    assert (got["body"], got["truncated"]) == ("one two", False)
+
+
+async def test_members_after_the_first_count_as_well() -> None:
+    body = gzip.compress(b"a" * net.LARGEST) + gzip.compress(b"b")
+    with Loopback([reply(body, headers={"content-encoding": "gzip"})]) as server:
+        got = await ask(root(server), Permissions(net=HERE))
+    assert (got["truncated"], len(got["body"])) == (True, net.LARGEST)
+
+
 @pytest.mark.parametrize(
     "plan",
     [
@@ -210,6 +250,8 @@ async def test_a_large_answer_is_cut_however_it_is_packed(coding: str) -> None:
         [head(200, {}, size=10), b"abc", CLOSE],
         reply(b"x", headers={"content-encoding": "br"}),
         reply(b"no gzip", headers={"content-encoding": "gzip"}),
+        reply(gzip.compress(b"cut short" * 9)[:-9], headers={"content-encoding": "gzip"}),
+        reply(gzip.compress(b"whole") + b"no more gzip", headers={"content-encoding": "gzip"}),
     ],
 )
 async def test_a_broken_answer_is_one_error(plan: Any) -> None:

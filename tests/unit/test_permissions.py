@@ -258,6 +258,41 @@ async def test_a_person_is_asked_once_for_each_and_no_is_kept() -> None:
     assert permissions.granted["env"] == ["b"]
 
 
+async def test_always_grants_what_was_asked_for_and_no_more() -> None:
+    async def ask(wanted: Wanted) -> str:
+        return "always"
+
+    permissions = Permissions(env=(), net=(), run=(), ask=ask)
+    for capability, what in (("run", "rm"), ("run", "ls '*'"), ("env", "*"), ("net", "*"), ("net", "*.com")):
+        await permissions.need(capability, what, by="t")
+    assert permissions.allows("run", "rm")
+    assert permissions.allows("run", "ls '*'")
+    for capability, what in (
+        ("run", "rm -rf x"),
+        ("run", "ls x"),
+        ("env", "HOME"),
+        ("net", "a.test"),
+        ("net", "a.com"),
+    ):
+        assert not permissions.allows(capability, what), what
+
+
+def test_two_names_of_one_program_are_two_grants(tmp_path: Path) -> None:
+    (tmp_path / "busybox").write_text("")
+    (tmp_path / "bin").symlink_to(tmp_path)
+    for name in ("ls", "sh"):
+        (tmp_path / name).symlink_to("busybox")
+    permissions = Permissions(run=(f"{tmp_path}/ls",))
+    assert permissions.allows("run", f"{tmp_path}/ls -l")
+    assert permissions.allows("run", f"{tmp_path}/bin/ls")  # the same one by another road
+    assert not permissions.allows("run", f"{tmp_path}/sh -c x")
+    assert not permissions.allows("run", f"{tmp_path}/busybox sh")
+
+
+def test_nothing_is_no_program() -> None:
+    assert not Permissions(run=("*",)).allows("run", " ")
+
+
 async def test_questions_come_one_at_a_time_and_an_answer_serves_those_that_wait() -> None:
     import asyncio
 

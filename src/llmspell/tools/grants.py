@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-__all__ = ["Grant", "flag_for", "grant_for", "host_and_port", "host_of", "is_public", "read", "wanted"]
+__all__ = ["Exactly", "Grant", "flag_for", "grant_for", "host_and_port", "host_of", "is_public", "read", "wanted"]
 
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96, without its last 32 bits
 LONGEST = 4096  # characters of a grant, and of what is wanted
@@ -32,6 +32,16 @@ class All(Grant):
 
     def __call__(self, what: Any) -> bool:
         return True
+
+
+class Exactly(Grant):
+    """What was wanted, and nothing else: no character of it is a pattern."""
+
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    def __call__(self, what: Any) -> bool:
+        return bool(what == self.what)
 
 
 class PathGrant(Grant):
@@ -138,7 +148,13 @@ def _fits(pattern: str, text: str) -> bool:
 
 
 def _same_file(one: str, other: str) -> bool:
-    return os.sep in one and os.path.realpath(one) == os.path.realpath(other)
+    """Whether both are one name in one folder; two names of a file may be two programs, as BusyBox's are."""
+    return os.sep in one and _in_its_folder(one) == _in_its_folder(other)
+
+
+def _in_its_folder(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 # ---- reading
@@ -225,10 +241,15 @@ def wanted(capability: str, what: str, base: str) -> Any:
             return os.path.realpath(os.path.join(base, what))
         except OSError:  # it changes while it is looked at
             raise ValueError("expected a path that stays") from None
+    if "*" in what and capability in ("net", "env", "tool"):
+        raise ValueError("expected a name and no pattern")
     if capability == "net":
         return host_and_port(what)
     if capability == "run":
-        return _placed(shlex.split(what), base)
+        words = shlex.split(what)
+        if not words:
+            raise ValueError("expected a program")
+        return _placed(words, base)
     if capability == "tool":
         return what.replace("-", "_")
     return what.upper() if os.name == "nt" else what
@@ -262,6 +283,8 @@ def host_of(host: str) -> str:
         except UnicodeError:
             raise ValueError("expected a host") from None
     if not text or len(text) > 253 or any(c in text for c in "/@?#\\ %\t\r\n"):
+        raise ValueError("expected a host")
+    if any(not 0 < len(label) < 64 for label in text.split(".")):
         raise ValueError("expected a host")
     return text
 

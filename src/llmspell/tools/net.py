@@ -34,8 +34,8 @@ LONGEST_HEADER = 16_384
 REDIRECTS = (301, 302, 303, 307, 308)
 #: Headers that say where a request goes and how long it is: those are not a caller's to say.
 OURS = ("host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "proxy-authorization", "trailer")
-#: Headers that are for the host that they were given for, and no other.
-PRIVATE = ("authorization", "cookie", "x-api-key", "api-key")
+#: Headers that go along to another host; any other may be a key for the host that it was given for.
+HARMLESS = ("accept", "accept-language", "content-language", "content-type", "range", "user-agent")
 
 
 class Response(NamedTuple):
@@ -79,7 +79,14 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, url: str) -> Target:
         """Raises ValidationError for an address that is none, or that can be read in two ways."""
-        shown = one_line(url, 200)
+        scheme, mark, rest = url.partition("://")
+        end = next((at for at, c in enumerate(rest) if c in "/?#"), len(rest))
+        user, at, _ = rest[:end].rpartition("@")
+        shown = one_line(f"{scheme}{mark}{rest[len(user) + len(at) :]}", 200)  # a password is not told
+        if at:
+            raise ValidationError(
+                f"the address of `{shown}` carries a user's name", hint="use the header `authorization`"
+            )
         if len(url) > LONGEST_URL or any(c <= " " or c in '\\"<>^`{|}\x7f' for c in url):
             raise ValidationError(f"`{shown}` is no address", hint="https://host/path, with no spaces in it")
         try:
@@ -89,8 +96,6 @@ class Target(NamedTuple):
             raise ValidationError(f"`{shown}` is no address of a host", hint="https://host/path") from None
         if parts.scheme not in ("http", "https"):
             raise ValidationError(f"`{shown}`: only http and https are spoken")
-        if "@" in parts.netloc:
-            raise ValidationError(f"`{shown}` carries a user's name", hint="use the header `authorization`")
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
         query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
         whole = f"{path}?{query}" if parts.query else path
@@ -120,8 +125,9 @@ class _Guard(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             addresses = await resolve(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(f"the host `{host}` is not known ({error.strerror or error})") from error
+        except (OSError, UnicodeError) as error:
+            told = getattr(error, "strerror", None) or error
+            raise httpcore.ConnectError(f"the host `{host}` is not known ({told})") from error
         for address in addresses:
             if not self._permissions.allows_address(host, port, address):
                 raise self._permissions.denied(
@@ -215,14 +221,22 @@ async def _follow(
             return answer
         if not left:
             break
-        onward = Target.of(urljoin(target.url, place))
+        onward = _onward(target, place)
         if (onward.scheme, onward.host, onward.port) != (target.scheme, target.host, target.port):
-            headers = {name: value for name, value in headers.items() if name not in PRIVATE}
+            headers = {name: value for name, value in headers.items() if name in HARMLESS}
         if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
             method, body = "GET" if method != "HEAD" else "HEAD", b""
             headers = {name: value for name, value in headers.items() if name != "content-type"}
         target = onward
     raise NetworkError(f"{one_line(target.host, 100)} redirects more than {redirects} times")
+
+
+def _onward(target: Target, place: str) -> Target:
+    try:
+        return Target.of(urljoin(target.url, place))
+    except ValueError as error:
+        told = f"{one_line(target.host, 100)} redirects to what is no address"
+        raise NetworkError(told, cause=error) from None
 
 
 def _named(target: Target) -> str:
@@ -253,10 +267,12 @@ async def _once(
 
 async def _read(response: httpcore.Response, coding: str, largest: int) -> tuple[bytes, bool]:
     """The body as far as it is kept, and whether there was more. What is packed grows no further than that either."""
-    unpack = _unpacker(coding.strip().lower())
+    coding = coding.strip().lower()
+    unpack = _unpacker(coding)
+    begun = False  # with what is packed, and not at its end
     kept = bytearray()
     async for piece in response.aiter_stream():
-        data = piece
+        data = piece if begun or unpack is None else piece.lstrip(b"\0")
         while data:
             room = largest + 1 - len(kept)
             if unpack is None:
@@ -267,9 +283,15 @@ async def _read(response: httpcore.Response, coding: str, largest: int) -> tuple
                     kept += unpack.decompress(data, room)
                 except zlib.error as error:
                     raise NetworkError("the answer is not packed as it says", cause=error) from None
-                data = unpack.unconsumed_tail
+                data, begun = unpack.unconsumed_tail, True
+                if unpack.eof:  # another may follow, as gzip has it; zeros are padding
+                    data, begun, unpack = unpack.unused_data, False, _unpacker(coding)
+            if not begun and unpack is not None:
+                data = data.lstrip(b"\0")
             if len(kept) > largest:
                 return bytes(kept[:largest]), True
+    if begun:
+        raise NetworkError("the answer ends in the midst of what is packed")
     return bytes(kept), False
 
 

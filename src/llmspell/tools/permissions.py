@@ -212,13 +212,21 @@ class Permissions:
                 return False
             said = await self.ask(wanted)
             if said == "always":
-                try:
-                    self.grant(wanted.capability, grants.grant_for(*key, self.base))
-                except ValidationError:  # what stands for no grant is granted this once
-                    return True
+                self._grant_always(*key)
             elif said != "once" and len(self._denied) < MOST_ASKED:
                 self._denied.add(key)
             return said in ("once", "always")
+
+    def _grant_always(self, capability: str, what: str) -> None:
+        """Grants what a person was asked for, and no more; what stands for no grant was granted that once."""
+        try:
+            found = grants.wanted(capability, what, self.base)
+            if capability == "run":  # as a setting, a program alone stands for any arguments, and a `*` for any text
+                self._tests["run"].append(grants.Exactly(found))
+            else:
+                self.grant(capability, grants.grant_for(capability, what, self.base))
+        except (ValueError, ValidationError):
+            pass
 
 
 def _top(path: str) -> str:
