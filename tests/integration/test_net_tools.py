@@ -6,10 +6,13 @@ import asyncio
 import gzip
 import sys
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from llmspell import ScriptRuntime
 from llmspell.errors import (
@@ -383,6 +386,28 @@ async def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: P
         await asyncio.wait([task])
     pid = int(path.read_text())
     await asyncio.to_thread(eventually, lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_input_to_a_program_that_has_ended_already(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def late() -> None:
+        child = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.PIPE)
+        stdin = child.stdin
+        assert stdin is not None
+        await child.wait()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            await stdin.wait_closed()  # the loop has closed the pipe before the first write
+        await process_executor._feed(child, b"too late")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(late())
+
+
+async def test_input_reaches_a_program_and_without_one_it_reads_its_end() -> None:
+    permissions = Permissions(run=("cat", "true"))
+    assert (await execute(permissions, "cat", input="in")).result["output"] == "in"
+    assert (await execute(permissions, "cat")).result["output"] == ""
+    assert (await execute(permissions, "true", input="x" * 10_000_000)).result["exit_code"] == 0
 
 
 async def test_a_program_that_is_not_there() -> None:

@@ -70,7 +70,13 @@ async def _run(words: list[str], data: bytes, folder: str, env: dict[str, str], 
     pipe = asyncio.subprocess.PIPE
     try:
         child = await asyncio.create_subprocess_exec(
-            *words, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, env=env, start_new_session=True
+            *words,
+            stdin=pipe if data else asyncio.subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            cwd=folder,
+            env=env,
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no program `{shown}`, or no such folder", cause=error) from None
@@ -111,10 +117,12 @@ def _end(child: asyncio.subprocess.Process) -> None:
 
 
 async def _feed(child: asyncio.subprocess.Process, data: bytes) -> None:
-    assert child.stdin is not None
+    if child.stdin is None:
+        return
     with suppress(BrokenPipeError, ConnectionResetError):  # it has read enough
-        child.stdin.write(data)
-        await child.stdin.drain()
+        if not child.stdin.is_closing():  # it has ended already: uvloop refuses a write then
+            child.stdin.write(data)
+            await child.stdin.drain()
     child.stdin.close()
 
 
