@@ -59,6 +59,12 @@ def sse(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture(scope="module", params=TWINS)
+def wire(request: pytest.FixtureRequest) -> ModuleType:
+    """What an answer's bytes and chunks pass, each twin in turn."""
+    return import_module(f"llmspell._speedups._stream_{request.param}")
+
+
+@pytest.fixture(scope="module", params=TWINS)
 def media(request: pytest.FixtureRequest) -> ModuleType:
     """What looks at media, each twin in turn."""
     return import_module(f"llmspell._speedups._media_{request.param}")

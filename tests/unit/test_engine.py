@@ -489,16 +489,39 @@ def test_chunks_cross_as_the_tables_they_are_whatever_is_in_a_batch(batches: lis
         assert host.asked[-1] == ("seen", [expected])
 
 
-def test_a_chunk_s_metadata_is_the_script_s_own_copy(host: Host) -> None:
+def test_metadata_is_its_stream_s_and_a_script_s_changes_reach_nobody_else(host: Host) -> None:
     host.engine.use_chunks(Told, {Words: b"text"})
     fiber, _ = host.start("""
-      local first = call('next')
-      first[1].metadata.model, first[1].content.text = 'changed', 'changed'
-      return { first[2].metadata.model, call('next')[1].metadata.model }
+      local batch = call('next')
+      batch[1].content.text, batch[1].metadata.model = 'changed', 'changed'
+      local again, other, told = call('next')[1], call('next')[1], call('next')[1]
+      local models = { again.metadata.model, other.metadata.model, told.metadata.model }
+      return { batch[2].content.text, models[1], models[2], models[3], told.metadata.id }
     """)
     metadata = {"model": "m"}
     host.engine.resume(fiber, True, [Told("s", 0, Words("a"), metadata, 0.0), Told("s", 1, Words("b"), metadata, 0.0)])
-    assert host.engine.resume(fiber, True, [Told("s", 2, Words("c"), metadata, 0.0)]) == (DONE, ["m", "m"])
+    host.engine.resume(fiber, True, [Told("s", 2, Words("c"), metadata, 0.0)])
+    host.engine.resume(fiber, True, [Told("t", 0, Words("d"), {"model": "n"}, 0.0)])
+    metadata["id"] = "1"  # the service said more
+    done = host.engine.resume(fiber, True, [Told("s", 3, Words("e"), metadata, 0.0)])
+    assert done == (DONE, ["b", "changed", "n", "m", "1"])
+    assert metadata == {"model": "m", "id": "1"}
+
+
+def test_metadata_of_many_streams_in_turn(host: Host) -> None:
+    host.engine.use_chunks(Told, {Words: b"text"})
+    fiber, _ = host.start("""
+      while true do
+        local chunk = call('next')[1]
+        if chunk.metadata.n ~= chunk.stream_id then
+          return chunk.stream_id
+        end
+      end
+    """)
+    for _ in range(2):
+        for n in range(3000):
+            told = Told(f"s{n}", 0, Words("x"), {"n": f"s{n}"}, 0.0)
+            assert host.engine.resume(fiber, True, [told]) == (CALL, "next", [])
 
 
 # ---- processor time, and ways to interrupt

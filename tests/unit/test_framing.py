@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +15,6 @@ from llmspell.providers.http import Origin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONTENTS = st.lists(st.binary(min_size=1, max_size=40) | st.just(b"\r\n0\r\n\r\n"), max_size=12)
-SIZES = st.sampled_from([b"%x", b"%X", b"000%x", b"%x;name=value", b"%x ", b'%x;a="b"'])
-
 
 def words(call: Callable[[], object], kind: type[Exception]) -> str:
     """What *call* says when it fails as it may; nothing when it does not fail."""
@@ -29,43 +25,10 @@ def words(call: Callable[[], object], kind: type[Exception]) -> str:
     return ""
 
 
-@given(contents=CONTENTS, size=SIZES, trailers=st.sampled_from([b"", b"a: b\r\n"]), cuts=st.lists(st.integers(0, 700)))
-def test_chunks_are_the_same_wherever_they_were_cut(
-    contents: list[bytes], size: bytes, trailers: bytes, cuts: list[int]
-) -> None:
-    framed = b"".join(size % len(content) + b"\r\n" + content + b"\r\n" for content in contents)
-    wire = framed + b"0\r\n" + trailers + b"\r\n"
-    edges = sorted({0, *(cut for cut in cuts if cut < len(wire)), len(wire)})
-    for bounds in (edges, list(range(len(wire) + 1))):
-        body = Chunked()
-        pieces = []
-        for a, b in pairwise(bounds):
-            assert not body.done
-            pieces.append(body.feed(wire[a:b]))
-        assert b"".join(pieces) == b"".join(contents)
-        assert body.done
-        assert body.rest == b""
-
-
 def test_what_comes_after_a_body_is_told() -> None:
-    body = Chunked()
-    assert body.feed(b"2\r\nab\r\n0\r\n\r\nHTTP/1.1") == b"ab"
-    assert (body.done, body.rest) == (True, b"HTTP/1.1")
     sized = Sized(2)
     assert sized.feed(b"abc") == b"ab"
     assert (sized.done, sized.rest) == (True, b"c")
-
-
-@given(data=st.lists(st.binary(max_size=30) | st.sampled_from([b"5\r\n", b"\r\n", b"0\r\n"]), max_size=10))
-def test_any_bytes_are_chunks_or_an_error(data: list[bytes]) -> None:
-    body = Chunked()
-
-    def feed() -> None:
-        for piece in data:
-            if not body.done:
-                body.feed(piece)
-
-    assert words(feed, WireError).isprintable()
 
 
 @given(data=st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"HTTP/1.1 200 OK\r\n" + tail))

@@ -25,13 +25,19 @@ if TYPE_CHECKING:  # checkers read the pure twin
     from llmspell._speedups._retry_py import decide as decide
     from llmspell._speedups._sse_py import EventParser as EventParser
     from llmspell._speedups._sse_py import EventTooLarge as EventTooLarge
+    from llmspell._speedups._stream_py import Chunked as Chunked
+    from llmspell._speedups._stream_py import Pouring as Pouring
+    from llmspell._speedups._stream_py import Stamp as Stamp
+    from llmspell._speedups._stream_py import TakerFailed as TakerFailed
+    from llmspell._speedups._stream_py import WireError as WireError
 
 HOME = {
     "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse",
     "media_facts": "media", "sniff": "media",
     "Ceiling": "retry", "RetryTokens": "retry", "backoff": "retry", "decide": "retry",
+    "Chunked": "stream", "Pouring": "stream", "Stamp": "stream", "TakerFailed": "stream", "WireError": "stream",
 }  # name: stem  # fmt: skip
-STEMS = ("lua", "media", "retry", "sse")
+STEMS = ("lua", "media", "retry", "sse", "stream")
 CHOICE: dict[str, str] = {}  # stem: which twin, and why
 
 

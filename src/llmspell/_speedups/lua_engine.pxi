@@ -9,6 +9,7 @@ cdef class Engine:
     cdef object host_ask, host_write, host_fields
     cdef public object stop_reason, raised, running
     cdef object op, deepest, answer
+    cdef str last_op
     cdef list args
     cdef dict errors, notes
     cdef long long last_error
@@ -16,6 +17,8 @@ cdef class Engine:
     cdef bint busy
     cdef object chunk_type
     cdef tuple word_types
+    cdef dict templates      # stream: its metadata as it was when its table was made, and where that stands
+    cdef long long made_templates
 
     def __cinit__(self, ask, write, fields, *, max_memory=0, max_cpu=0.0, interrupts="tick"):
         cdef lua_State* L
@@ -24,7 +27,7 @@ cdef class Engine:
         if interrupts not in ("tick", "hook", "none"):
             raise ValueError(f"interrupts must be tick, hook or none, not {interrupts!r}")
         self.host_ask, self.host_write, self.host_fields = ask, write, fields
-        self.errors, self.notes = {}, {}
+        self.errors, self.notes, self.templates = {}, {}, {}
         self.s = <State*> calloc(1, sizeof(State))
         if self.s == NULL:
             raise MemoryError
@@ -82,6 +85,7 @@ cdef class Engine:
         """*value* goes into Lua next."""
         if type(value) is list and self.chunk_type is not None:
             value = self.crossing(<list> value)
+            self.share(<list> value)
         elif self.chunk_type is not None and type(value) is self.chunk_type:
             value = self.crossing([value])[0]
         self.answer = value
@@ -99,6 +103,32 @@ cdef class Engine:
                     told = list(batch)
                 told[i] = item.to_dict()
         return batch if told is None else told
+
+    cdef void share(self, list batch):
+        """The metadata of a batch of texts goes into Lua when it is new or has changed."""
+        cdef object chunk, metadata
+        cdef tuple known
+        for chunk in batch:
+            if type(chunk) is self.chunk_type:
+                break
+        else:
+            return
+        metadata = (<tuple> chunk)[3]
+        if type(metadata) is not dict:
+            return
+        try:
+            known = self.templates.get((<tuple> chunk)[0])
+            if known is None or <dict> known[0] != <dict> metadata:
+                if self.made_templates % KEPT_TEMPLATES == 0:
+                    self.templates.clear()
+                    self.s.new_shared = 1
+                self.made_templates += 1
+                known = dict(<dict> metadata), self.made_templates
+                self.templates[(<tuple> chunk)[0]] = known
+        except Exception:  # of a value that cannot be compared
+            return
+        self.s.shared = <PyObject*> metadata
+        self.s.shared_at = known[1]
 
     cdef void fault(self, object error):
         """An exception goes into Lua: its fields, and its number."""
@@ -333,7 +363,7 @@ cdef class Engine:
         cdef State* s = self.s
         cdef object got
         self.answer = None
-        s.answer = NULL
+        s.answer = s.shared = NULL
         if st == LUA_ERRMEM and not s.kill:
             s.kill = 1
             s.why = WHY_MEMORY
@@ -419,7 +449,7 @@ cdef class Engine:
         if lua.pcallk(L, 0, 0, 0, 0, NULL) != LUA_OK:
             pop(L, 1)
         self.answer = None
-        s.answer = NULL
+        s.answer = s.shared = NULL
 
     # ---- stopping
 
@@ -446,7 +476,7 @@ cdef class Engine:
         pop(L, 1)
         self.notes.pop(fiber, None)
         self.answer = None
-        s.answer = NULL
+        s.answer = s.shared = NULL
 
     def interrupt(self, str reason not None, double grace=0.0):
         """Stops Lua at its next tick, for good. Safe from any thread and from a signal's handler."""
@@ -470,6 +500,9 @@ cdef class Engine:
         self.errors.clear()
         self.host_ask = self.host_write = self.host_fields = None
 
+
+cdef enum:
+    KEPT_TEMPLATES = 2000  # metadata of streams whose tables are kept
 
 cdef tuple REASONS = ("host", "host", "memory", "deadline", "cpu")  # by WHY_…
 cdef list told_chunks = []

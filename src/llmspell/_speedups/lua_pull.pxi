@@ -227,10 +227,14 @@ cdef object pull(lua_State* L, int i, Pull* c, Refusal no):
 cdef list pull_all(lua_State* L, State* s, int first, int last, bint strict):
     """The values at *first* to *last*. Raises Unfit, Stopped, and what a signal's handler raises."""
     cdef Pull c
-    cdef Refusal no = Refusal()
+    cdef Refusal no
     cdef list values = []
     cdef object value
     cdef int i, top = lua.gettop(L)
+    if last == first and lua.isinteger(L, first):  # a stream's number, mostly
+        values.append(<long long> lua.tointegerx(L, first, NULL))
+        return values
+    no = Refusal()
     c.s, c.strict, c.depth, c.nodes, c.bytes = s, strict, 0, 0, 0
     c.next_look = now() + s.tick_us * 1e-6
     c.unticked = s.how != BY_TICK or s.cur == NULL

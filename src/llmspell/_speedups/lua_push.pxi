@@ -155,6 +155,26 @@ cdef int push_field(lua_State* L, State* s, PyObject* o, const char* name, int d
         lua.setfield(L, -2, name)
     return fault
 
+cdef int push_shared(lua_State* L, State* s, PyObject* o, int depth) noexcept nogil:
+    """Metadata that many chunks have: one table for all of them."""
+    cdef int fault
+    if s.new_shared:
+        lua.createtable(L, 0, 4)
+        lua.rawsetp(L, REGISTRY, &SHARED_)
+        s.new_shared = 0
+    lua.rawgetp(L, REGISTRY, &SHARED_)
+    lua.rawgeti(L, -1, s.shared_at)
+    if lua.type(L, -1) != LUA_TTABLE:
+        pop(L, 1)
+        fault = push(L, s, o, depth)
+        if fault != FITS:
+            return fault
+        lua.pushvalue(L, -1)
+        lua.rawseti(L, -3, s.shared_at)
+    lua.setfield(L, -3, b"metadata")
+    pop(L, 1)
+    return FITS
+
 cdef int push_chunk(lua_State* L, State* s, PyObject* o, int depth) noexcept nogil:
     """A chunk of text, straight into its three tables; what holds more than text comes as a dict."""
     cdef PyObject* content = tuple_item(o, 2) if tuple_len(o) == 5 else NULL
@@ -178,7 +198,10 @@ cdef int push_chunk(lua_State* L, State* s, PyObject* o, int depth) noexcept nog
     if fault != FITS:
         return fault
     lua.setfield(L, -2, b"content")
-    fault = push_field(L, s, tuple_item(o, 3), b"metadata", depth)
+    if tuple_item(o, 3) == s.shared:
+        fault = push_shared(L, s, s.shared, depth)
+    else:
+        fault = push_field(L, s, tuple_item(o, 3), b"metadata", depth)
     if fault == FITS:
         fault = push_field(L, s, tuple_item(o, 4), b"timestamp", depth)
     return fault

@@ -43,12 +43,26 @@ cdef void write_python(State* s, int fd, const char* text, size_t n) noexcept wi
     except BaseException as error:
         engine.interrupted(error)
 
+cdef object op_at(Engine engine, lua_State* L):
+    """The name of the call; mostly that of the last one."""
+    cdef size_t n
+    cdef Py_ssize_t known = 0
+    cdef const char* text = lua.tolstring(L, 1, &n)
+    cdef const char* last = NULL
+    if engine.last_op is not None:
+        last = str_utf8(<PyObject*> engine.last_op, &known)
+    if last != NULL and <size_t> known == n and memcmp(text, last, n) == 0:
+        return engine.last_op
+    cdef object op = text_at(L, 1)
+    engine.last_op = op if type(op) is str else None
+    return op
+
 cdef bint take_call(State* s, lua_State* L) noexcept with gil:
     """Takes a call that waits: its name and arguments. False where these cannot cross; then `s.answer` says why."""
     cdef Engine engine = <Engine> s.owner
     try:
         try:
-            engine.op = text_at(L, 1)
+            engine.op = op_at(engine, L)
             engine.args = pull_all(L, s, 2, lua.gettop(L), True)
             return True
         except Stopped:

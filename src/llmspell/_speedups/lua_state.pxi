@@ -63,6 +63,9 @@ cdef struct State:
     const char* fault_type
     PyObject* answer         # borrowed: what goes into Lua next; NULL for nothing
     int answer_ok
+    PyObject* shared         # borrowed from `answer`: metadata that its chunks of text have in common
+    long long shared_at      # where its table stands in SHARED_
+    bint new_shared          # those in SHARED_ are forgotten
     long long error_id
     long long fiber, main_fiber, last_fiber
     const void* null_at      # addresses of JSON.null and of the metatable of lists
@@ -75,7 +78,7 @@ cdef struct State:
     unsigned long long ticks, safepoints
 
 cdef LuaApi lua
-cdef char FIBERS_, KEEPERS_, NULL_, ARRAY_, ORIGIN_, MAKE_ERROR_, DEEPEST_, HOST_, SWEEP_, TOO_DEEP_, STOPPED_   # only their addresses matter
+cdef char FIBERS_, KEEPERS_, NULL_, ARRAY_, ORIGIN_, MAKE_ERROR_, DEEPEST_, HOST_, SWEEP_, TOO_DEEP_, STOPPED_, SHARED_   # only their addresses matter
 
 
 cdef inline State* state_of(lua_State* L) noexcept nogil:

@@ -194,12 +194,16 @@ class Driver:
         again: is asked whether the call that the fiber makes next is that for more of the same, and sees to it then.
         """
         fiber = self.fibers.get(number)
-        if fiber is None or self._flushing or self.ended.done() or self._is_away():
+        remote = self.run.remote
+        if fiber is None or self._flushing or self.ended.done() or (remote is not None and remote.away):
             self.wake(number, True, value)
             return
         cancel, fiber.cancel = fiber.cancel, None
         self._flushing = True  # what the fiber wakes is served below, and by no turn of its own
-        outcome = self._resume(number, True, value)
+        try:
+            outcome: tuple[Any, ...] = self.run.engine.resume(number, True, value)
+        except Exception as error:  # as in `_resume`; a call less, for each token passes here
+            outcome = LOST, error
         if outcome[0] == CALL and not (self.ready or fiber.doomed) and again(number, outcome[1], outcome[2]):
             fiber.cancel, self._flushing = cancel, False
             return

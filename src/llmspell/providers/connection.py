@@ -60,10 +60,20 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         self.answered = True
-        take = self._take
-        if take is not None:
-            self._hand(take, data)
-            self._heard = self.loop.time()  # only now: what *take* needed is no silence of the service
+        take, waiter = self._take, self._waiter
+        if take is not None and waiter is not None:
+            try:
+                if take(data):
+                    self._heard = self.loop.time()  # only now: what *take* needed is no silence of the service
+                else:
+                    self._poured(waiter)
+            except Exception as error:
+                if not waiter.done():
+                    waiter.set_exception(error)
+            except BaseException:  # Ctrl+C, mostly; whose loop goes on all the same gets no answer with a gap
+                if not waiter.done():
+                    waiter.set_exception(ConnectionAbortedError("interrupted"))
+                raise
             return
         self._held.append(data)
         self._size += len(data)
@@ -156,21 +166,11 @@ class Connection(asyncio.Protocol):
             raise self._broken
         return False
 
-    def _hand(self, take: Callable[[bytes], bool], data: bytes) -> None:
-        waiter = self._waiter
-        try:
-            if take(data):
-                return
-        except Exception as error:
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
-        except BaseException:  # Ctrl+C, mostly; whose loop goes on all the same gets no answer with a gap
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(ConnectionAbortedError("interrupted"))
-            raise
+    def _poured(self, waiter: asyncio.Future[bool]) -> None:
+        """Nothing more is to be handed on; *take* may have given the connection to the next request."""
         if self._waiter is waiter:
             self._take = None
-        if waiter is not None and not waiter.done():
+        if not waiter.done():
             waiter.set_result(True)
 
     def _due(self) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from llmspell._speedups import Chunked, WireError
+
 __all__ = [
     "ANSWER_MAX",
     "HEAD_MAX",
@@ -24,12 +26,6 @@ __all__ = [
 
 ANSWER_MAX = 256 * 1024 * 1024  # bytes of one answer
 HEAD_MAX = 64 * 1024  # bytes of an answer's status line and headers
-LINE_MAX = 4 * 1024  # of a chunk's size line
-TRAILER_MAX = 16 * 1024
-
-
-class WireError(Exception):
-    """What came is no HTTP answer, or one beyond the bounds; the text says what."""
 
 
 class Head(NamedTuple):
@@ -106,84 +102,6 @@ class Unframed:
 
     def feed(self, data: bytes) -> bytes:
         return data
-
-
-class Chunked:
-    """A body in chunks, each with its size before it. Source: RFC 9112 §7.1."""
-
-    def __init__(self) -> None:
-        self.done = False
-        self.rest = b""
-        self._pending = b""  # of a line that is not whole
-        self._left = 0  # bytes of the chunk that are still to come
-        self._closing = False  # the chunk's own line end comes next
-        self._trailer = -1  # bytes of the trailer so far, once there is one
-        self._sizes: dict[bytes, int] = {}  # size lines that were read: an answer's chunks are alike
-
-    def feed(self, data: bytes) -> bytes:
-        """Raises WireError for what is no chunk."""
-        if self._pending:
-            data, self._pending = self._pending + data, b""
-        out: list[bytes] = []
-        at, end = 0, len(data)
-        find, known = data.find, self._sizes.get
-        while at < end and not self.done:
-            if not (self._left or self._closing) and self._trailer < 0:
-                # A chunk that lies whole in the data, and whose size line was seen before: nearly every one.
-                stop = find(b"\r\n", at)
-                size = known(data[at:stop]) if stop > 0 else None
-                if size is not None and data.startswith(b"\r\n", stop + 2 + size):
-                    out.append(data[stop + 2 : stop + 2 + size])
-                    at = stop + 4 + size
-                    continue
-            at = self._piece(data, at, out)
-        return out[0] if len(out) == 1 else b"".join(out)
-
-    def _piece(self, data: bytes, at: int, out: list[bytes]) -> int:
-        """Takes one line, or what there is of a chunk; tells where it got to."""
-        if self._left:
-            piece = data[at : at + self._left]
-            out.append(piece)
-            self._left -= len(piece)
-            self._closing = True
-            return at + len(piece)
-        stop = data.find(b"\n", at)
-        if stop < 0:
-            self._pending = data[at:]
-            if len(self._pending) > LINE_MAX:
-                raise WireError("the answer has a chunk without a size")
-            return len(data)
-        line = data[at:stop].removesuffix(b"\r")
-        at = stop + 1
-        if self._closing:
-            if line:
-                raise WireError("the answer has a chunk that is longer than it says")
-            self._closing = False
-        elif self._trailer < 0:
-            self._left = _chunk_size(line)
-            if self._left == 0:
-                self._trailer = 0
-            elif len(self._sizes) < 1024:
-                self._sizes[line] = self._left
-        else:
-            self._trailer += len(line) + 2
-            if self._trailer > TRAILER_MAX:
-                raise WireError(f"the answer has more than {TRAILER_MAX >> 10} KiB of trailers")
-            if not line:
-                self.done = True
-                self.rest = data[at:]
-        return at
-
-
-def _chunk_size(line: bytes) -> int:
-    digits = line.partition(b";")[0].rstrip(b" \t")
-    # `int` alone takes signs, underscores and 0x, of which two readers could make two sizes.
-    if digits.isalnum() and len(digits) <= 12 and b"x" not in digits.lower():
-        try:
-            return int(digits, 16)
-        except ValueError:
-            pass
-    raise WireError("the answer has a chunk without a size")
 
 
 def body_of(head: Head) -> Body:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import orjson
+from orjson import loads
 
 from llmspell._speedups import EventParser, EventTooLarge
 from llmspell.errors import LLMSpellError, ProviderError, StreamTruncatedError, one_line
@@ -123,11 +124,24 @@ class Reading:
     one JSON value, asked for or not, is read as a whole reply.
     """
 
-    __slots__ = ("_bare", "_events", "_parser", "_plain", "_reader", "_size", "error", "finished")
+    __slots__ = (
+        "_bare",
+        "_events",
+        "_parse",
+        "_parser",
+        "_plain",
+        "_reader",
+        "_size",
+        "_typed",
+        "error",
+        "finished",
+    )
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._typed = reader.typed
         self._parser = EventParser()
+        self._parse = self._parser.feed
         self._plain: bool | None = None  # whether it is JSON and no event stream; None before the first byte
         self._bare: list[bytes] = []
         self._size = 0
@@ -152,7 +166,7 @@ class Reading:
             if self._plain:
                 self._keep(data)
             else:
-                self._take(self._parser.feed(data), out)
+                self._take(self._parse(data), out)
         except EventTooLarge:
             self._fail(self._too_much(f"an event of more than {self._parser.max_event >> 20} MiB"))
         except LLMSpellError as error:
@@ -191,17 +205,27 @@ class Reading:
         self._events += len(events)
         if self._events > MAX_EVENTS:
             raise self._too_much(f"more than {MAX_EVENTS} events")
-        if self._reader.typed:
+        reader, typed = self._reader, self._typed
+        if len(events) == 1:  # a token at a time
+            name, data = events[0]
+            if typed or not name:
+                try:
+                    value = loads(data)
+                except orjson.JSONDecodeError:
+                    pass
+                else:
+                    if name and type(value) is dict and "type" not in value:
+                        value["type"] = name
+                    reader.read_all((value,), out)
+                    if typed and reader.over:
+                        self._over(out)
+                    return
+        if typed:
             self._take_typed(events, out, last=last)
-            return
-        if len(events) == 1 and not events[0][0]:  # a token at a time
-            try:
-                value = orjson.loads(events[0][1])
-            except orjson.JSONDecodeError:
-                self._no_value(events[0][1], out, last=last)
-            else:
-                self._reader.read_all((value,), out)
-            return
+        else:
+            self._take_untyped(events, out, last=last)
+
+    def _take_untyped(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool) -> None:
         while events and not self.finished:
             names, datas = zip(*events, strict=True)
             count = names.index("error") if "error" in names else len(names)
@@ -210,7 +234,7 @@ class Reading:
             texts = iter(datas[:count])
             try:
                 # One at a time from bytes to contents: values that lie about in a list cost twice as much.
-                self._reader.read_all(map(orjson.loads, texts), out)
+                self._reader.read_all(map(loads, texts), out)
             except orjson.JSONDecodeError:
                 count -= sum(1 for _ in texts)
                 self._no_value(datas[count - 1], out, last=last)
@@ -218,24 +242,12 @@ class Reading:
 
     def _take_typed(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool) -> None:
         reader, at = self._reader, 0
-        if len(events) == 1:  # a token at a time
-            name, data = events[0]
-            try:
-                value = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                pass
-            else:
-                if type(value) is dict and name and "type" not in value:
-                    value["type"] = name
-                reader.read_all((value,), out)
-                self._over(out)
-                return
 
         def values() -> Iterable[Any]:
             nonlocal at
             for name, data in events[at:]:
                 at += 1
-                value = orjson.loads(data)
+                value = loads(data)
                 if name and type(value) is dict and "type" not in value:
                     value["type"] = name
                 yield value
@@ -270,7 +282,7 @@ class Reading:
         """The whole answer as one JSON value."""
         text = b"".join(self._bare)
         try:
-            value = orjson.loads(text)
+            value = loads(text)
         except ValueError:
             raise self._cut_short() from None
         if not any(isinstance(one, dict) for one in (value if isinstance(value, list) else [value])):
@@ -284,7 +296,7 @@ class Reading:
             raise self._no_json(text)
         for start in (b"{", b"["):
             try:
-                value = orjson.loads(text[text.index(start) :])
+                value = loads(text[text.index(start) :])
             except ValueError:
                 continue
             one = value[0] if isinstance(value, list) and value else value
@@ -341,6 +353,11 @@ class LineReading(Reading):
         return out
 
     def _lines(self, data: bytes, out: list[ChunkContent]) -> None:
+        size = len(data)
+        if not self._size and 0 < data.find(b"\n") == size - 1 < MAX_LINE and not data.isspace():  # a token at a time
+            self._count(1)
+            self._line(data, out)
+            return
         first, *others = data.split(b"\n")
         self._bare.append(first)
         self._size += len(first)
@@ -350,14 +367,8 @@ class LineReading(Reading):
             return
         lines = [b"".join(self._bare), *others]
         self._bare, self._size = [lines[-1]], len(lines[-1])
-        self._events += len(others)
-        if self._events > MAX_EVENTS:
-            raise self._too_much(f"more than {MAX_EVENTS} lines")
+        self._count(len(others))
         del lines[-1]
-        if len(lines) == 1:  # a token at a time
-            if lines[0] and not lines[0].isspace():
-                self._line(lines[0], out)
-            return
         reader, at = self._reader, -1
 
         def values() -> Iterable[Any]:
@@ -365,7 +376,7 @@ class LineReading(Reading):
             for line in lines:
                 at += 1
                 if line and not line.isspace():
-                    yield orjson.loads(line)
+                    yield loads(line)
                     if reader.over:
                         return
 
@@ -375,14 +386,20 @@ class LineReading(Reading):
             raise self._no_json(lines[at]) from None
         self._over(out)
 
+    def _count(self, lines: int) -> None:
+        self._events += lines
+        if self._events > MAX_EVENTS:
+            raise self._too_much(f"more than {MAX_EVENTS} lines")
+
     def _line(self, line: bytes, out: list[ChunkContent], *, last: bool = False) -> None:
         try:
-            value = orjson.loads(line)
+            value = loads(line)
         except orjson.JSONDecodeError:
             cut = last and line.lstrip()[:1] == b"{"
             raise (self._cut_short() if cut else self._no_json(line)) from None
         self._reader.read_all((value,), out)
-        self._over(out)
+        if self._reader.over:
+            self._over(out)
 
 
 def failure(reader: Reader, body: Any) -> LLMSpellError:
@@ -415,6 +432,6 @@ def _about(reader: Reader) -> Mapping[str, Any]:
 
 def _json_or_text(data: bytes) -> Any:
     try:
-        return orjson.loads(data)
+        return loads(data)
     except ValueError:
         return data.decode("utf-8", "replace")

@@ -260,23 +260,26 @@ class Service(ProviderInstance):
                 if not take(turn.chunks([retry])):
                     await room()
                 await tries.wait()
-            pours, feed, chunks = answer.pours, reading.feed, turn.chunks
+            pours, feed, stamp = answer.pours, reading.feed, turn.stamp
 
-            def given(contents: list[ChunkContent]) -> bool:
+            def last(contents: list[ChunkContent]) -> bool:
                 nonlocal finished
-                over = reading.finished
-                if over:
-                    finished = reading.error is None
-                    if pours:  # the connection may be wanted as soon as the last chunks are given out
-                        answer.close(finished=finished)
-                    turn.told(reading.metadata)
-                return (take(chunks(contents)) if contents else True) and not over
+                finished = reading.error is None
+                if pours:  # the connection may be wanted as soon as the last chunks are given out
+                    answer.close(finished=finished)
+                turn.told(reading.metadata)
+                if contents:
+                    take(turn.chunks(contents))
+                return False
 
             def piece(data: bytes) -> bool:
-                return given(feed(data) if data else reading.end())
+                contents = feed(data) if data else reading.end()
+                if reading.finished:
+                    return last(contents)
+                return take(stamp(contents)) if contents else True
 
             try:
-                more = given(contents)
+                more = last(contents) if reading.finished else take(turn.chunks(contents))
                 while not reading.finished:
                     if not more:
                         await room()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from llmspell._speedups import Pouring, TakerFailed
 from llmspell.providers.connection import HELD_MAX, Connection
 from llmspell.providers.framing import ANSWER_MAX, HEAD_MAX, Unframed, WireError, body_of, head_end, parse_head
 
@@ -30,10 +31,6 @@ SETTLE = 0.02  # seconds that a request waits for such a connection, since a new
 
 class ConnectTimeout(TimeoutError):
     """No connection stood in time."""
-
-
-class TakerFailed(Exception):
-    """Who is poured into raised its cause, which says nothing of the connection."""
 
 
 class Exchange:
@@ -101,26 +98,14 @@ class Exchange:
         the connection ended before the body, WireError also for a body of more than ANSWER_MAX bytes, TakerFailed.
         """
         body = self._body
-        feed = body.feed
-
-        def piece(data: bytes) -> bool:
-            nonlocal size
-            content = feed(data)
-            size += len(content)
-            if size > ANSWER_MAX:
-                raise WireError(f"its answer has more than {ANSWER_MAX >> 20} MiB")
-            try:
-                return (not content or take(content)) and not body.done
-            except Exception as error:
-                raise TakerFailed from error
-
+        piece = Pouring(body, take, ANSWER_MAX, size)
         early, self._early = self._early, b""
         if body.done or (early and not piece(early)) or await self._connection.pour(piece, idle, ends):
-            return size
+            return piece.size
         if not isinstance(body, Unframed):
             raise EOFError
         body.done = True
-        return size
+        return piece.size
 
     async def aclose(self, *, finished: bool) -> None:
         """Never waits. finished: it went well and nothing more is wanted; else the connection is closed at once."""

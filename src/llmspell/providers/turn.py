@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from functools import partial
-from itertools import count, repeat
 from typing import TYPE_CHECKING, Any
 
+from llmspell._speedups import Stamp
 from llmspell.types.streaming import AgentChunk, Control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from llmspell.types.streaming import ChunkContent
     from llmspell.types.usage import Usage
 
 __all__ = ["Turn"]
-
-# A named tuple's own constructor is a Python function; the tuple's, called by `map`, costs a third.
-_chunk: Callable[[Iterable[Any]], AgentChunk] = partial(tuple.__new__, AgentChunk)
 
 
 class Turn:
@@ -30,13 +26,13 @@ class Turn:
     cost: the usage with its cost in it, of a usage and the model that the service named; asked once, at the end.
     """
 
-    __slots__ = ("_cost", "_next", "_started", "metadata", "stream_id")
+    __slots__ = ("_cost", "_started", "metadata", "stamp", "stream_id")
 
     def __init__(self, provider: str, model: str, cost: Callable[[Usage, str], Usage] | None = None) -> None:
         self._cost = cost
         self.stream_id = "stream-" + os.urandom(6).hex()
         self.metadata: dict[str, Any] = {"model": model, "provider": provider}
-        self._next = 0
+        self.stamp = Stamp(AgentChunk, self.stream_id, self.metadata)
         self._started = time.monotonic()
 
     def start(self) -> None:
@@ -49,12 +45,12 @@ class Turn:
             if value is not None and name != "provider":
                 self.metadata[name] = value
 
-    def chunks(self, contents: Sequence[ChunkContent]) -> list[AgentChunk]:
+    def chunks(self, contents: list[ChunkContent]) -> list[AgentChunk]:
         """The next chunks, numbered without gaps and stamped now. The first batch begins with "stream_start".
 
-        Contents that end with Control "stream_end" fill in `latency_ms`.
+        Contents that end with Control "stream_end" fill in `latency_ms`. In between, `stamp` does the same.
         """
-        if self._next == 0:
+        if self.stamp.next == 0:
             contents = [Control("stream_start"), *contents]
         if not contents:
             return []
@@ -64,9 +60,4 @@ class Turn:
             if last.usage is not None and self._cost is not None:
                 last = last._replace(usage=self._cost(last.usage, self.metadata["model"]))
                 contents = [*contents[:-1], last]
-        first, now = self._next, time.time()
-        self._next = first + len(contents)
-        if len(contents) == 1:  # a token at a time: what serves many takes longer to set up than to do
-            return [_chunk((self.stream_id, first, contents[0], self.metadata, now))]
-        fields = zip(repeat(self.stream_id), count(first), contents, repeat(self.metadata), repeat(now))
-        return list(map(_chunk, fields))
+        return self.stamp(contents)

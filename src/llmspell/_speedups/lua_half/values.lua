@@ -178,23 +178,19 @@ local function fetch_rest(values)
 end
 
 -- A batch of one stream's texts, the commonest crossing of all, has no shape to walk: shape `C`, the stream, then index,
--- type, text and time of each. Its metadata went ahead, and goes again only where it has changed.
+-- type, text and time of each. Its metadata went ahead, and goes again only where it has changed: one table for all.
 local templates = {} -- by stream
 
 local function text_chunks(stream_id, ...)
   local values, template = { ... }, templates[stream_id]
   local out, n = raw_setmetatable({}, array_mark), 0
   for i = 1, #values, 4 do
-    local metadata = {}
-    for key, value in next, template do
-      metadata[key] = value
-    end
     n = n + 1
     out[n] = {
       stream_id = stream_id,
       chunk_index = values[i],
       content = { type = values[i + 1], text = values[i + 2] },
-      metadata = metadata,
+      metadata = template,
       timestamp = values[i + 3],
     }
   end
@@ -253,16 +249,12 @@ local function build(shape, ...)
     elseif c == 48 then -- 0
       return null
     elseif c == 99 then -- c
-      local metadata = {}
-      for k, v in next, template do
-        metadata[k] = v
-      end
       at = at + 5
       return {
         stream_id = values[at - 4],
         chunk_index = values[at - 3],
         content = { type = values[at - 2], text = values[at - 1] },
-        metadata = metadata,
+        metadata = template,
         timestamp = values[at],
       }
     elseif c == 109 then -- m

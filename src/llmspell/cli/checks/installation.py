@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "libraries", "lua", "own", "python", "twins"]
 
 #: What each twin is, for people.
-TWINS = {"sse": "event-stream parser", "lua": "Lua engine", "retry": "retry and backoff"}
+TWINS = {
+    "sse": "event-stream parser",
+    "stream": "stream of chunks",
+    "lua": "Lua engine",
+    "retry": "retry and backoff",
+}
 #: Distribution, module, and who needs it. uvloop is the one that llmspell does without.
 LIBRARIES = (
     ("orjson", "orjson", "models and JSON need it"),
