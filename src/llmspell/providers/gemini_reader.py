@@ -92,38 +92,33 @@ class GenerateReader(AnswerReader):
         if self._error is not None:
             raise self._error
         for value in values:
-            if type(value) is dict and self._plain(value, out):
-                continue
+            # The most are a piece of text and running totals. What a string subscripts is a dict, and all else raises.
+            try:
+                (candidate,) = value["candidates"]
+                (part,) = candidate["content"]["parts"]
+                text, usage = part["text"], value["usageMetadata"]
+                if (
+                    type(text) is str
+                    and len(part) == 1
+                    and len(value) == 4
+                    and value["modelVersion"] == self._said[0]
+                    and value["responseId"] == self._said[1]
+                    and (len(candidate) == 1 or (len(candidate) == 2 and candidate["index"] == 0))
+                    and None not in usage.values()
+                    and usage.keys() >= self._usage.keys()  # whatever was told before is told again
+                    and len(self._parts) < PARTS - 1
+                ):
+                    self._usage = usage
+                    if not self._full:
+                        self._parts.append(part)
+                    if text:
+                        out.append(new_text((text,)))
+                    continue
+            except (KeyError, TypeError, ValueError, AttributeError):
+                pass
             for one in value if type(value) is list else (value,):
                 if type(one) is dict:
                     self._answer(one, out)
-
-    def _plain(self, value: dict[str, Any], out: list[ChunkContent]) -> bool:
-        """Takes in an answer that is a piece of text and running totals, as the most are; False where it is more."""
-        try:
-            (candidate,) = value["candidates"]
-            (part,) = candidate["content"]["parts"]
-            text, usage = part["text"], value["usageMetadata"]
-            if (
-                len(value) != 4
-                or len(part) != 1
-                or type(text) is not str
-                or (value["modelVersion"], value["responseId"]) != self._said
-                or (len(candidate) == 2 and candidate["index"] != 0)
-                or len(candidate) > 2
-                or None in usage.values()
-                or not usage.keys() >= self._usage.keys()
-                or len(self._parts) >= PARTS - 1
-            ):
-                return False
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return False
-        self._usage = usage  # whatever was told before is told again
-        if not self._full:
-            self._parts.append(part)
-        if text:
-            out.append(new_text((text,)))
-        return True
 
     def whole(self, value: Any, out: list[ChunkContent]) -> None:
         """What an answer holds that came in one piece: one value, or all of a stream's in a list."""

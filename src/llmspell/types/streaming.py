@@ -353,11 +353,15 @@ class AgentStream:
                 if not take(batch):
                     await room()
             return
-        add = self.collector.add
+        collector, add = self.collector, self.collector.add
 
         def added(batch: list[AgentChunk]) -> bool:
             for chunk in batch:
-                add(chunk)
+                content = chunk[2]
+                if type(content) is Text:  # as `add` would, which costs a call for each token
+                    collector._text.append(content[0])
+                else:
+                    add(chunk)
             return take(batch)
 
         self._done = True
