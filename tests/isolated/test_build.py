@@ -60,6 +60,7 @@ def test_a_wheel_has_the_extensions_the_command_and_no_sources_of_c(tmp_path: Pa
         "_media_c",
         "_retry_c",
         "_sse_c",
+        "_stream_c",
     ]
     assert any(name.endswith(".data/scripts/llmspell") for name in names)
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".pxi"))]
