@@ -393,12 +393,15 @@ async def test_a_fiber_that_took_its_slice_leaves_the_loop_its_turns_although_it
                 return (PREEMPTED,)
             return DONE, None
 
+        def feed(self, number: int, value: Any, op: str, arg: int) -> tuple[Any, ...]:
+            return self.resume(number, True, value)
+
     loop = asyncio.get_running_loop()
     driver = Driver(SimpleNamespace(engine=Waking(), remote=None, start_streams=lambda driver: None, tape=None))  # type: ignore[arg-type]
     driver.loop, driver.ended, driver.main = loop, loop.create_future(), 1
     driver.fibers = {1: Fiber(-1), 2: Fiber(0)}
     loop.call_soon(turn)
-    driver.hand(1, [], lambda number, op, args: False)
+    driver.hand(1, [], "next", 1)
     await asyncio.wait_for(driver.ended, LATE)
     assert [number for _, number in resumed] == [1, 1]
     assert resumed[1][0] - resumed[0][0] >= TURNS

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmspell._speedups._lua_shared import CALL, DONE, ERROR, STOPPED, UNFIT, LoadError
+from llmspell._speedups._lua_shared import CALL, DONE, ERROR, GONE, STOPPED, UNFIT, LoadError
 from support.engine import PUBLIC
 
 if TYPE_CHECKING:
@@ -506,6 +506,43 @@ def test_metadata_is_its_stream_s_and_a_script_s_changes_reach_nobody_else(host:
     done = host.engine.resume(fiber, True, [Told("s", 3, Words("e"), metadata, 0.0)])
     assert done == (DONE, ["b", "changed", "n", "m", "1"])
     assert metadata == {"model": "m", "id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        ("call('next', 1)", None),
+        ("coroutine.wrap(function() return coroutine.wrap(call)('next', 1) end)()", None),
+        ("call('next', 2)", (CALL, "next", [2])),
+        ("call('next')", (CALL, "next", [])),
+        ("call('next', 1, 2)", (CALL, "next", [1, 2])),
+        ("call('next', '1')", (CALL, "next", ["1"])),
+        ("call('nex', 1)", (CALL, "nex", [1])),
+        ("call('other', 1)", (CALL, "other", [1])),
+        ("ask('next', 1)", (CALL, "then", [])),
+        ("pcall(table.sort, { 1, 2 }, function() return call('next', 1) end)", (CALL, "then", [])),
+        ("nil", (CALL, "then", [])),
+    ],
+)
+def test_a_fiber_that_is_fed_and_asks_for_more(host: Host, asked: str, outcome: Any) -> None:
+    fiber, _ = host.start(f"local got = call('next', 1); local more = {asked}; call('then'); return got, more")
+    assert host.engine.feed(fiber, "a", "next", 1) == outcome
+    if outcome != (CALL, "then", []):
+        assert host.engine.resume(fiber, True, "b") == (CALL, "then", [])
+        assert host.engine.resume(fiber, True, None) == (DONE, ["a", "b"])
+
+
+def test_a_fiber_that_is_fed_ends_or_fails_as_one_that_is_resumed(host: Host) -> None:
+    fiber, _ = host.start("return call('next', 1)")
+    assert host.engine.feed(fiber, "a", "next", 1) == (DONE, "a")
+    assert host.engine.feed(fiber, "a", "next", 1) == (GONE,)
+    fiber, _ = host.start("call('next', 1); error('no')")
+    assert host.engine.feed(fiber, "a", "next", 1)[0] == ERROR
+    fiber, _ = host.start("local ok, e = pcall(call, 'next', 1); call('next', 1); return ok, tostring(e)")
+    assert host.engine.feed(fiber, object(), "next", 1) is None  # which cannot cross
+    assert host.engine.feed(fiber, None, "next", 1)[1][0] is False
+    host.engine.interrupt("host")
+    assert host.engine.feed(fiber, "a", "next", 1) == (STOPPED, "host")
 
 
 def test_metadata_of_many_streams_in_turn(host: Host) -> None:

@@ -393,6 +393,14 @@ class Engine:
                 self._count_to_here()
         return self._outcome(got)
 
+    def feed(self, fiber: int, value: Any, op: str, arg: int) -> tuple[Any, ...] | None:
+        """Resumes with *value*, as `resume`; None where the fiber then makes the call *op* with *arg* alone.
+
+        It asks for more of the same, as the reader of a stream does, and there is nothing to tell of that call.
+        """
+        outcome = self.resume(fiber, True, value)
+        return None if outcome[0] == CALL and outcome[1] == op and outcome[2] == [arg] else outcome
+
     def _answer(self, ok: bool, value: Any) -> tuple[Any, ...]:
         if ok:
             if value is None:

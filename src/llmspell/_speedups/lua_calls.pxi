@@ -67,6 +67,14 @@ cdef int cannot_wait(lua_State* L) noexcept nogil:
     lua.callk(L, 1, 0, 0, NULL)
     return 0
 
+cdef inline bint is_wanted(State* s, lua_State* L) noexcept nogil:
+    cdef size_t n
+    cdef const char* op
+    if lua.gettop(L) != 2 or not lua.isinteger(L, 2) or lua.tointegerx(L, 2, NULL) != s.wanted_arg:
+        return False
+    op = lua.tolstring(L, 1, &n)
+    return op != NULL and n == s.wanted_size and memcmp(op, s.wanted, n) == 0
+
 cdef int host_call(lua_State* L) noexcept nogil:
     """`call(op, …)`: what the host answers later; only this fiber waits. The values must be JSON."""
     cdef State* s = state_of(L)
@@ -74,6 +82,11 @@ cdef int host_call(lua_State* L) noexcept nogil:
         return cannot_wait(L)
     if s.kill:
         return throw_kill(L)
+    s.wants_more = s.wanted != NULL and is_wanted(s, L)
+    if s.wants_more:  # nothing to tell of it
+        lua.settop(L, 1)
+        s.calling = 1
+        return lua.yieldk(L, 0, 0, answered)
     take_gil(s)
     if not take_call(s, L):
         return throw_kill(L) if s.kill else give_answer(L, s)  # the values cannot cross

@@ -320,6 +320,23 @@ cdef class Engine:
 
     def resume(self, long long fiber, ok=None, value=None):
         """Runs *fiber* on; see `_lua_py.Engine.resume`. After PREEMPTED, with the fiber alone."""
+        return self.run_on(fiber, ok, value)
+
+    def feed(self, long long fiber, value, str op not None, long long arg):
+        """Resumes with a value; None where the fiber then makes the call *op* with *arg* alone. See the pure twin."""
+        cdef State* s = self.state()
+        cdef Py_ssize_t size
+        s.wanted = str_utf8(<PyObject*> op, &size)
+        if s.wanted == NULL:
+            err_clear()
+        s.wanted_size, s.wanted_arg = size, arg
+        try:
+            return self.run_on(fiber, True, value)
+        finally:
+            if self.s != NULL:
+                self.s.wanted = NULL
+
+    cdef object run_on(self, long long fiber, object ok, object value):
         cdef State* s = self.state()
         cdef lua_State* co
         cdef int n, st
@@ -376,6 +393,8 @@ cdef class Engine:
                 return (PREEMPTED,)
             if not s.calling:
                 raise RuntimeError("a fiber yielded what no host call is")
+            if s.wants_more:
+                return None
             got = CALL, self.op, self.args
             self.op = self.args = None
             return got

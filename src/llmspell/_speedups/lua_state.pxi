@@ -63,6 +63,10 @@ cdef struct State:
     const char* fault_type
     PyObject* answer         # borrowed: what goes into Lua next; NULL for nothing
     int answer_ok
+    const char* wanted       # the call that asks for more of what was fed: its name, and its one argument
+    size_t wanted_size
+    long long wanted_arg
+    bint wants_more          # the call under way is that
     PyObject* shared         # borrowed from `answer`: metadata that its chunks of text have in common
     long long shared_at      # where its table stands in SHARED_
     bint new_shared          # those in SHARED_ are forgotten

@@ -188,31 +188,34 @@ class Driver:
                 self._flushing = True
                 self.loop.call_soon(self._flush)
 
-    def hand(self, number: int, value: Any, again: Callable[[int, str, list[Any]], bool]) -> None:
+    def hand(self, number: int, value: Any, op: str, arg: int) -> bool:
         """Resumes a fiber at once with what came for it; to be called by the loop, and not from within a fiber.
 
-        again: is asked whether the call that the fiber makes next is that for more of the same, and sees to it then.
+        Gives whether it waits for more of the same already, by the call *op* with *arg*: then that is not served here.
         """
         fiber = self.fibers.get(number)
         remote = self.run.remote
         if fiber is None or self._flushing or self.ended.done() or (remote is not None and remote.away):
             self.wake(number, True, value)
-            return
+            return False
         cancel, fiber.cancel = fiber.cancel, None
         self._flushing = True  # what the fiber wakes is served below, and by no turn of its own
         try:
-            outcome: tuple[Any, ...] = self.run.engine.resume(number, True, value)
+            outcome: tuple[Any, ...] | None = self.run.engine.feed(number, value, op, arg)
         except Exception as error:  # as in `_resume`; a call less, for each token passes here
             outcome = LOST, error
-        if outcome[0] == CALL and not (self.ready or fiber.doomed) and again(number, outcome[1], outcome[2]):
-            fiber.cancel, self._flushing = cancel, False
-            return
+        if outcome is None:
+            if not (self.ready or fiber.doomed):
+                fiber.cancel, self._flushing = cancel, False
+                return True
+            outcome = CALL, op, [arg]
         fiber.external = False
         self._handle(number, outcome)
         if outcome[0] == PREEMPTED:
             self.loop.call_soon(self._flush_after, TURNS)
         else:
             self._flush()
+        return False
 
     def _resume(self, number: int, ok: bool | None, value: Any) -> tuple[Any, ...]:
         try:

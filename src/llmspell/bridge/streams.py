@@ -138,7 +138,7 @@ class Streams:
                         one.stream.settle()
 
     async def _take_all(self, driver: Driver, one: ScriptStream) -> None:
-        observer = self.run.observer
+        observer, number = self.run.observer, one.number
 
         def take(batch: list[AgentChunk]) -> bool:
             if observer is not None:
@@ -148,13 +148,12 @@ class Streams:
                 one.ready += batch
                 return len(one.ready) < AHEAD
             one.waiter = None
-            driver.hand(waiter, batch, again)
-            return True
-
-        def again(number: int, op: str, args: list[Any]) -> bool:
-            if op != "stream:next" or args[0] != one.number or one.ready or one.done or self._unstarted:
-                return False
-            one.waiter = number
+            if driver.hand(waiter, batch, "stream:next", number):
+                one.waiter = waiter
+                if one.done:  # it has closed the stream meanwhile
+                    self._serve(driver, one)
+                if self._unstarted:
+                    self.start(driver)
             return True
 
         async def room() -> None:

@@ -135,6 +135,10 @@ class RemoteEngine:
             self._resume(fiber, ok, value)
         return (AWAY,)
 
+    def feed(self, fiber: int, value: Any, op: str, arg: int) -> tuple[Any, ...]:
+        """As `resume` with a value: what the fiber asks for next comes later."""
+        return self.resume(fiber, True, value)
+
     def _begin(self) -> None:
         assert self._link is not None
         self._begun = True
