@@ -601,3 +601,38 @@ def test_any_bytes_end_as_one_error(type_: str, pieces: list[bytes]) -> None:
     contents, error, _ = read(type_, *pieces)
     assert contents == []
     assert error is not None
+
+
+def nested(deep: int) -> bytes:
+    return b'{"a":' * deep + b"1" + b"}" * deep
+
+
+@pytest.mark.parametrize(
+    ("type_", "before", "after"),
+    [
+        ("openai", b'{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":', b"}}]}}]}"),
+        ("anthropic", b'{"stop_reason":"tool_use","content":[{"type":"tool_use","id":"c","name":"f","input":', b"}]}"),
+        ("gemini", b'{"candidates":[{"finishReason":"STOP","content":{"parts":[{"functionCall":{"id":"c","name":"f",'
+         b'"args":', b"}}]}}]}"),
+        ("ollama", b'{"done":true,"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":', b"}}]}}"),
+        ("openai-responses", b'{"status":"completed","output":[{"type":"function_call","call_id":"c","name":"f",'
+         b'"arguments":', b"}]}"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("deep", [60, 300, 900])
+def test_arguments_nested_too_deep_are_such_as_cannot_be_read(
+    type_: str, before: bytes, after: bytes, deep: int
+) -> None:
+    contents, error, _ = read(type_, before + nested(deep) + after)
+    assert error is None
+    assert [(c.name, c.arguments) for c in contents if isinstance(c, ToolCallComplete)] == [("f", None)]
+    assert end_of(contents) == "tool_calls"
+
+
+def test_what_is_nested_deeper_than_a_script_can_be_given_is_no_metadata() -> None:
+    turn, filling = Turn("p", "m"), [{"a": 1}]
+    turn.told({"annotations": filling, "id": "i", "grounding": json.loads(nested(60))})
+    filling.append(json.loads(nested(60)))  # as a reader does, while the stream is read
+    assert turn.metadata == {"model": "m", "provider": "p", "id": "i", "annotations": [{"a": 1}]}
+    turn.told({"annotations": filling, "id": "i"})
+    assert turn.metadata == {"model": "m", "provider": "p", "id": "i"}

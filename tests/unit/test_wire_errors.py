@@ -42,6 +42,7 @@ def error_of(status: int, body: Any, headers: dict[str, str] | None = None, **op
         ({"message": "M", "error_type": "t"}, "M"),
         ({"detail": "M"}, "M"),
         ({"detail": [{"loc": ["body", "top_k"], "msg": "not allowed", "type": "x"}]}, "body.top_k: not allowed"),
+        ({"detail": [{"loc": "top_k", "msg": "not so"}, {"loc": 5, "msg": "nor this"}]}, "top_k: not so; nor this"),
         ({"object": "error", "message": "M", "code": 3}, "M"),
         ({"type": "error", "error": {"type": "invalid_request_error", "message": "M"}}, "M"),
         ([{"error": {"code": 400, "message": "M", "status": "INVALID_ARGUMENT"}}], "M"),
@@ -235,6 +236,12 @@ def test_no_body_hides_the_status(body: Any, status: int) -> None:
     assert error.message.startswith(f"acme answered {status}")
     assert error.message.isprintable()
     assert len(error.message) <= 500
+
+
+@pytest.mark.parametrize("deep", [60, 300, 900])
+def test_nor_does_one_that_is_nested_deep(deep: int) -> None:
+    error = error_of(500, b'{"error":{"x":' + b"[" * deep + b"]" * deep + b"}}")
+    assert (error.status, error.retryable) == (500, True)
 
 
 @given(body=st.binary())

@@ -15,7 +15,7 @@ from llmspell.types.streaming import MediaPiece, Text, ToolCallComplete
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "money", "new_text", "text_of", "too_deep"]
+__all__ = ["PartialCall", "PartialMedia", "count", "image_of", "json_of", "money", "new_text", "text_of", "too_deep"]
 
 #: A named tuple's own constructor is a Python function; the tuple's costs a third.
 new_text: Callable[[tuple[str]], Text] = partial(tuple.__new__, Text)
@@ -36,6 +36,14 @@ def too_deep(value: Any) -> bool:
     return bool(level)
 
 
+def json_of(value: Any) -> str:
+    """*value* as JSON; of one that is nested deeper than can be written what is none, so that it is not read again."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # its reader goes deeper than its writer
+        return "{ nested too deep"
+
+
 class PartialCall:
     """A tool call that is being read. id, name: as they are told to scripts."""
 
@@ -49,7 +57,7 @@ class PartialCall:
     def add(self, arguments: Any) -> str:
         """Takes in a piece of the arguments, or all of them as an object; gives the text that it adds."""
         if isinstance(arguments, dict):
-            text = orjson.dumps(arguments).decode()
+            text = json_of(arguments)
             if "".join(self.pieces).strip():  # an object is the whole: nothing of it adds to what was told
                 self.pieces = [text]
                 return ""

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from llmspell.errors import one_line
-from llmspell.providers.calls import PartialCall, count, image_of, money, new_text, text_of
+from llmspell.providers.calls import PartialCall, count, image_of, json_of, money, new_text, text_of
 from llmspell.providers.reading import AnswerReader, failure
 from llmspell.types.streaming import Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
@@ -246,7 +244,7 @@ class ResponsesReader(AnswerReader):
     @staticmethod
     def _given(call: _Call, given: Any, out: list[ChunkContent]) -> None:
         """All of a call's arguments: as text, or as the object itself."""
-        whole = orjson.dumps(given).decode() if isinstance(given, dict) else text_of(given)
+        whole = json_of(given) if isinstance(given, dict) else text_of(given)
         before = "".join(call.pieces)
         if whole and whole != before:
             call.pieces = [whole]

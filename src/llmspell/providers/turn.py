@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Stamp
+from llmspell.providers.calls import too_deep
 from llmspell.types.streaming import AgentChunk, Control
 
 if TYPE_CHECKING:
@@ -40,10 +41,16 @@ class Turn:
         self._started = time.monotonic()
 
     def told(self, facts: Mapping[str, Any]) -> None:
-        """What the service said of the answer (`model` as it names it, id, request_id …); None is nothing said."""
+        """What the service said of the answer (`model` as it names it, id, request_id …); None is nothing said, and
+        what is nested deeper than a script can be given is left out.
+        """
         for name, value in facts.items():
-            if value is not None and name != "provider":
-                self.metadata[name] = value
+            if value is None or name == "provider":
+                continue
+            if too_deep(value):
+                self.metadata.pop(name, None)
+            else:  # a list's reader goes on filling it
+                self.metadata[name] = list(value) if type(value) is list else value
 
     def chunks(self, contents: list[ChunkContent]) -> list[AgentChunk]:
         """The next chunks, numbered without gaps and stamped now. The first batch begins with "stream_start".

@@ -22,6 +22,7 @@ from llmspell.errors import (
     RateLimitError,
     one_line,
 )
+from llmspell.providers.calls import json_of, text_of
 from llmspell.providers.headers import request_id
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ def _message(inner: dict[str, Any], error: Any) -> str:
     elif isinstance(detail, str):
         message = detail
     elif isinstance(detail, list):  # what a validator of the service found
-        found = [(".".join(map(str, d.get("loc") or [])), str(d.get("msg", ""))) for d in _dicts(detail)]
-        message = "; ".join(f"{place}: {what}" if place else what for place, what in found[:5])
+        found = [(_place(one.get("loc")), str(one.get("msg", ""))) for one in _dicts(detail)[:5]]
+        message = "; ".join(f"{place}: {what}" if place else what for place, what in found)
     else:
         message = _text(inner)
     metadata = inner.get("metadata")
@@ -208,6 +209,11 @@ def _message(inner: dict[str, Any], error: Any) -> str:
     return message[:4000]
 
 
+def _place(loc: Any) -> str:
+    """Where in the request something is wrong, as a validator tells it: a path, or the name of one member."""
+    return ".".join(map(str, loc)) if isinstance(loc, list) else text_of(loc)
+
+
 def _page(text: str) -> _Told:
     """A web page: its title, else its words."""
     title = re.search(r"<title[^>]*>([^<]*)", text[:20_000], re.IGNORECASE)
@@ -216,7 +222,7 @@ def _page(text: str) -> _Told:
 
 
 def _text(value: Any) -> str:
-    return orjson.dumps(value)[:500].decode("utf-8", "replace")
+    return json_of(value)[:500]
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
