@@ -81,6 +81,16 @@ def test_content_as_a_list_is_taken_apart() -> None:
     assert events(delta(content=parts))[:-1] == [Reasoning("hm"), Text("a"), Text("b")]
 
 
+def test_a_message_after_pieces_is_what_they_add_up_to() -> None:
+    last = {"object": "chat.completion.done", "choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}
+    assert events(delta(content="a"), delta(content="b"), last) == [Text("a"), Text("b"), Control("stream_end", "stop")]
+
+
+def test_a_choice_s_number_may_be_a_text() -> None:
+    chunk = {"choices": [{"index": "0", "delta": {"content": "a"}}, {"index": "1", "delta": {"content": "b"}}]}
+    assert events(chunk) == [Text("a"), Control("stream_end", "stop")]
+
+
 def test_only_the_first_choice_of_several_is_read() -> None:
     contents = events(delta(content="a"), delta(content="B", index=1), delta(content="b"), delta("stop", index=1))
     assert contents == [Text("a"), Text("b"), Control("stream_end", "stop")]
@@ -119,6 +129,23 @@ def test_only_the_first_choice_of_several_is_read() -> None:
             [("a", "f", {}), ("call_2", "g", {})],
             id="the same id twice",
         ),
+        pytest.param([tool("", "f", "{}", index=0), tool("", "g", "{}", index=0)], TWO, id="one index and no id"),
+        pytest.param(
+            [tool("", "f", '{"x":1}', index=0), tool("", "f", '{"x":2}', index=0)],
+            [("call_1", "f", {"x": 1}), ("call_2", "f", {"x": 2})],
+            id="one index, no id and one name",
+        ),
+        pytest.param(
+            [tool(None, "f", '{"x"', index=0), tool(None, "f", ":1}", index=0), tool(None, "f", "", index=0)],
+            [("call_1", "f", {"x": 1})],
+            id="the name alone repeated",
+        ),
+        pytest.param(
+            [tool("a", "f", "{}"), tool("a", "g", '{"x":1}')],
+            [("a", "f", {}), ("call_2", "g", {"x": 1})],
+            id="the same id twice and no index",
+        ),
+        pytest.param([tool("a", "f", "{}"), tool("a", "f", "")], [("a", "f", {})], id="a call that is named again"),
         pytest.param([tool("a", "f", {"x": 1}, index=0)], [("a", "f", {"x": 1})], id="arguments as an object"),
         pytest.param([tool("a", "f", None, index=0)], [("a", "f", {})], id="arguments null"),
         pytest.param([tool("a", "f", "", index=0)], [("a", "f", {})], id="arguments empty"),
@@ -217,6 +244,12 @@ START = 'data: {"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finis
         (made(START, 'event: error\ndata: {"message":"slow down","code":429}'), "rate_limit", "slow down"),
         (made(START, "event: error\ndata: out of luck"), "provider", "out of luck"),
         (made(START, 'error: {"message":"no memory"}'), "provider", "no memory"),
+        (
+            made(START, 'data: {"choices":[{"delta":{},"finish_reason":"error","error":{"message":"down"}}]}'),
+            "provider",
+            "down",
+        ),
+        (made(START.replace("{", '{"object":"chat.completion",', 1)), "stream_truncated", "stopped before its end"),
         (made(START, '{"error": {"message": "bare", "code": 500}}'), "provider", "bare"),
         (made(START, 'data: {"object":"error","message":"old way","code":400}'), "provider", "old way"),
         (made(START, "data: hello"), "provider", "no model's answer: hello"),

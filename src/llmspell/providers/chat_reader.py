@@ -39,8 +39,8 @@ class ChatReader(AnswerReader):
     """
 
     __slots__ = (
-        "_calls", "_details", "_done", "_extra", "_finish", "_keys", "_known", "_refused", "_sound", "_thoughts",
-        "_usage",
+        "_calls", "_details", "_done", "_extra", "_finish", "_keys", "_known", "_pieces", "_refused", "_sound",
+        "_thoughts", "_usage",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,7 @@ class ChatReader(AnswerReader):
         self._refused = False
         self._known = False  # the model was named: later chunks repeat what is known
         self._done = False  # the protocol's own end mark was seen
+        self._pieces = False  # it comes in pieces
         self._sound: PartialMedia | None = None
         self._thoughts: dict[str, list[str]] = {}  # pieces of reasoning, by the member that they came in
         self._details: list[dict[str, Any]] = []  # `reasoning_details`, their pieces joined
@@ -163,9 +164,9 @@ class ChatReader(AnswerReader):
         self._tell(data, bool(choices))
         if isinstance(choices, list):
             for place, choice in enumerate(choices):
-                if isinstance(choice, dict) and choice.get("index", place) in (0, None):
+                if isinstance(choice, dict) and choice.get("index", place) in (0, None, "0"):
                     self._choice(choice, out)
-        if data.get("object") == "chat.completion":
+        if data.get("object") == "chat.completion" and not self._pieces:
             self._done = True
         if data.get("error") or data.get("object") == "error" or data.get("type") == "error":
             self._raise(data)
@@ -195,13 +196,17 @@ class ChatReader(AnswerReader):
 
     def _choice(self, choice: dict[str, Any], out: list[ChunkContent]) -> None:
         delta = choice.get("delta")
-        if not isinstance(delta, dict):
+        if isinstance(delta, dict):
+            self._pieces = True
+        elif not self._pieces:  # beside pieces, or after them, a message is what they add up to
             delta = choice.get("message")
         if isinstance(delta, dict):
             self._delta(delta, out)
         finish = choice.get("finish_reason")
         if isinstance(finish, str) and finish:
             self._finish = one_line(finish, 64)
+        if choice.get("error"):  # OpenRouter's, of the service behind it
+            self._raise(choice)
 
     def _delta(self, delta: dict[str, Any], out: list[ChunkContent]) -> None:
         self._think(delta, out)
@@ -302,7 +307,7 @@ class ChatReader(AnswerReader):
         call = self._keys.get(key)
         if type(index) is not int and id_:
             call = next((known for known in self._calls if known.told_id == id_), None)
-        elif call is not None and name and call.is_another(id_, indexed=type(index) is int):
+        if call is not None and name and call.is_ended_by(id_, name, function.get("arguments"), indexed=key is index):
             call = None
         first = call is None
         if call is None:
@@ -337,15 +342,21 @@ class _Call(PartialCall):
     def parsed(self) -> dict[str, Any] | None:
         return {"input": "".join(self.pieces)} if self.custom else super().parsed()
 
-    def is_another(self, id_: str, *, indexed: bool) -> bool:
+    def is_ended_by(self, id_: str, name: str, arguments: Any, *, indexed: bool) -> bool:
         """Whether a fragment that names a function begins a call of its own, though its key is this call's.
 
-        Some servers number every call 0 and tell them apart by id; a server that makes a new id for every fragment
-        gives the name only once. Without index and id, a whole call is followed by the next one.
+        Some servers number every call 0 and tell them apart by id, or not at all; a server that makes a new id for
+        every fragment gives the name only once, others repeat both. A whole call is followed by the next one where
+        its own is not named again: nothing could be added to it.
         """
-        if indexed:
-            return bool(id_ and self.told_id and id_ != self.told_id)
-        return bool(self.pieces) and self.parsed() is not None
+        if id_ and self.told_id and id_ != self.told_id:
+            return True
+        if indexed and (id_ or self.told_id):
+            return False
+        if indexed and self.name and name != self.name:
+            return True
+        more = not (indexed or id_) or bool(text_of(arguments).strip())
+        return more and bool(self.pieces) and self.parsed() is not None
 
 
 def _parts(parts: list[Any], out: list[ChunkContent]) -> None:
