@@ -132,6 +132,27 @@ def test_anthropic_an_event_s_name_serves_where_the_value_has_no_type() -> None:
     assert read("anthropic", body + events(ending("end_turn"), STOP))[0][0] == Text("a")
 
 
+def test_anthropic_pieces_that_name_no_block_are_of_the_last() -> None:
+    made = [{name: told for name, told in value.items() if name != "index"} for value in [
+        *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"}),
+        *block(1, {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+               *({"type": "input_json_delta", "partial_json": piece} for piece in ('{"x":', "1}"))),
+    ]]  # fmt: skip
+    contents, error, _ = read("anthropic", events(*made, STOP))
+    assert error is None
+    assert contents[0] == Text("a")
+    assert contents[-2] == ToolCallComplete("t", "f", {"x": 1}, None, '{"x":1}')
+
+
+def test_anthropic_an_answer_of_nothing_is_a_result() -> None:
+    contents, error, metadata = read(
+        "anthropic", b'{"content":null,"stop_reason":"refusal","stop_details":{"category":"c"}}'
+    )
+    assert error is None
+    assert contents == [Control("stream_end", "content_filter")]
+    assert metadata == {"stop_details": {"category": "c"}}
+
+
 # ---- Gemini
 
 
@@ -289,6 +310,32 @@ def test_gemini_a_reason_that_is_none_is_no_end() -> None:
         assert error.kind == "stream_truncated"
     contents, _, metadata = read("gemini", events({"promptFeedback": {"blockReason": 4}}))
     assert (end_of(contents), metadata["block_reason"]) == ("content_filter", "PROHIBITED_CONTENT")
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ({"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": {}}, ["a"]),
+        ({"candidates": [{"content": {}}]}, []),
+        ({"candidates": []}, []),
+        ({"usageMetadata": {"promptTokenCount": 3}, "modelVersion": "g"}, []),
+    ],
+)
+def test_gemini_an_answer_in_one_piece_is_whole_without_a_reason(value: dict[str, Any], texts: list[str]) -> None:
+    contents, error, _ = read("gemini", json.dumps(value).encode())
+    assert error is None
+    assert [content.text for content in contents[:-1] if isinstance(content, Text)] == texts
+    assert end_of(contents) == "stop"
+    for body in (events(value), json.dumps([value]).encode()):  # of a stream the last answer has one
+        _, error, _ = read("gemini", body)
+        assert error is not None
+        assert error.kind == "stream_truncated"
+
+
+def test_gemini_an_error_of_null_is_none() -> None:
+    value = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}], "error": None}
+    for body in (events(value), json.dumps(value).encode()):
+        assert read("gemini", body)[0] == [Text("a"), Control("stream_end", "stop")]
 
 
 def test_gemini_of_several_candidates_the_first_is_told() -> None:
@@ -530,6 +577,41 @@ def test_responses_in_every_form_are_told_once(values: list[dict[str, Any]], out
     else:
         assert [call[2] for call in calls] == [{"q": 1}, {}]
     assert end_of(contents) == "tool_calls"
+
+
+def test_responses_items_that_all_have_one_place_are_told_apart() -> None:
+    def told(kind: str, id_: str, pieces: dict[str, Any], **whole: Any) -> list[dict[str, Any]]:
+        item = {"type": kind, "id": id_}
+        stem = "response.output_item"
+        return [
+            {"type": f"{stem}.added", "output_index": 0, "item": item | {"call_id": whole.get("call_id")}},
+            {"output_index": 0, "item_id": id_, "content_index": 0, "summary_index": 0, **pieces},
+            {"type": f"{stem}.done", "output_index": 0, "item": item | whole},
+        ]
+
+    arguments = "response.function_call_arguments.delta"
+    body = events(
+        *told("reasoning", "r", {"type": "response.reasoning_summary_text.delta", "delta": "think"},
+              summary=[{"type": "summary_text", "text": "think"}]),
+        *told("message", "m", {"type": "response.output_text.delta", "delta": "a"},
+              content=[{"type": "output_text", "text": "a"}]),
+        *told("function_call", "f1", {"type": arguments, "delta": '{"x":1}'}, call_id="c1", name="f",
+              arguments='{"x":1}'),
+        *told("function_call", "f2", {"type": arguments, "delta": '{"x":2}'}, call_id="c2", name="f",
+              arguments='{"x":2}'),
+        {"type": "response.completed", "response": {"status": "completed", "output": []}},
+    )  # fmt: skip
+    contents, error, metadata = read("openai-responses", body)
+    assert error is None
+    assert [c.text for c in contents if isinstance(c, (Text, Reasoning))] == ["think", "a"]
+    whole = [(c.tool_id, c.name, c.arguments) for c in contents if isinstance(c, ToolCallComplete)]
+    assert whole == [("c1", "f", {"x": 1}), ("c2", "f", {"x": 2})]
+    assert [item["id"] for item in metadata["items"]] == ["r", "m", "f1", "f2"]
+
+
+def test_responses_one_that_has_no_output_yet_is_a_result() -> None:
+    contents, error, _ = read("openai-responses", b'{"object":"response","status":"queued","output":null}')
+    assert (contents, error) == ([Control("stream_end", "queued")], None)
 
 
 def test_responses_arguments_may_be_an_object_and_come_last() -> None:

@@ -37,7 +37,7 @@ class MessagesReader(AnswerReader):
     came, for the next turn, where there is thinking or a server's own tool among them.
     """
 
-    __slots__ = ("_blocks", "_calls", "_finish", "_open", "_pieces", "_usage")
+    __slots__ = ("_blocks", "_calls", "_finish", "_open", "_pieces", "_place", "_usage")
 
     typed = True
 
@@ -48,6 +48,7 @@ class MessagesReader(AnswerReader):
         self._blocks: dict[int, dict[str, Any]] = {}  # by their place
         self._pieces: dict[int, dict[str, list[str]]] = {}  # of a block's members, by its place
         self._calls: dict[int, PartialCall] = {}  # by the place of their block
+        self._place = 0  # of the block that began last
         self._usage: dict[str, Any] = {}  # as the service said it, the last that was said of each field
         self._finish = ""
         self._open: tuple[Any, list[str]] = (None, [])  # the place of the last block of text, and its pieces
@@ -94,10 +95,13 @@ class MessagesReader(AnswerReader):
 
     def whole(self, value: Any, out: list[ChunkContent]) -> None:
         """What a message holds that came in one piece."""
-        if not isinstance(value, dict) or not isinstance(value.get("content"), list):
+        blocks = value.get("content") if isinstance(value, dict) else None
+        if blocks is None and isinstance(value, dict) and value.get("stop_reason"):
+            blocks = []  # the model refused, say
+        if not isinstance(blocks, list):
             raise failure(self, value)
         self._message(value)
-        for index, block in enumerate(value["content"]):
+        for index, block in enumerate(blocks):
             self._start(block, index, out)
         self._ending({"delta": value})
         self.over = True
@@ -142,7 +146,7 @@ class MessagesReader(AnswerReader):
         """A block begins, or is there whole."""
         if not isinstance(block, dict):
             return
-        place = index if type(index) is int else len(self._blocks)
+        self._place = place = index if type(index) is int else len(self._blocks)
         block = dict(block)
         self._blocks[place] = block
         kind = block.get("type")
@@ -166,7 +170,9 @@ class MessagesReader(AnswerReader):
         if type(delta) is not dict:
             return
         kind = delta.get("type")
-        block = self._blocks.get(index) if type(index) is int else None
+        if type(index) is not int:
+            index = self._place  # blocks do not overlap
+        block = self._blocks.get(index)
         if kind == "text_delta":
             if text := text_of(delta.get("text")):
                 out.append(Text(text))
@@ -188,17 +194,17 @@ class MessagesReader(AnswerReader):
         elif kind == "compaction_delta" and (text := text_of(delta.get("content"))):
             self._add(index, "content", text)
 
-    def _arguments(self, piece: str, index: Any, block: dict[str, Any] | None, out: list[ChunkContent]) -> None:
-        call = self._calls.get(index) if type(index) is int else None
+    def _arguments(self, piece: str, index: int, block: dict[str, Any] | None, out: list[ChunkContent]) -> None:
+        call = self._calls.get(index)
         if call is not None:
             if call.add(piece):
                 out.append(ToolCallProgress(call.id, call.name, piece))
         elif block is not None and piece:  # of a tool that the service runs itself
             self._add(index, "partial_json", piece)
 
-    def _add(self, index: Any, name: str, text: str) -> None:
+    def _add(self, index: int, name: str, text: str) -> None:
         """A piece of a block's text: they are joined once, at the end."""
-        if type(index) is int and index in self._blocks:
+        if index in self._blocks:
             self._pieces.setdefault(index, {}).setdefault(name, []).append(text)
 
     def _cited(self, citation: Any) -> None:

@@ -85,7 +85,7 @@ class GenerateReader(AnswerReader):
     @property
     def complete(self) -> bool:
         """Whether the answer may end here."""
-        return self._blocked or bool(self._finish)
+        return self.over or self._blocked or bool(self._finish)
 
     def read_all(self, values: Iterable[Any], out: list[ChunkContent]) -> None:
         """What the values add; an error is raised at once, what came before it stands in *out*."""
@@ -126,6 +126,7 @@ class GenerateReader(AnswerReader):
         if isinstance(value, dict) and not any(name in value for name in known):
             raise failure(self, value)
         self.read_all((value,), out)
+        self.over = isinstance(value, dict)  # a list is a stream's, whose end is its last answer's to tell
 
     def _last(self) -> list[ChunkContent]:
         if self._kept:
@@ -133,7 +134,7 @@ class GenerateReader(AnswerReader):
         out: list[ChunkContent] = []
         self._silence(out)
         out += [call.whole() for call in self._calls]
-        finish = "content_filter" if self._blocked else FINISH.get(self._finish, self._finish.lower())
+        finish = "content_filter" if self._blocked else FINISH.get(self._finish, self._finish.lower() or "stop")
         if self._calls and finish == "stop":
             finish = "tool_calls"
         usage = usage_of(self._usage)
@@ -159,7 +160,7 @@ class GenerateReader(AnswerReader):
             facts["block_reason"] = one_line(why, 64)
             if words := text_of(feedback.get("blockReasonMessage")):
                 facts["finish_message"] = one_line(words, 500)
-        if "error" in value:
+        if value.get("error"):
             self._raise(value)
 
     def _candidate(self, candidate: dict[str, Any], out: list[ChunkContent]) -> None:

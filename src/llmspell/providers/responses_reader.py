@@ -143,7 +143,9 @@ class ResponsesReader(AnswerReader):
 
     def whole(self, value: Any, out: list[ChunkContent]) -> None:
         """What a response holds that came in one piece."""
-        if not isinstance(value, dict) or not isinstance(value.get("output"), list):
+        if not isinstance(value, dict) or not (
+            isinstance(value.get("output"), list) or value.get("object") == "response"
+        ):
             raise failure(self, value)
         self._response(value, out)
 
@@ -163,22 +165,30 @@ class ResponsesReader(AnswerReader):
 
     # ---- which item is meant
 
-    def _item(self, kind: str, place: Any, id_: str) -> _Item:
-        """The item at a place, or of an id; where neither is told, the last of that kind; or a new one."""
+    def _item(self, kind: str, place: Any, id_: str, call_id: str = "") -> _Item:
+        """The item at a place, or of an id; where neither is told, the last of that kind; or a new one.
+
+        Where a server says one place of all its items, they are known by what they are, and by their ids.
+        """
         known = self._at.get(place) if type(place) is int else None
-        if known is None and id_:
-            known = self._at.get(id_)
+        if known is None or self._is_another(known, kind, id_, call_id):
+            known = self._at.get(id_) if id_ else None
         if known is None and type(place) is not int and not id_:
             known = next((item for item in reversed(self._items) if item.kind == kind and item.value is None), None)
         if known is None:
             known = _Item(kind, place if type(place) is int else None)
             self._items.append(known)
         if type(place) is int:
-            self._at.setdefault(place, known)
+            self._at[place] = known
         if id_:
             known.id = known.id or id_
             self._at.setdefault(id_, known)
         return known
+
+    def _is_another(self, known: _Item, kind: str, id_: str, call_id: str) -> bool:
+        """Whether what is told at the place of *known* is of another item."""
+        told = known.call.told if known.call is not None else ""
+        return known.kind != kind or bool(told and call_id and told != call_id) or self._at.get(id_, known) is not known
 
     def _met_before(self, value: dict[str, Any], place: int) -> _Item:
         """The item that one of the last event's output is: ids may have changed, and others may be left out."""
@@ -275,7 +285,8 @@ class ResponsesReader(AnswerReader):
             told = value.get("item")
             if isinstance(told, dict):
                 id_ = text_of(told.get("id")) or text_of(value.get("item_id"))
-                item = self._item(text_of(told.get("type")), value.get("output_index"), id_)
+                kind_, call_id = text_of(told.get("type")), text_of(told.get("call_id"))
+                item = self._item(kind_, value.get("output_index"), id_, call_id)
                 self._told(item, told, out, whole=kind.endswith("done"))
         elif kind == "response.output_text.annotation.added":
             self._item("message", value.get("output_index"), text_of(value.get("item_id"))).annotated = True
