@@ -370,7 +370,7 @@ def test_a_conversation_with_tools_is_written() -> None:
             "content": None,
             "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"q":"x"}'}},
-                {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{oh"}},
+                {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
             ],
         },
         {"role": "tool", "content": "42", "tool_call_id": "call_1"},

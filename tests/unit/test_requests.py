@@ -162,6 +162,14 @@ def test_ollama() -> None:
     assert sent("ollama", ModelCall("m", TALK), stream=False)[1]["stream"] is False
 
 
+@pytest.mark.parametrize(
+    ("effort", "think"),
+    [("none", False), ("minimal", "low"), ("low", "low"), ("high", "high"), ("xhigh", "max"), ("max", "max")],
+)
+def test_ollama_is_told_how_hard_to_think_in_its_own_words(effort: str, think: bool | str) -> None:
+    assert sent("ollama", ModelCall("m", TALK, Parameters(reasoning=effort)))[1]["think"] == think
+
+
 def test_responses() -> None:
     request, body = sent("openai-responses", ModelCall("gpt-5", TALK, PARAMETERS))
     assert request.path == "/responses"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -40,6 +41,30 @@ def sent(*messages: Message, model: str = MODEL, **call: Any) -> Any:
 
 def content(*parts: Any, role: str = "user") -> Any:
     return sent(Message("user", "hi"), Message("assistant", "yes"), Message(role, parts))["messages"][-1]["content"]
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(["functions.f:0", "x" * 200]), min_size=1, unique=True))
+@settings(deadline=None, max_examples=60)
+def test_ids_of_calls_are_such_as_it_takes(ids: list[str]) -> None:
+    talk = sent(
+        *ASK,
+        Message("assistant", "", tuple(ToolCall(id_, "f", {}) for id_ in (*ids, "toolu_1"))),
+        *(Message("tool", "x", (), id_) for id_ in ids),
+    )["messages"]
+    *asked, own = [block["id"] for block in talk[1]["content"]]
+    assert asked == [block["tool_use_id"] for block in talk[2]["content"]]
+    assert own == "toolu_1"
+    assert len(set(asked)) == len(asked)
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,128}", id_) for id_ in asked)
+
+
+def test_ids_of_calls_among_kept_blocks_are_the_same_as_those_of_their_results() -> None:
+    thinks = {"type": "thinking", "thinking": "hm", "signature": "S"}
+    asks = {"type": "tool_use", "id": "f:0", "name": "f", "input": {}}
+    turn = Message("assistant", "", (ToolCall("f:0", "f", {}),), native={"blocks": [thinks, asks]})
+    talk = sent(*ASK, turn, Message("tool", "x", (), "f:0"))["messages"]
+    assert talk[1]["content"][0] == thinks
+    assert talk[1]["content"][1]["id"] == talk[2]["content"][0]["tool_use_id"]
 
 
 def answered(*blocks: dict[str, Any], stop: str = "end_turn") -> AgentOutput:

@@ -366,6 +366,31 @@ def test_mistral_s_ids_are_nine_letters_the_same_for_call_and_result(ids: list[s
     ][0]["tool_calls"]] == ["abcDEF123"]  # fmt: skip
 
 
+@pytest.mark.parametrize(("host", "kept"), [(OPENAI, False), ("azure", False), ("vllm", True), ("openrouter", True)])
+def test_the_longest_ids_are_cut_where_they_are_refused(host: str, kept: bool) -> None:
+    ids = ["chatcmpl-tool-" + "0" * 31 + last for last in "12"]
+    talk = sent(
+        Message("assistant", "", tuple(ToolCall(id_, "f", {}) for id_ in (*ids, "functions.f:0"))),
+        *(Message("tool", "x", (), id_) for id_ in ids),
+        host=host,
+    )["messages"]
+    *asked, short = [call["id"] for call in talk[0]["tool_calls"]]
+    assert asked == [message["tool_call_id"] for message in talk[1:]]
+    assert short == "functions.f:0"
+    assert (asked == ids) == kept
+    assert kept or (len(set(asked)) == 2 and max(map(len, asked)) <= 40)
+
+
+@pytest.mark.parametrize("raw", ['{"q": "Par', "[1]", "oh", "{ nested too deep"])
+def test_arguments_that_were_never_read_do_not_go_back(raw: str) -> None:
+    """Servers read those of a conversation again, and refuse all of it."""
+    turn = Message("assistant", "", (ToolCall("c", "f", None, raw), ToolCall("d", "f", {"q": 1}, '{"q": 1}')))
+    calls = sent(turn)["messages"][0]["tool_calls"]
+    assert [call["function"]["arguments"] for call in calls] == ["{}", '{"q": 1}']
+    request = dialect_of("openai-responses").request(ModelCall("m", (turn,)), stream=False)
+    assert [item["arguments"] for item in json.loads(request.body)["input"]] == ["{}", '{"q": 1}']
+
+
 # ---- round trips
 
 

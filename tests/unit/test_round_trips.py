@@ -52,7 +52,10 @@ def test_calls_and_their_results_have_the_same_ids(record: Record) -> None:
         talk = sent("openai", host, output)["messages"]
         asked = [call["id"] for call in talk[1].get("tool_calls", ())]
         assert asked == [message["tool_call_id"] for message in talk[2:]]
-        assert host is not None or asked == ids
+        # OpenAI itself takes 40 letters.
+        assert host is not None or asked == [
+            told if len(id_) > 40 >= len(told) else id_ for id_, told in zip(ids, asked, strict=True)
+        ]
     items = sent("openai-responses", None, output)["input"]
     calls = [item["call_id"] for item in items if item.get("type") in ("function_call", "custom_tool_call")]
     assert sorted(calls) == sorted(ids)

@@ -8,7 +8,16 @@ import orjson
 
 from llmspell.errors import NotSupportedError, ValidationError, one_line
 from llmspell.providers.anthropic_reader import MessagesReader
-from llmspell.providers.asking import check_names, choice_of, kept_of, nothing_to_send, place_of, refused, system_of
+from llmspell.providers.asking import (
+    call_id,
+    check_names,
+    choice_of,
+    kept_of,
+    nothing_to_send,
+    place_of,
+    refused,
+    system_of,
+)
 from llmspell.providers.base import ProviderCapabilities, WireRequest
 from llmspell.providers.calls import text_of
 from llmspell.providers.claude import UNBOUND, claude
@@ -239,13 +248,22 @@ def _blocks(message: Message, place: int) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [_result(message, place)]
     if message.role == "assistant" and (kept := kept_of(message, "blocks")):
-        return [block for block in kept if block.get("type") != "text" or text_of(block.get("text")).strip()]
+        said = [block for block in kept if block.get("type") != "text" or text_of(block.get("text")).strip()]
+        return [
+            {**block, "id": _id(text_of(block.get("id")))} if block.get("type") == "tool_use" else block
+            for block in said
+        ]
     blocks = _content(message, place)
     blocks += [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments or {}}
+        {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": call.arguments or {}}
         for call in message.tool_calls
     ]
     return blocks
+
+
+def _id(told: str) -> str:
+    """A call's id as the service takes it: the same for a call and its result."""
+    return call_id(told, 128)
 
 
 def _content(message: Message, place: int) -> list[dict[str, Any]]:
@@ -265,7 +283,7 @@ def _content(message: Message, place: int) -> list[dict[str, Any]]:
 
 def _result(message: Message, place: int) -> dict[str, Any]:
     """What a tool gave: its text, or texts and media in order."""
-    told: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+    told: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id or "")}
     told["content"] = _content(message, place) if message.media else message.text
     if message.is_error:
         told["is_error"] = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from llmspell.errors import NotSupportedError, ValidationError, one_line
 
 if TYPE_CHECKING:
@@ -11,10 +13,12 @@ if TYPE_CHECKING:
 
     from llmspell.providers.base import ModelCall
     from llmspell.types.media import Media
-    from llmspell.types.messages import Message
+    from llmspell.types.messages import Message, ToolCall
 
 __all__ = [
     "NAME",
+    "arguments_of",
+    "call_id",
     "check_names",
     "choice_of",
     "failed_text",
@@ -131,6 +135,24 @@ def system_of(messages: Sequence[Message]) -> str:
                     raise refused(part, place_of(place, number), "text from the system")
             texts.append(message.text)
     return "\n\n".join(text for text in texts if text.strip())
+
+
+def arguments_of(call: ToolCall) -> str:
+    """A call's arguments as JSON: as the model wrote them, or none where they cannot be read, since services read those
+    of a conversation again, and refuse all of it for one that was cut.
+    """
+    return (call.raw if call.arguments is not None else "") or orjson.dumps(call.arguments or {}).decode()
+
+
+def call_id(told: str, most: int) -> str:
+    """A call's id for a service that takes letters, digits, `_` and `-`, *most* of them: the same for a call and its
+    result. Another service's, or a script's, may be anything.
+    """
+    if 0 < len(told) <= most and told.isascii() and all(c.isalnum() or c in "_-" for c in told):
+        return told
+    from hashlib import sha256
+
+    return "call_" + sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def kept_of(message: Message, name: str) -> list[dict[str, Any]]:

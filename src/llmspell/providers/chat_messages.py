@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from llmspell.errors import NotSupportedError
-from llmspell.providers.asking import failed_text, place_of, refused, results_first, web_address
+from llmspell.providers.asking import arguments_of, call_id, failed_text, place_of, refused, results_first, web_address
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
@@ -82,16 +80,17 @@ def _answer(message: Message, place: int, vendor: Vendor) -> dict[str, Any]:
 def _tool_call(call: ToolCall, vendor: Vendor) -> dict[str, Any]:
     if call.raw and call.arguments == {"input": call.raw}:  # of a tool that takes plain text
         return {"id": _id(call.id, vendor), "type": "custom", "custom": {"name": call.name, "input": call.raw}}
-    arguments = call.raw or orjson.dumps(call.arguments or {}).decode()
     return {
         "id": _id(call.id, vendor),
         "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
+        "function": {"name": call.name, "arguments": arguments_of(call)},
     }
 
 
 def _id(told: str, vendor: Vendor) -> str:
     """A call's id as the service takes it: the same for a call and its result."""
+    if vendor.ids == "forty":
+        return call_id(told, 40) if len(told) > 40 else told
     if vendor.ids != "nine" or (len(told) == 9 and told.isascii() and told.isalnum()):
         return told
     from hashlib import sha256

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatLines", "Ollama"]
 
+THINK = {"none": False, "minimal": "low", "xhigh": "max"}  # it has fewer words than others, and refuses theirs
 SECOND = 1_000_000_000  # its times are nanoseconds
 #: Of the last line, what the metadata keep, in seconds.
 TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
@@ -85,7 +86,7 @@ class Ollama(Dialect):
         if options := {name: value for name, value in options.items() if value is not None}:
             body["options"] = options
         if parameters.reasoning is not None:
-            body["think"] = False if parameters.reasoning == "none" else parameters.reasoning
+            body["think"] = THINK.get(parameters.reasoning, parameters.reasoning)
         if (call.tools or call.tool_choice is not None) and (tools := _tools(call)):
             body["tools"] = tools
         if call.schema is not None:

@@ -39,6 +39,8 @@ REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
 PLAIN = Vendor("")
 #: Gemini, where Google answers for it in this dialect: its signatures are wanted back.
 GOOGLE = Vendor("", keeps="extra_content", makes=())
+#: OpenAI itself, which does not take the longest ids that others give a call.
+OPENAI = Vendor("", ids="forty")
 
 
 def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool = False) -> WireRequest:
@@ -155,7 +157,8 @@ class Chat(Dialect):
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.vendor = None if self.own else vendor_at(self.host)
-        self._row = self.vendor or (GOOGLE if self.host.endswith("googleapis.com") else PLAIN)
+        unlisted = OPENAI if self.own else GOOGLE if self.host.endswith("googleapis.com") else PLAIN
+        self._row = self.vendor or unlisted
         if self.vendor is not None:
             self.embedding_model, self.dimensions = self.vendor.embedding, self.vendor.dimensions
         elif self.own:

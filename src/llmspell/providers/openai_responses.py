@@ -9,6 +9,7 @@ import orjson
 from llmspell.errors import NotSupportedError, one_line
 from llmspell.providers.asking import (
     NAME,
+    arguments_of,
     check_names,
     choice_of,
     failed_text,
@@ -185,8 +186,8 @@ def _items(message: Message, place: int) -> list[dict[str, Any]]:
         if call.raw and call.arguments == {"input": call.raw}:  # of a tool that takes plain text
             items.append({"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.raw})
             continue
-        arguments = call.raw or orjson.dumps(call.arguments or {}).decode()
-        items.append({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})
+        told = {"call_id": call.id, "name": call.name, "arguments": arguments_of(call)}
+        items.append({"type": "function_call", **told})
     return items
 
 
