@@ -144,6 +144,16 @@ def test_anthropic_pieces_that_name_no_block_are_of_the_last() -> None:
     assert contents[-2] == ToolCallComplete("t", "f", {"x": 1}, None, '{"x":1}')
 
 
+def test_anthropic_ids_are_distinct_and_the_kept_blocks_say_the_same() -> None:
+    blocks = [{"type": "tool_use", "id": id_, "name": "f", "input": {}} for id_ in ("a", "a", None, "call_3")]
+    blocks.append({"type": "redacted_thinking", "data": "d"})
+    contents, error, metadata = read("anthropic", json.dumps({"content": blocks, "stop_reason": "tool_use"}).encode())
+    assert error is None
+    ids = [content.tool_id for content in contents if isinstance(content, ToolCallComplete)]
+    assert ids == ["a", "call_2", "call_3", "call_4"]
+    assert [block.get("id") for block in metadata["blocks"]] == [*ids, None]
+
+
 def test_anthropic_an_answer_of_nothing_is_a_result() -> None:
     contents, error, metadata = read(
         "anthropic", b'{"content":null,"stop_reason":"refusal","stop_details":{"category":"c"}}'
@@ -607,6 +617,31 @@ def test_responses_items_that_all_have_one_place_are_told_apart() -> None:
     whole = [(c.tool_id, c.name, c.arguments) for c in contents if isinstance(c, ToolCallComplete)]
     assert whole == [("c1", "f", {"x": 1}), ("c2", "f", {"x": 2})]
     assert [item["id"] for item in metadata["items"]] == ["r", "m", "f1", "f2"]
+
+
+@pytest.mark.parametrize("number", [[], {}, "0", None, 1.5, 2**70])
+def test_responses_a_part_s_number_may_be_anything(number: Any) -> None:
+    piece = {"output_index": 0, "item_id": "m", "content_index": number}
+    done = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    body = events(
+        {"type": "response.output_text.delta", "delta": "a", **piece},
+        {"type": "response.output_text.done", "text": "a", **piece},
+        done,
+    )
+    contents, error, _ = read("openai-responses", body)
+    assert (contents, error) == ([Text("a"), Control("stream_end", "stop")], None)
+
+
+def test_responses_an_id_that_comes_late_is_no_other_call_s() -> None:
+    def called(place: int, **told: Any) -> dict[str, Any]:
+        item = {"type": "function_call", "name": "f", "arguments": "{}", **told}
+        return {"type": f"response.output_item.{'done' if told else 'added'}", "output_index": place, "item": item}
+
+    done = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    body = events(called(0), called(1), called(0, call_id="c"), called(1, call_id="c"), done)
+    contents, error, _ = read("openai-responses", body)
+    assert error is None
+    assert [c.tool_id for c in contents if isinstance(c, ToolCallComplete)] == ["c", "call_2"]
 
 
 def test_responses_one_that_has_no_output_yet_is_a_result() -> None:

@@ -151,7 +151,8 @@ class MessagesReader(AnswerReader):
         self._blocks[place] = block
         kind = block.get("type")
         if kind == "tool_use":
-            call = PartialCall(text_of(block.get("id")) or f"call_{len(self._calls) + 1}", text_of(block.get("name")))
+            call = PartialCall(self._id(text_of(block.get("id"))), text_of(block.get("name")))
+            block["id"] = call.id
             self._calls[place] = call
             given = block.get("input")
             piece = call.add(given) if isinstance(given, dict) and given else ""
@@ -165,6 +166,14 @@ class MessagesReader(AnswerReader):
                 self._cited(citation)
         elif kind == "thinking" and (text := text_of(block.get("thinking"))):
             out.append(Reasoning(text))
+
+    def _id(self, told: str) -> str:
+        """A call's id: the service's own, or the next that is free."""
+        taken = {call.id for call in self._calls.values()}
+        number = len(taken) + 1
+        while f"call_{number}" in taken:
+            number += 1
+        return told if told and told not in taken else f"call_{number}"
 
     def _delta(self, delta: Any, index: Any, out: list[ChunkContent]) -> None:
         if type(delta) is not dict:

@@ -69,7 +69,7 @@ class _Item:
         self.final = False  # it was met in the last event's output
         self.annotated = False
         self.told: dict[str, list[str]] = {}  # what it is: its pieces
-        self.parts: set[tuple[str, Any]] = set()  # of which any was told: what it is, and the part's number
+        self.parts: set[tuple[str, int | None]] = set()  # of which any was told: what it is, and the part's number
 
     def more(self, what: str, whole: str) -> str:
         """What of *whole* was not told yet; nothing where that is something else."""
@@ -222,7 +222,7 @@ class ResponsesReader(AnswerReader):
         if not text or last not in ("delta", "done"):
             return
         item = self._item(kind, value.get("output_index"), text_of(value.get("item_id")))
-        part = what, value.get(number)
+        part = what, count(value.get(number))
         if last == "done" and part in item.parts:
             return
         if what == "summary" and item.parts and part not in item.parts:
@@ -277,7 +277,9 @@ class ResponsesReader(AnswerReader):
                 out.append(ToolCallProgress(call.id, call.name, ""))
         call.name = call.name or name
         if told and not call.told:
-            call.told = call.id = told
+            call.told = told
+            if all(other.call is None or other.call.id != told for other in self._items):
+                call.id = told
         return call
 
     def _event(self, kind: str, value: dict[str, Any], out: list[ChunkContent]) -> None:
