@@ -35,9 +35,14 @@ __all__ = ["from_error", "from_reply", "masked", "retry_after"]
 CONTEXT = (
     "context_length_exceeded", "exceed_context_size", "too_many_prompt_tokens", "prompt is too long",
     "prompt too long", "maximum context length", "exceeds the context window", "input token count",
+    "exceed context limit",
 )  # fmt: skip
-BAD_KEY = ("api_key_invalid", "invalid_api_key", "authentication_error", "incorrect api key", "invalid api key")
+BAD_KEY = (
+    "api_key_invalid", "invalid_api_key", "authentication_error", "permission_error", "incorrect api key",
+    "invalid api key",
+)  # fmt: skip
 NO_QUOTA = ("insufficient_quota", "billing_hard_limit", "billing_error", "billing_not_active")
+NO_MONEY = ("credit balance is too low",)  # Anthropic says so in words only, of a request that is invalid
 FILTERED = ("content_filter", "responsibleaipolicyviolation", "content_policy_violation")
 TRANSIENT = ("overloaded_error", "server_error", "api_error", "timeout_error", "internal", "unavailable")
 KEY_SHAPED = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}|(?<=Bearer )\S+")
@@ -250,13 +255,13 @@ def _kind(status: int | None, told: _Told) -> tuple[type[LLMSpellError], bool]:
         return ContextLengthError, False
     if said(FILTERED):
         return ContentFilterError, False
-    if status == 402 or said(NO_QUOTA):
+    if status == 402 or said(NO_QUOTA) or said(NO_MONEY, where=text):
         return QuotaError, False
     if status in (401, 403) or (status in (None, 400) and (said(BAD_KEY) or said(BAD_KEY[-2:], where=text))):
         return AuthError, False
     if status == 429 or (status is None and said(("rate_limit", "resource_exhausted"))):
         return RateLimitError, True
-    if status == 404 or said(("model_not_found",)):
+    if status == 404 or said(("model_not_found",)) or (status is None and said(("not_found_error",))):
         return NotFoundError, False
     if status is None:
         return ProviderError, said(TRANSIENT)
