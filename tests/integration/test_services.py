@@ -275,7 +275,8 @@ def _way(request: Request) -> str:
 
 # ---- embeddings, and the list of models
 
-VECTORS = {
+VECTORS: dict[str, Any] = {
+    "vertex": [{"predictions": [{"embeddings": {"values": values}}]} for values in ([0.5, 1.0], [1.0, 0.5])],
     "gemini": {"embeddings": [{"values": [0.5, 1.0]}, {"values": [1.0, 0.5]}]},
     "ollama": {"model": "e", "embeddings": [[0.5, 1.0], [1.0, 0.5]], "prompt_eval_count": 4},
 }
@@ -292,8 +293,9 @@ LISTS = {
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_texts_become_vectors_or_it_is_refused(service: str) -> None:
-    body = json.dumps(VECTORS.get(type_of(service), USUAL_VECTORS)).encode()
-    with Loopback([reply(body, headers={"content-type": "application/json"})]) as server:
+    told = VECTORS.get(service) or VECTORS.get(type_of(service)) or USUAL_VECTORS
+    bodies = [json.dumps(value).encode() for value in (told if isinstance(told, list) else [told])]
+    with Loopback([reply(body, headers={"content-type": "application/json"}) for body in bodies]) as server:
         provider = at(server, service).get("x")
         if said(service, "embeddings") == "–":
             with pytest.raises(NotSupportedError):

@@ -47,6 +47,32 @@ async def test_openai_s_rows_are_put_in_order() -> None:
     assert request.json == {"model": "m", "input": ["a", "b"], "dimensions": 2}
 
 
+@pytest.mark.parametrize(
+    ("model", "path", "body", "value"),
+    [
+        ("text-embedding-005", "/models/text-embedding-005:predict",
+         {"instances": [{"content": "a"}], "parameters": {"outputDimensionality": 2}},
+         {"predictions": [{"embeddings": {"values": [1, 0.5], "statistics": {"token_count": 3, "truncated": False}}}]}),
+        ("gemini-embedding-001", "/models/gemini-embedding-001:predict",
+         {"instances": [{"content": "a"}], "parameters": {"outputDimensionality": 2}},
+         {"predictions": [{"embeddings": {"values": [1, 0.5], "statistics": {"token_count": 3}}}]}),
+        ("models/gemini-embedding-2", "/models/gemini-embedding-2:embedContent",
+         {"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2},
+         {"embedding": {"values": [1, 0.5]}, "usageMetadata": {"promptTokenCount": 3}}),
+    ],
+)  # fmt: skip
+def test_vertex_is_asked_in_its_own_way(model: str, path: str, body: Any, value: Any) -> None:
+    dialect = dialect_of("gemini", "europe-west1-aiplatform.googleapis.com")
+    request = dialect.embed_request(model, ["a"], 2)
+    assert (request.path, json.loads(request.body), dialect.embedding_batch) == (path, body, 1)
+    found = dialect.read_embeddings(value)
+    assert (found.vectors, found.usage) == (((1.0, 0.5),), Usage(3))
+    assert dialect.models_request("") is None
+    for garbage in ([], {}, {"predictions": [1]}, {"predictions": [{"embeddings": 5}]}, {"embedding": {}}):
+        with pytest.raises(ValueError):
+            dialect.read_embeddings(garbage)
+
+
 async def test_base64_is_read() -> None:
     packed = base64.b64encode(struct.pack("<3f", 0.5, -2, 4)).decode()
     with Loopback([answer(rows([packed]))]) as server:

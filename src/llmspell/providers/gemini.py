@@ -26,6 +26,7 @@ from llmspell.providers.headers import extra_headers
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
+    from llmspell.providers.sides import Side
     from llmspell.types.media import Media
     from llmspell.types.messages import Message
     from llmspell.types.tools import ToolSpec
@@ -56,6 +57,11 @@ class Gemini(Dialect):
     @property
     def _vertex(self) -> bool:
         return self.host.endswith("aiplatform.googleapis.com")
+
+    def _side(self) -> Side:
+        from llmspell.providers.sides import SIDES
+
+        return SIDES["vertex"] if self._vertex else super()._side()
 
     def auth(self, key: str) -> dict[str, str]:
         """The key's own header, and not the address, which is logged; at Vertex, a bearer's token."""

@@ -38,12 +38,12 @@ DETAIL = 200  # characters kept of what a service says of a model
 class Side(NamedTuple):
     """One way. batch: texts that one request takes. Requests of functions of (model, texts, dimensions); answers are
     read to vectors in the order of the texts, with the model's name and the usage; models a page at a time, with the
-    mark of the next page, empty for none."""
+    mark of the next page, empty for none; no request where they are not listed."""
 
     batch: int
     embed_request: Callable[[Dialect, str, Sequence[str], int | None], WireRequest] | None
     read_embeddings: Callable[[Any], Embeddings] | None
-    models_request: Callable[[str], WireRequest]
+    models_request: Callable[[str], WireRequest | None]
     read_models: Callable[[Any], tuple[list[ModelInfo], str]]
 
 
@@ -180,6 +180,35 @@ def _gemini_models_request(after: str) -> WireRequest:
     return get("/models?pageSize=1000" + (f"&pageToken={quote(after, safe='')}" if after else ""))
 
 
+# ---- Vertex's: newer models take a text as a message has it, the others as what is to be predicted from
+
+
+def _vertex_request(dialect: Dialect, model: str, texts: Sequence[str], dimensions: int | None) -> WireRequest:
+    name = model.removeprefix("models/")
+    wide = {} if dimensions is None else {"outputDimensionality": dimensions}
+    body: dict[str, Any]
+    if "gemini" in name and not name.startswith("gemini-embedding-001"):
+        verb, body = "embedContent", {"content": {"parts": [{"text": texts[0]}]}, **wide}
+    else:
+        verb, body = "predict", {"instances": [{"content": text} for text in texts], "parameters": wide}
+    return post(f"/models/{quote(name, safe='-._~:@')}:{verb}", body)
+
+
+def _vertex_embeddings(value: Any) -> Embeddings:
+    if isinstance(value, dict) and isinstance(one := value.get("embedding"), dict):
+        return _gemini_embeddings({**value, "embeddings": [one]})
+    vectors: list[tuple[float, ...]] = []
+    read: int | None = 0
+    for row in _list(value, "predictions"):
+        told = row.get("embeddings") if isinstance(row, dict) else None
+        told = told if isinstance(told, dict) else {}
+        vectors.append(_vector(told.get("values")))
+        about = told.get("statistics")
+        tokens = count(about.get("token_count")) if isinstance(about, dict) else None
+        read = None if read is None or tokens is None else read + tokens
+    return Embeddings(tuple(vectors), "", Usage(read))
+
+
 # ---- Ollama's
 
 
@@ -203,6 +232,7 @@ SIDES = {
     "openai": Side(256, _openai_request, _openai_embeddings, lambda after: get("/models"), _openai_models),
     "anthropic": Side(0, None, None, _anthropic_models_request, _anthropic_models),
     "gemini": Side(100, _gemini_request, _gemini_embeddings, _gemini_models_request, _gemini_models),
+    "vertex": Side(1, _vertex_request, _vertex_embeddings, lambda after: None, _gemini_models),
     "ollama": Side(256, _ollama_request, _ollama_embeddings, lambda after: get("/api/tags"), _ollama_models),
 }
 
