@@ -75,6 +75,17 @@ async def test_results_go_back_in_order_and_the_answer_follows(kind: str, stream
         assert last.usage == output.usage
 
 
+async def test_what_a_service_waits_for_is_not_asked_again_and_again() -> None:
+    waits = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "x", "arguments": "{}"}
+    body = json.dumps({"object": "response", "status": "completed", "output": [waits]}).encode()
+    with Loopback([reply(body, headers=JSON)]) as server:
+        providers = manager("openai-responses", server)
+        output = await Agent("acme", tools=[add()], providers=providers).execute("hi")
+        await providers.aclose()
+    assert len(server.requests) == 1
+    assert (output.finish_reason, output.metadata["items"]) == ("tool_calls", [waits])
+
+
 @pytest.mark.parametrize("kind", CALLING)
 async def test_the_conversation_goes_on_from_its_messages(kind: str) -> None:
     made, (_, whole) = DIALECTS[kind], CALLING[kind](TURN[:1], "")

@@ -166,8 +166,8 @@ def test_an_image_s_type_is_told_or_seen() -> None:
 @pytest.mark.parametrize(
     ("item", "finish"),
     [
-        ({"type": "mcp_approval_request", "id": "mcpr_1", "name": "x", "arguments": "{}"}, "pause"),
-        ({"type": "tool_search_call", "id": "ts_1", "execution": "client", "arguments": {}}, "pause"),
+        ({"type": "mcp_approval_request", "id": "mcpr_1", "name": "x", "arguments": "{}"}, "tool_calls"),
+        ({"type": "tool_search_call", "id": "ts_1", "execution": "client", "arguments": {}}, "tool_calls"),
         ({"type": "tool_search_call", "id": "ts_1", "execution": "server", "arguments": {}}, "stop"),
         ({"type": "web_search_call", "id": "ws_1", "status": "completed"}, "stop"),
         ({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"}, "tool_calls"),

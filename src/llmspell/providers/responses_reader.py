@@ -36,7 +36,8 @@ ARGUMENTS = {
     "response.function_call_arguments": ("function_call", "arguments"),
     "response.custom_tool_call_input": ("custom_tool_call", "input"),
 }
-#: Items that the service stops for: to be allowed, or to have done what it asks.
+#: Items that the service stops for: to be allowed, or to have done what it asks. They are the caller's to answer, in
+#: requests of its own; no pause, after which the same is asked again.
 WAITS = ("mcp_approval_request", "computer_call", "local_shell_call", "shell_call", "apply_patch_call")
 LISTS = 256  # annotations kept of one answer
 
@@ -158,7 +159,7 @@ class ResponsesReader(AnswerReader):
         finish = self._finish or "stop"
         if finish == "stop":
             waits = any(_waits(value) for value in kept)
-            finish = "tool_calls" if out else "pause" if waits else "content_filter" if self._refused else "stop"
+            finish = "tool_calls" if out or waits else "content_filter" if self._refused else "stop"
         usage = self._usage.with_total()
         out.append(Control("stream_end", finish, usage if usage != Usage() else None))
         return out
