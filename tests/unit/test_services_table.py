@@ -61,7 +61,9 @@ def dialect_at(service: str) -> Dialect:
     if row is None:
         return dialect_of(service)
     usual = {"azure": "acme.openai.azure.com"}.get(service, f"{service}.example.com")
-    return dialect_of(row.type, host_of(row.base_url) if row.base_url else usual)
+    made = dialect_of(row.type, host_of(row.base_url) if row.base_url else usual)
+    made.of_vendor(service)
+    return made
 
 
 def asked(dialect: Dialect, service: str, **call: Any) -> str | None:

@@ -144,3 +144,34 @@ async def test_a_new_vendor_is_a_row(tmp_path: Any, monkeypatch: pytest.MonkeyPa
         await manager.aclose()
     assert output.text == "Hello"
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "members"),
+    [
+        ({"mine": {"type": "mistral"}}, {"authorization": f"Bearer {KEY}"}, {"random_seed": 7}),
+        ({"mistral": {}}, {"authorization": f"Bearer {KEY}"}, {"random_seed": 7}),
+        ({"mine": {"type": "azure"}}, {"api-key": KEY}, {"seed": 7, "reasoning_effort": "low"}),
+        ({"zai": {}}, {"authorization": f"Bearer {KEY}"}, {"thinking": {"type": "enabled"}}),
+        ({"mistral": {"type": "openai"}}, {"authorization": f"Bearer {KEY}"}, {"seed": 7}),
+    ],
+)
+async def test_a_vendor_behind_a_gateway_is_spoken_to_in_its_own_way(
+    settings: dict[str, dict[str, Any]], headers: dict[str, str], members: dict[str, Any]
+) -> None:
+    with Loopback([reply(sse(["Hi"]))]) as server:
+        name, one = next(iter(settings.items()))
+        manager = ProviderManager({name: one | {"base_url": server.url, "api_key": KEY}}, env={})
+        assert (await manager.get(name).stream(CALL).collect()).text == "Hi"
+        await manager.aclose()
+        [request] = server.requests
+    sent = {header: request.headers.get(header) for header in ("authorization", "api-key")}
+    assert sent == {"authorization": None, "api-key": None} | headers
+    assert members.items() <= request.json.items()
+
+
+async def test_a_vendor_s_gateway_is_asked_without_a_key() -> None:
+    with Loopback([reply(sse(["Hi"]))]) as server:
+        manager = ProviderManager({"mistral": {"base_url": server.url}}, env={})
+        assert (await manager.get("mistral").stream(CALL).collect()).text == "Hi"
+        await manager.aclose()

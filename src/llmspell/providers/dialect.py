@@ -53,6 +53,10 @@ class Dialect(ABC):
         """What the paths of requests are joined to, of a configured *base_url*."""
         return base_url
 
+    def of_vendor(self, name: str) -> None:
+        """Told once, before all else, which vendor of `vendors.toml` it is configured as, wherever it is."""
+        return None
+
     @property
     def keyless(self) -> bool:
         """Whether the service may answer without a key: any that is not the vendor's own."""

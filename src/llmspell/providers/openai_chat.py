@@ -19,7 +19,7 @@ from llmspell.providers.chat_messages import messages
 from llmspell.providers.chat_reader import ChatReader
 from llmspell.providers.dialect import Dialect, lay_over
 from llmspell.providers.headers import extra_headers
-from llmspell.providers.vendors import Vendor, vendor_at
+from llmspell.providers.vendors import Vendor, vendor, vendor_at
 
 if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall
@@ -30,7 +30,6 @@ __all__ = ["BASE_URL", "KEY_ENV", "MODEL", "PATH", "Chat", "Reading", "request"]
 BASE_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
 MODEL = "gpt-4o-mini"
-EMBEDDING = "text-embedding-3-small"
 PATH = "/chat/completions"
 #: OpenAI's own reasoning models, which refuse `max_tokens`.
 REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
@@ -40,7 +39,7 @@ PLAIN = Vendor("")
 #: Gemini, where Google answers for it in this dialect: its signatures are wanted back.
 GOOGLE = Vendor("", keeps="extra_content", makes=())
 #: OpenAI itself, which does not take the longest ids that others give a call.
-OPENAI = Vendor("", ids="forty")
+OPENAI = Vendor("", ids="forty", embedding="text-embedding-3-small")
 
 
 def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool = False) -> WireRequest:
@@ -158,16 +157,21 @@ class Chat(Dialect):
         super().__init__(host)
         self.vendor = None if self.own else vendor_at(self.host)
         unlisted = OPENAI if self.own else GOOGLE if self.host.endswith("googleapis.com") else PLAIN
-        self._row = self.vendor or unlisted
-        if self.vendor is not None:
-            self.embedding_model, self.dimensions = self.vendor.embedding, self.vendor.dimensions
-        elif self.own:
-            self.embedding_model = EMBEDDING
+        self._take(self.vendor or unlisted)
+
+    def of_vendor(self, name: str) -> None:
+        """A vendor's service is spoken to in the vendor's way behind a gateway, too, or at another of its hosts."""
+        if (row := vendor(name)) is not None:
+            self._take(row)
+
+    def _take(self, row: Vendor) -> None:
+        self._row = row
+        self.embedding_model, self.dimensions = row.embedding, row.dimensions
 
     @property
     def embeds(self) -> bool:
         """Whether it makes embeddings; who is not known may."""
-        return self.vendor is None or self.vendor.embeds
+        return self._row.embeds
 
     @property
     def embedding_batch(self) -> int:
@@ -181,7 +185,7 @@ class Chat(Dialect):
 
     def auth(self, key: str) -> dict[str, str]:
         """A bearer's token, or a header of its own."""
-        if self.vendor is not None and self.vendor.auth == "api-key":
+        if self._row.auth == "api-key":
             return {"api-key": key} if key else {}
         return {"authorization": f"Bearer {key}"} if key else {}
 

@@ -65,6 +65,8 @@ class Service(ProviderInstance):
         address = usual.address(str(settings.get("base_url") or usual.base_url))
         origin = Origin.of(address, f"providers.{name}.base_url")
         self._dialect = spoken = usual(origin.host)
+        if vendor := settings.get("vendor"):
+            spoken.of_vendor(str(vendor))
         self._key_env: str | None = settings.get("api_key_env")
         key = str(settings.get("api_key") or "").strip()  # keys out of files have a line end
         own: Mapping[str, str] = settings.get("headers") or {}
