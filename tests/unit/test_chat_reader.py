@@ -380,7 +380,9 @@ def test_a_conversation_with_tools_is_written() -> None:
 @pytest.mark.parametrize(
     ("host", "model", "member"),
     [("api.openai.com", "o3-mini", "max_completion_tokens"), ("api.openai.com", "gpt-5.2", "max_completion_tokens"),
-     ("api.openai.com", "gpt-4o-mini", "max_tokens"), ("localhost", "o3-mini", "max_tokens")],
+     ("api.openai.com", "gpt-4o-mini", "max_tokens"), ("localhost", "o3-mini", "max_tokens"),
+     ("me.openai.azure.com", "gpt-5-mini", "max_completion_tokens"), ("me.openai.azure.com", "gpt-4o", "max_tokens"),
+     ("me.openai.azure.com", "grok-4", "max_tokens"), ("openrouter.ai", "gpt-5", "max_tokens")],
 )  # fmt: skip
 def test_only_openais_own_reasoning_models_take_another_limit(host: str, model: str, member: str) -> None:
     call = CALL._replace(model=model, parameters=Parameters(max_tokens=5))

@@ -31,7 +31,7 @@ BASE_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
 MODEL = "gpt-4o-mini"
 PATH = "/chat/completions"
-#: OpenAI's own reasoning models, which refuse `max_tokens`.
+#: OpenAI's own reasoning models, which refuse `max_tokens` and take `max_completion_tokens`.
 REASONING_MODEL = re.compile(r"o\d|gpt-([5-9]|\d\d)")
 
 #: Services that nothing is known of are sent what OpenAI is sent, and are taken to do what it does.
@@ -45,9 +45,8 @@ OPENAI = Vendor("", ids="forty", embedding="text-embedding-3-small")
 def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool = False) -> WireRequest:
     """The request for *call*. `call.body` and `call.headers` are laid over it last.
 
-    vendor: what it wants written in another way. own: it is OpenAI itself, whose reasoning models take
-    `max_completion_tokens`. Raises ValidationError for a header that is not for a script to set, or a tool that no
-    service would take; NotSupportedError for what this one does not do.
+    vendor: what it wants written in another way. own: it is OpenAI itself. Raises ValidationError for a header that is
+    not for a script to set, or a tool that no service would take; NotSupportedError for what this one does not do.
     """
     parameters = call.parameters
     body: dict[str, Any] = {"model": call.model, "messages": messages(call, vendor)}
@@ -56,7 +55,7 @@ def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool 
     if parameters.top_p is not None:
         body["top_p"] = parameters.top_p
     if parameters.max_tokens is not None:
-        new = own and REASONING_MODEL.match(call.model)
+        new = (own or vendor.openais) and REASONING_MODEL.match(call.model)
         body["max_completion_tokens" if new else "max_tokens"] = parameters.max_tokens
     if parameters.stop:
         body["stop"] = list(parameters.stop)

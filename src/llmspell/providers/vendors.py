@@ -30,6 +30,7 @@ class Vendor(NamedTuple):
     required: str = "required"
     strict: bool = True
     ids: str = ""
+    openais: bool = False
     keeps: str = ""
     embedding: str = ""
     embeds: bool = True
