@@ -121,6 +121,19 @@ def test_anthropic_thinking_keeps_its_signature_for_the_next_turn() -> None:
     ]
 
 
+def test_anthropic_thinking_that_was_cut_is_not_kept() -> None:
+    def kept(reason: str, *deltas: dict[str, Any]) -> Any:
+        ending = {"type": "message_delta", "delta": {"stop_reason": reason}}
+        began = block(0, {"type": "thinking", "thinking": "", "signature": ""}, *deltas)
+        return read("anthropic", events(*began, ending, STOP))[2].get("blocks")
+
+    thought, signed = {"type": "thinking_delta", "thinking": "hm"}, {"type": "signature_delta", "signature": "S"}
+    assert kept("max_tokens", thought) is None
+    assert kept("max_tokens", thought, signed) == [{"type": "thinking", "thinking": "hm", "signature": "S"}]
+    # There are services that sign nothing.
+    assert kept("end_turn", thought) == [{"type": "thinking", "thinking": "hm", "signature": ""}]
+
+
 def test_anthropic_usage_is_replaced_and_caches_are_read_too() -> None:
     start = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 100}}}
     contents, _, _ = read("anthropic", events(start, ending("end_turn", output_tokens=3), STOP))

@@ -108,6 +108,8 @@ class MessagesReader(AnswerReader):
 
     def _last(self) -> list[ChunkContent]:
         blocks = [self._finished(place) for place in sorted(self._blocks)]
+        if self._finish == "max_tokens":  # thinking that was cut has no signature, and is refused without
+            blocks = [block for block in blocks if block.get("type") != "thinking" or block.get("signature")]
         if any(block.get("type") not in ("text", "tool_use") for block in blocks):
             self.metadata["blocks"] = blocks
         out: list[ChunkContent] = [self._calls[place].whole() for place in sorted(self._calls)]
