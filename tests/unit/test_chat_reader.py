@@ -373,6 +373,7 @@ def test_a_conversation_with_tools_is_written() -> None:
                 {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
             ],
         },
+        {"role": "tool", "content": "Error: It was not run.", "tool_call_id": "call_2"},
         {"role": "tool", "content": "42", "tool_call_id": "call_1"},
     ]
 

@@ -252,3 +252,38 @@ def test_anthropic_sends_its_blocks_back_before_the_results() -> None:
     _, body = sent("anthropic", ModelCall("m", (Message("user", "hi"), turn, Message("tool", "1", (), "c1"))))
     assert body["messages"][1] == {"role": "assistant", "content": blocks}
     assert body["messages"][2]["content"][0]["tool_use_id"] == "c1"
+
+
+def test_a_call_that_was_never_run_has_a_result_all_the_same() -> None:
+    """Services refuse a conversation in which a call has none."""
+    calls = (ToolCall("c1", "lookup", {}), ToolCall("c2", "clock", None, '{"a":'))
+    talk = (
+        Message("user", "hi"),
+        Message("assistant", "", calls),
+        Message("tool", "noon", (), "c2"),
+        Message("user", "go on"),
+        Message("assistant", "", calls[:1]),
+        Message("user", "and on"),
+        Message("assistant", "", calls[:1]),  # the last: the service is to say
+    )
+    told = [message for message in sent("openai", ModelCall("m", talk))[1]["messages"] if message["role"] == "tool"]
+    assert [message["tool_call_id"] for message in told] == ["c1", "c2", "c1"]
+    assert [message["content"] for message in told] == ["Error: It was not run.", "noon", "Error: It was not run."]
+
+    items = sent("openai-responses", ModelCall("m", talk))[1]["input"]
+    assert [item["call_id"] for item in items if item.get("type") == "function_call_output"] == ["c1", "c2", "c1"]
+
+    turns = sent("anthropic", ModelCall("m", talk))[1]["messages"]
+    blocks = [block for turn in turns if turn["role"] == "user" for block in turn["content"] if type(block) is dict]
+    told = [block for block in blocks if block["type"] == "tool_result"]
+    assert [(block["tool_use_id"], block.get("is_error", False)) for block in told] == [
+        ("c1", True), ("c2", False), ("c1", True),
+    ]  # fmt: skip
+
+    contents = sent("gemini", ModelCall("m", talk))[1]["contents"]
+    told = [part["functionResponse"] for turn in contents for part in turn["parts"] if "functionResponse" in part]
+    unrun = ("lookup", {"error": "It was not run."})
+    assert [(one["name"], one["response"]) for one in told] == [unrun, ("clock", {"output": "noon"}), unrun]
+
+    told = [message for message in sent("ollama", ModelCall("m", talk))[1]["messages"] if message["role"] == "tool"]
+    assert [message["tool_name"] for message in told] == ["lookup", "clock", "lookup"]

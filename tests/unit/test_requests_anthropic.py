@@ -49,11 +49,11 @@ def test_ids_of_calls_are_such_as_it_takes(ids: list[str]) -> None:
     talk = sent(
         *ASK,
         Message("assistant", "", tuple(ToolCall(id_, "f", {}) for id_ in (*ids, "toolu_1"))),
-        *(Message("tool", "x", (), id_) for id_ in ids),
+        *(Message("tool", "x", (), id_) for id_ in (*ids, "toolu_1")),
     )["messages"]
-    *asked, own = [block["id"] for block in talk[1]["content"]]
+    asked = [block["id"] for block in talk[1]["content"]]
     assert asked == [block["tool_use_id"] for block in talk[2]["content"]]
-    assert own == "toolu_1"
+    assert asked[-1] == "toolu_1"
     assert len(set(asked)) == len(asked)
     assert all(re.fullmatch("[a-zA-Z0-9_-]{1,128}", id_) for id_ in asked)
 

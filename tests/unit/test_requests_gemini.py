@@ -139,7 +139,8 @@ def test_results_are_in_the_order_of_their_calls_and_have_the_ids_that_the_servi
     ],
 )
 def test_a_result_is_an_object(text: str, error: bool, response: Any) -> None:
-    ((told,),) = (turn["parts"] for turn in results(Message("tool", text, (), "a", is_error=error)))
+    noon = Message("tool", "noon", (), "gemini_call_2")
+    ((told, _),) = (turn["parts"] for turn in results(Message("tool", text, (), "a", is_error=error), noon))
     assert told["functionResponse"]["response"] == response
 
 
@@ -162,8 +163,9 @@ def test_media_of_a_result_are_in_it_from_gemini_3_on_and_beside_it_before() -> 
 
 
 def test_an_address_in_a_result_goes_beside_it() -> None:
-    told = results(Message("tool", (Media("image/png", url="https://a/b"),), (), "a"), model=MODEL)[0]["parts"]
-    assert told[1:] == [
+    noon = Message("tool", "noon", (), "gemini_call_2")
+    told = results(Message("tool", (Media("image/png", url="https://a/b"),), (), "a"), noon, model=MODEL)[0]["parts"]
+    assert told[2:] == [
         {"text": "From `lookup`:"},
         {"fileData": {"mimeType": "image/png", "fileUri": "https://a/b"}},
     ]

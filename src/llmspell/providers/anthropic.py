@@ -9,6 +9,7 @@ import orjson
 from llmspell.errors import NotSupportedError, ValidationError, one_line
 from llmspell.providers.anthropic_reader import MessagesReader
 from llmspell.providers.asking import (
+    answered,
     call_id,
     check_names,
     choice_of,
@@ -216,7 +217,7 @@ def _held(schema: Any) -> Any:
 def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     """The conversation: the results of one turn's tools in one message of the user's, before any text of it."""
     turns: list[dict[str, Any]] = []
-    for place, message in enumerate(messages):
+    for place, message in answered(messages):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"

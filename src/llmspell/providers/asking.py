@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from llmspell.errors import NotSupportedError, ValidationError, one_line
+from llmspell.types.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from llmspell.providers.base import ModelCall
     from llmspell.types.media import Media
-    from llmspell.types.messages import Message, ToolCall
+    from llmspell.types.messages import ToolCall
 
 __all__ = [
     "NAME",
+    "answered",
     "arguments_of",
     "call_id",
     "check_names",
@@ -161,11 +164,30 @@ def kept_of(message: Message, name: str) -> list[dict[str, Any]]:
     return [one for one in kept if isinstance(one, dict)] if isinstance(kept, list | tuple) else []
 
 
+def answered(messages: Sequence[Message]) -> list[tuple[int, Message]]:
+    """Messages with their places: of a turn that others follow, a call of which nothing is told, since a limit cut the
+    answer or nobody ran it, is told not to have been run. Services refuse a call without a result.
+    """
+    told: list[tuple[int, Message]] = []
+    for place, message in enumerate(messages):
+        told.append((place, message))
+        if not message.tool_calls or place + 1 == len(messages):
+            continue
+        turn = takewhile(lambda later: later.role != "assistant", messages[place + 1 :])
+        results = {later.tool_call_id for later in turn if later.role == "tool"}
+        told += [
+            (place, Message("tool", "It was not run.", (), call.id, is_error=True))
+            for call in message.tool_calls
+            if call.id not in results
+        ]
+    return told
+
+
 def results_first(messages: Sequence[Message]) -> list[tuple[int, Message]]:
-    """Messages with their places: after a turn that calls tools, what these gave comes before all else."""
+    """As `answered`: after a turn that calls tools, what these gave comes before all else."""
     ordered: list[tuple[int, Message]] = []
     start = 0
-    for place, message in enumerate(messages):
+    for place, message in answered(messages):
         if message.role == "assistant":
             start = len(ordered) + 1
         if message.role == "tool":

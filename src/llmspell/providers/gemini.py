@@ -10,6 +10,7 @@ import orjson
 
 from llmspell.errors import NotSupportedError, ValidationError, one_line
 from llmspell.providers.asking import (
+    answered,
     check_names,
     choice_of,
     kept_of,
@@ -242,7 +243,7 @@ def _contents(messages: tuple[Message, ...], *, newer: bool) -> list[dict[str, A
         add("user", [result[1] for result in results] + [part for result in results for part in result[2]])
         results.clear()
 
-    for place, message in enumerate(messages):
+    for place, message in answered(messages):
         if message.role == "system":
             continue
         if message.role == "tool":
