@@ -76,6 +76,25 @@ def test_reasoning_comes_once_though_it_is_told_twice() -> None:
     assert events(delta(reasoning_details=[{"summary": "s"}, {"text": "t"}, {"data": "x"}]))[0] == Reasoning("st")
 
 
+def test_details_of_reasoning_are_put_together_with_and_without_their_number() -> None:
+    def kept(*details: dict[str, Any]) -> Any:
+        reader = ChatReader("p", "m")
+        for detail in details:
+            reader.event(delta(reasoning_details=[detail]))
+        reader.event(tool("c", "f", "{}", index=0))
+        reader.done()
+        reader.end()
+        return reader.metadata["chat"]["reasoning_details"]
+
+    text, signed = {"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text", "signature": "S"}
+    secret = {"type": "reasoning.encrypted", "data": "d"}
+    one = {"type": "reasoning.text", "text": "a" * 300, "signature": "S"}
+    for number in ({}, {"index": 0}):
+        assert kept(*[text | number] * 300, signed | number) == [one | number]
+    assert kept(text, signed, text, secret, secret) == [text | signed, text, secret, secret]
+    assert kept(text | {"index": 0}, text | {"index": 1}) == [text | {"index": 0}, text | {"index": 1}]
+
+
 def test_content_as_a_list_is_taken_apart() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}, "b", 5]
     assert events(delta(content=parts))[:-1] == [Reasoning("hm"), Text("a"), Text("b")]

@@ -263,10 +263,10 @@ class ChatReader(AnswerReader):
             out.append(Reasoning(told))
 
     def _detail(self, detail: dict[str, Any]) -> None:
-        """A piece of `reasoning_details`: one more of the last, or the next."""
+        """A piece of `reasoning_details`: more of the last, or the next; a stream's texts without a number are one."""
         last = self._details[-1] if self._details else None
-        same = last is not None and "index" in detail and last.get("index") == detail["index"]
-        if last is None or not same or last.get("type") != detail.get("type"):
+        whole = "index" not in detail and (not self._pieces or "data" in detail or (last or {}).get("signature"))
+        if last is None or whole or any(last.get(name) != detail.get(name) for name in ("index", "type")):
             if len(self._details) < LISTS:
                 self._details.append(dict(detail))
             return
