@@ -766,3 +766,24 @@ def test_what_is_nested_deeper_than_a_script_can_be_given_is_no_metadata() -> No
     assert turn.metadata == {"model": "m", "provider": "p", "id": "i", "annotations": [{"a": 1}]}
     turn.told({"annotations": filling, "id": "i"})
     assert turn.metadata == {"model": "m", "provider": "p", "id": "i"}
+
+
+CALLED = {"function": {"name": "f", "arguments": {}}}
+
+
+@pytest.mark.parametrize(
+    ("type_", "answer"),
+    [
+        ("openai", lambda n: {"choices": [{"message": {"tool_calls": [CALLED] * n}, "finish_reason": "stop"}]}),
+        ("anthropic", lambda n: {"content": [{"type": "tool_use", "name": "f"}] * n, "stop_reason": "tool_use"}),
+        ("ollama", lambda n: {"message": {"tool_calls": [CALLED] * n}, "done": True}),
+        ("openai-responses", lambda n: {"status": "completed", "output": [{"type": "function_call", "name": "f"}] * n}),
+        ("openai-responses", lambda n: {"status": "completed", "output": [{"type": "message"}] * n}),
+    ],
+)
+def test_calls_and_items_of_an_answer_are_bounded(type_: str, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "MOST_ITEMS", 3)
+    assert read(type_, json.dumps(answer(3)).encode())[1] is None
+    error = read(type_, json.dumps(answer(4)).encode())[1]
+    assert error is not None
+    assert (error.kind, error.message) == ("provider", "p sent more than 3 calls or items in one answer")

@@ -171,6 +171,7 @@ class MessagesReader(AnswerReader):
 
     def _id(self, told: str) -> str:
         """A call's id: the service's own, or the next that is free."""
+        self._room(len(self._calls))
         taken = {call.id for call in self._calls.values()}
         number = len(taken) + 1
         while f"call_{number}" in taken:

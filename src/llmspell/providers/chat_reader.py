@@ -58,7 +58,8 @@ class ChatReader(AnswerReader):
         self._pieces = False  # it comes in pieces
         self._sound: PartialMedia | None = None
         self._thoughts: dict[str, list[str]] = {}  # pieces of reasoning, by the member that they came in
-        self._details: list[dict[str, Any]] = []  # `reasoning_details`, their pieces joined
+        # `reasoning_details`: each, and the pieces of its texts, which are joined once.
+        self._details: list[tuple[dict[str, Any], dict[str, list[str]]]] = []
         self._extra: dict[str, Any] = {}  # Google's signature of the answer
 
     def event(self, data: dict[str, Any]) -> list[ChunkContent]:
@@ -142,7 +143,9 @@ class ChatReader(AnswerReader):
             return {}
         kept: dict[str, Any] = {name: "".join(pieces) for name, pieces in self._thoughts.items()}
         if self._details:
-            kept["reasoning_details"] = self._details
+            kept["reasoning_details"] = [
+                detail | {name: "".join(pieces) for name, pieces in texts.items()} for detail, texts in self._details
+            ]
         if self._extra:
             kept["extra_content"] = self._extra
         if signed := {call.id: call.extra for call in self._calls if call.extra}:
@@ -264,16 +267,17 @@ class ChatReader(AnswerReader):
 
     def _detail(self, detail: dict[str, Any]) -> None:
         """A piece of `reasoning_details`: more of the last, or the next; a stream's texts without a number are one."""
-        last = self._details[-1] if self._details else None
-        whole = "index" not in detail and (not self._pieces or "data" in detail or (last or {}).get("signature"))
-        if last is None or whole or any(last.get(name) != detail.get(name) for name in ("index", "type")):
-            if len(self._details) < LISTS:
-                self._details.append(dict(detail))
-            return
+        last, texts = self._details[-1] if self._details else ({}, {})
+        whole = "index" not in detail and (not self._pieces or "data" in detail or last.get("signature"))
+        if not last or whole or any(last.get(name) != detail.get(name) for name in ("index", "type")):
+            if len(self._details) >= LISTS:
+                return
+            last, texts = {}, {}
+            self._details.append((last, texts))
         for name, value in detail.items():
             if name in ("text", "summary", "data") and isinstance(value, str):
-                last[name] = text_of(last.get(name)) + value
-            elif value is not None:
+                texts.setdefault(name, []).append(value)
+            if value is not None or name not in last:
                 last[name] = value
 
     def _hear(self, sound: dict[str, Any], silent: bool, out: list[ChunkContent]) -> None:
@@ -311,6 +315,7 @@ class ChatReader(AnswerReader):
             call = None
         first = call is None
         if call is None:
+            self._room(len(self._calls))
             taken = {known.id for known in self._calls}
             number = len(self._calls) + 1
             while (invented := f"call_{number}") in taken:
@@ -356,7 +361,8 @@ class _Call(PartialCall):
         if indexed and self.name and name != self.name:
             return True
         more = not (indexed or id_) or bool(text_of(arguments).strip())
-        return more and bool(self.pieces) and self.parsed() is not None
+        end = next((piece for piece in reversed(self.pieces) if not piece.isspace()), "").rstrip()
+        return more and end.endswith(("}", "null")) and self.parsed() is not None
 
 
 def _parts(parts: list[Any], out: list[ChunkContent]) -> None:

@@ -23,6 +23,7 @@ __all__ = ["MAX_REPLY", "AnswerReader", "LineReading", "Reader", "Reading", "fai
 MAX_EVENTS = 2_000_000  # of one answer
 MAX_REPLY = 32 * 1024 * 1024  # bytes of an answer that is no event stream
 MAX_LINE = 16 * 1024 * 1024  # bytes of one line of JSON
+MOST_ITEMS = 4096  # calls, or items of another kind, of one answer: a new one is compared with those before it
 
 
 class Reader(Protocol):
@@ -110,6 +111,16 @@ class AnswerReader:
 
     def _last(self) -> list[ChunkContent]:
         raise NotImplementedError
+
+    def _room(self, there: int) -> None:
+        """Asked before one more call, or item, is added. Raises ProviderError where there are too many."""
+        if there >= MOST_ITEMS:
+            self._error = ProviderError(
+                f"{self.provider or 'the service'} sent more than {MOST_ITEMS} calls or items in one answer",
+                hint="check what answers at `base_url`",
+                **_about(self),
+            )
+            raise self._error
 
     def _raise(self, value: Any) -> NoReturn:
         self._error = failure(self, value)

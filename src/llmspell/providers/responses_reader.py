@@ -178,13 +178,17 @@ class ResponsesReader(AnswerReader):
             known = next((item for item in reversed(self._items) if item.kind == kind and item.value is None), None)
         if known is None:
             known = _Item(kind, place if type(place) is int else None)
-            self._items.append(known)
+            self._add(known)
         if type(place) is int:
             self._at[place] = known
         if id_:
             known.id = known.id or id_
             self._at.setdefault(id_, known)
         return known
+
+    def _add(self, item: _Item) -> None:
+        self._room(len(self._items))
+        self._items.append(item)
 
     def _is_another(self, known: _Item, kind: str, id_: str, call_id: str) -> bool:
         """Whether what is told at the place of *known* is of another item."""
@@ -202,7 +206,7 @@ class ResponsesReader(AnswerReader):
             known = others[0] if others else None
         if known is None:
             known = _Item(kind, None if place in self._at else place)
-            self._items.append(known)
+            self._add(known)
         known.final = True
         return known
 
