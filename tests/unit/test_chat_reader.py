@@ -400,6 +400,7 @@ def test_a_conversation_with_tools_is_written() -> None:
 @pytest.mark.parametrize(
     ("host", "model", "member"),
     [("api.openai.com", "o3-mini", "max_completion_tokens"), ("api.openai.com", "gpt-5.2", "max_completion_tokens"),
+     ("eu.api.openai.com", "gpt-5-mini", "max_completion_tokens"), ("notapi.openai.com", "gpt-5", "max_tokens"),
      ("api.openai.com", "gpt-4o-mini", "max_tokens"), ("localhost", "o3-mini", "max_tokens"),
      ("me.openai.azure.com", "gpt-5-mini", "max_completion_tokens"), ("me.openai.azure.com", "gpt-4o", "max_tokens"),
      ("me.openai.azure.com", "grok-4", "max_tokens"), ("openrouter.ai", "gpt-5", "max_tokens")],

@@ -133,7 +133,8 @@ def test_gemini_3_thinks_by_levels_and_vertex_takes_a_bearer_s_token() -> None:
     _, body = sent("gemini", ModelCall("gemini-3-pro", TALK[:2], Parameters(reasoning="high")))
     assert body["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingLevel": "high"}
     assert dialect_of("gemini").auth("k") == {"x-goog-api-key": "k"}
-    assert dialect_of("gemini", "europe-west1-aiplatform.googleapis.com").auth("k") == {"authorization": "Bearer k"}
+    for host in ("europe-west1-aiplatform", "aiplatform", "aiplatform.eu.rep"):
+        assert dialect_of("gemini", f"{host}.googleapis.com").auth("k") == {"authorization": "Bearer k"}
 
 
 def test_a_model_s_name_cannot_lead_elsewhere() -> None:

@@ -46,7 +46,8 @@ class Dialect(ABC):
 
     def __init__(self, host: str) -> None:
         self.host = host.lower()
-        self.own = self.host == host_of(self.base_url)
+        home = host_of(self.base_url)
+        self.own = self.host == home or self.host.endswith(f".{home}")  # "eu.api.openai.com" is OpenAI's, too
 
     @classmethod
     def address(cls, base_url: str) -> str:

@@ -57,7 +57,7 @@ class Gemini(Dialect):
 
     @property
     def _vertex(self) -> bool:
-        return self.host.endswith("aiplatform.googleapis.com")
+        return self.host.endswith(".googleapis.com") and "aiplatform" in self.host  # also "aiplatform.eu.rep."
 
     def _side(self) -> Side:
         from llmspell.providers.sides import SIDES
