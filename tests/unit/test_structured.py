@@ -316,6 +316,16 @@ def test_a_fence_before_the_json_is_passed_over() -> None:
     assert [getattr(one, "partial", None) for one in contents[1:-1]] == [None, None, {}, ADA, None]
 
 
+def test_thinking_before_the_json_is_passed_over() -> None:
+    async def main() -> list[Any]:
+        said = say("<think>Is it ", '{"name": "Bob"', "}?</think>", '{"name": ', '"Ada", "age": 36}')
+        return [chunk.content async for chunk in agent(Service("instruct", said)).stream("Who?")]
+
+    *_, end = contents = asyncio.run(main())
+    assert end.details == {"data": ADA}
+    assert [getattr(one, "partial", None) for one in contents[1:-1]] == [None, None, None, {}, ADA]
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=3), st.data())
 @settings(max_examples=20, deadline=None)
 def test_a_stream_gives_what_execute_gives_however_it_is_cut(names: list[str], data: st.DataObject) -> None:
@@ -402,6 +412,8 @@ def test_media_beside_the_text_is_passed_on() -> None:
         'Sure! ```\n{"a": 1}\n``` Bye.',
         'It is {"a": 1}, as you said.',
         '<think>x</think>{"a": 1}',
+        '<think>Is it {"a": 2}? ```{"a": 3}```</think>{"a": 1}',
+        'Is it {"a": 2}?</think>\n\n```json\n{"a": 1}\n```',
         'As [1] says, it is {"a": 1}, {"b": 2}.',
         'First:\n```\n{"b": 1}\n```\nthen:\n```json\n{"a": 1}\n```',
         '{"not": json} {"a": 1}',
@@ -413,7 +425,18 @@ def test_the_json_of_an_answer_is_found_that_has_its_form(text: str) -> None:
     assert parsed(form, text) == {"a": 1}
 
 
-HOPELESS = ["", "no", '{"b": 1}', "[" * 100_000, "{" * 100_000, '{"a": NaN}', "``````", "```\n```"]
+HOPELESS = [
+    "",
+    "no",
+    '{"b": 1}',
+    "[" * 100_000,
+    "{" * 100_000,
+    '{"a": NaN}',
+    "``````",
+    "```\n```",
+    '<think>Is it {"a": 1}?',
+    '<think>{"a": 1}</think>',
+]
 
 
 @pytest.mark.parametrize("text", HOPELESS)

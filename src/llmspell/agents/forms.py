@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmspell.providers.base import ModelCall, ProviderInstance
     from llmspell.types.usage import Usage
 
-__all__ = ["CUT", "Form", "Unfit", "complain", "parsed", "repair_call", "way_of"]
+__all__ = ["CUT", "Form", "Unfit", "complain", "parsed", "repair_call", "spoken", "way_of"]
 
 CUT = "length"  # the finish reason of an answer that a token limit cut
 MOST_PLACES = 50  # of an answer that is no JSON as a whole, where some is looked for
@@ -203,7 +203,8 @@ def parsed(form: Form, text: str, *, cut: bool = False) -> Any:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """The values that an answer may mean: all of it, what stands in a code fence, or what begins at a bracket.
+    """The values that an answer may mean: all of it, what stands in a code fence, or what begins at a bracket. None of
+    them is in thinking that stands before it.
 
     Raises ValueError where the whole is none, after the others.
     """
@@ -212,6 +213,7 @@ def _values(text: str) -> Iterator[Any]:
         return
     except ValueError as error:
         first = error
+    text = spoken(text)
     for fenced in text.split("```", 2 * MOST_PLACES)[1::2]:
         try:
             yield orjson.loads(fenced.partition("\n")[2])
@@ -230,6 +232,15 @@ def _values(text: str) -> Iterator[Any]:
         else:
             yield value
     raise first
+
+
+def spoken(text: str) -> str:
+    """*text* without the thinking that some servers leave in front of an answer, which may hold drafts of it; nothing
+    while that is not over."""
+    thought, closed, rest = text.partition("</think>")
+    if closed:
+        return rest
+    return "" if thought.lstrip().startswith("<think>") else text
 
 
 def _refuse(word: str) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, way_of
+from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, spoken, way_of
 from llmspell.errors import LLMSpellError, ProviderError
 from llmspell.types.partial_json import PartialJson
 from llmspell.types.streaming import (
@@ -259,7 +259,7 @@ class _Joined:
 
     def _find(self, json: PartialJson) -> bool:
         """Begins with the JSON where it begins: a model that was only told may say something before."""
-        so_far = "".join(self._pieces) if self._length < 2000 else ""
+        so_far = spoken("".join(self._pieces)) if self._length < 2000 else ""
         starts = [at for at in map(so_far.find, self._form.beginnings) if at >= 0]
         if starts:
             json.feed(so_far[min(starts) :])
