@@ -288,3 +288,19 @@ def test_a_call_that_was_never_run_has_a_result_all_the_same() -> None:
 
     told = [message for message in sent("ollama", ModelCall("m", talk))[1]["messages"] if message["role"] == "tool"]
     assert [message["tool_name"] for message in told] == ["lookup", "clock", "lookup"]
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "told"),
+    [
+        ("api.openai.com", "gpt-4o-mini", False),
+        ("api.openai.com", "gpt-5.1", True),
+        ("api.openai.com", "o3", True),
+        ("localhost", "gpt-4o-mini", True),
+    ],
+)
+def test_openai_s_models_that_do_not_reason_are_not_told_not_to(host: str, model: str, told: bool) -> None:
+    for type_, member in (("openai", "reasoning_effort"), ("openai-responses", "reasoning")):
+        for effort in ("none", "low"):
+            _, body = sent(type_, ModelCall(model, TALK[:2], Parameters(reasoning=effort)), host=host)
+            assert (member in body) == (told or effort == "low")

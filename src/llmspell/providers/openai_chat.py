@@ -54,15 +54,16 @@ def request(call: ModelCall, *, stream: bool, vendor: Vendor = PLAIN, own: bool 
         body["temperature"] = parameters.temperature
     if parameters.top_p is not None:
         body["top_p"] = parameters.top_p
+    reasons = bool(REASONING_MODEL.match(call.model))
     if parameters.max_tokens is not None:
-        new = (own or vendor.openais) and REASONING_MODEL.match(call.model)
+        new = (own or vendor.openais) and reasons
         body["max_completion_tokens" if new else "max_tokens"] = parameters.max_tokens
     if parameters.stop:
         body["stop"] = list(parameters.stop)
     if parameters.seed is not None:
         body[vendor.seed] = parameters.seed
-    if parameters.reasoning is not None:
-        body |= _reasoning(vendor.reasoning, parameters.reasoning)
+    if parameters.reasoning is not None and not (parameters.reasoning == "none" and own and not reasons):
+        body |= _reasoning(vendor.reasoning, parameters.reasoning)  # who does not reason refuses to be told not to
     if call.tools or call.tool_choice is not None:
         _give_tools(body, call, vendor)
     if call.schema is not None:

@@ -71,7 +71,7 @@ class Responses(Dialect):
         Raises NotSupportedError for media that the service does not take or make, ValidationError for tools that none
         would take.
         """
-        parameters = call.parameters
+        parameters, reasons = call.parameters, _reasons(call.model)
         body: dict[str, Any] = {"model": call.model, "input": _input(call.messages), "store": False}
         if system := system_of(call.messages):
             body["instructions"] = system
@@ -81,12 +81,12 @@ class Responses(Dialect):
             body["top_p"] = parameters.top_p
         if parameters.max_tokens is not None:
             body["max_output_tokens"] = parameters.max_tokens
-        if parameters.reasoning is not None:
+        if parameters.reasoning is not None and not (parameters.reasoning == "none" and self.own and not reasons):
             body["reasoning"] = {"effort": parameters.reasoning, "summary": "auto"}
             body["include"] = ["reasoning.encrypted_content"]
         if call.tools or call.tool_choice is not None:
             _give_tools(body, call)
-            if self.own and _reasons(call.model):
+            if self.own and reasons:
                 body["include"] = ["reasoning.encrypted_content"]  # it thinks unasked, and wants it back with its calls
         if call.schema is not None:
             body["text"] = {"format": _form(call.schema)}
