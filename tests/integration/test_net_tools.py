@@ -109,6 +109,21 @@ async def test_nothing_private_is_reached_unless_it_was_named(url: str, grant: t
         assert isinstance(caught.value, PermissionDeniedError)
 
 
+@pytest.mark.parametrize(
+    ("host", "flag"), [("evil.test", "evil.test:{0},127.0.0.1:{0}"), ("127.0.0.1", "127.0.0.1:{0}")]
+)
+async def test_the_flag_of_a_refused_address_names_all_that_the_request_needs(
+    host: str, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, evil_test=["127.0.0.1"])
+    with Loopback([reply(b"secret")]) as server:
+        port = root(server).rpartition(":")[2]
+        with pytest.raises(PermissionDeniedError) as caught:
+            await ask(f"http://{host}:{port}/", Permissions(net=("*",)))
+        assert f"--allow-net={flag.format(port)}, or" in str(caught.value.hint)
+        assert (await ask(f"http://{host}:{port}/", Permissions(net=flag.format(port).split(","))))["body"] == "secret"
+
+
 async def test_a_name_that_leads_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     named(monkeypatch, evil_test=["127.0.0.1"])
     with Loopback([reply(b"secret")]) as server:

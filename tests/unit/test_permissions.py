@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llmspell.cli.options import RUN, parse
+from llmspell.config.schema import split_grants
 from llmspell.errors import PermissionDeniedError, ValidationError
 from llmspell.tools.grants import is_public
 from llmspell.tools.permissions import CAPABILITIES, Permissions, Wanted
@@ -42,6 +45,9 @@ TABLE = [
     ("net", "::1", "[::1]:80", True),
     ("net", "::1", "0:0:0:0:0:0:0:1", True),
     ("net", "[::1]:80", "[::1]:81", False),
+    ("net", "::ffff:127.0.0.1", "::ffff:127.0.0.1", True),
+    ("net", "2002:7f00:1::", "2002:7f00:1::", True),
+    ("net", "2002:7f00:1::", "127.0.0.1", False),
     ("net", "*", "anything.example:1", True),
     ("net", "*", "", False),
     ("net", "*", "a b", False),
@@ -67,6 +73,13 @@ TABLE = [
     ("run", "echo a*b*c", "echo a1b2c", True),
     ("run", "echo a*b*c", "echo abbc", True),
     ("run", "echo ab*ba", "echo aba", False),
+    ("run", "rm ''", "rm", True),
+    ("run", "rm ''", "rm x", False),
+    ("run", "rm ''", "rm ''", False),
+    ("run", r"ls '\*'", "ls '*'", True),
+    ("run", r"ls '\*'", "ls x", False),
+    ("run", r"ls '\*'", "ls '*' x", False),
+    ("run", r"grep '\d\\' *", r"grep '\d\' x", True),
     ("tool", "http_request", "http-request", True),
     ("tool", "http-request", "http_request", True),
     ("tool", "http_request", "http_requests", False),
@@ -236,6 +249,75 @@ def test_no_text_breaks_it_and_nothing_grants_what_is_no_path_or_host(capability
         permissions = Permissions(tool=())
     assert permissions.allows(capability, what) in (True, False)
     assert permissions.allows("net", what + "\0") is False
+
+
+# ---- what a denied call says: a flag that grants it, as a shell takes it, and no more
+
+
+def granted_by(hint: str, capability: str) -> Permissions:
+    """What the flag of a hint grants, once a shell and the command line have read it."""
+    flag = hint.removeprefix("to allow it: ").rpartition(", or `permissions.")[0]
+    told = subprocess.run(["sh", "-c", f"printf '%s\\0' {flag}"], capture_output=True, check=True, text=True).stdout
+    parsed = parse(told.split("\0")[:-1], RUN)
+    assert parsed is not None
+    (texts,) = parsed[0].values()
+    return Permissions(**{"tool": (), capability: [one for text in texts for one in split_grants(text)]})
+
+
+@pytest.mark.parametrize(
+    ("capability", "what", "more"),
+    [
+        ("run", "rm", ["rm x", "rm ''"]),
+        ("run", "/bin/rm -r x", ["/bin/rm -r", "/bin/rm -r x y"]),
+        ("run", "ls '*'", ["ls x", "ls", "ls '*' x"]),
+        ("run", "ls 'a*' b", ["ls ab b"]),
+        ("run", r"grep '\*\\' a", [r"grep '*\' a", r"grep 'x\' a"]),
+        ("run", """sh -c 'echo "$(id)" `id` it'"'"'s!' a,b""", ["sh", "sh -c x"]),
+        ("run", "a,b c,,d ,", ["a"]),
+        ("read", "/tmp/a  b/it's, $HOME;`id` \\", ["/tmp/a"]),
+        ("write", "/tmp/~", ["/tmp"]),
+        ("env", "HOME", ["HOME2"]),
+        ("net", "example.com:8443", ["example.com:80", "www.example.com:8443"]),
+        ("net", "[::1]:80", ["[::1]:81", "127.0.0.1:80"]),
+        ("net", "[::ffff:127.0.0.1]:80", ["127.0.0.1:80"]),
+        ("tool", "file-search", ["file_operations"]),
+    ],
+)
+def test_the_flag_of_a_denied_call_grants_it_and_no_more(capability: str, what: str, more: list[str]) -> None:
+    hint = str(Permissions(tool=()).denied(capability, what, by="t").hint)
+    permissions = granted_by(hint, capability)
+    assert permissions.allows(capability, what), hint
+    assert not any(permissions.allows(capability, other) for other in more), hint
+
+
+@pytest.mark.parametrize(
+    ("capability", "what"),
+    [
+        ("env", "*"),
+        ("env", "APP_*"),
+        ("env", "A-B"),
+        ("net", "*.com:80"),
+        ("net", "a b"),
+        ("tool", "*"),
+        ("run", "rm ''"),
+        ("run", "python -c 'a\nb'"),
+        ("run", "'*' x"),
+        ("run", f"echo {'a' * 5000}"),
+        ("read", "/tmp/a\x1bb"),
+        ("read", "/tmp/a "),
+        ("read", f"/{'a/' * 2000}"),
+    ],
+)
+def test_what_no_flag_can_name_is_told_so_and_no_wider_flag_is(capability: str, what: str) -> None:
+    hint = str(Permissions(tool=()).denied(capability, what, by="t").hint)
+    assert hint == f"no --allow-{capability}=… can name just that; with --ask a person may allow it"
+
+
+def test_a_path_s_spaces_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    permissions = Permissions(read=(f"{tmp_path}/a/.. ",))
+    assert not permissions.allows("read", str(tmp_path / "other"))
+    assert permissions.allows("read", f"{tmp_path}/a/.. /x")
 
 
 # ---- asking a person

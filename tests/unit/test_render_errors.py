@@ -16,6 +16,7 @@ from llmspell.errors import (
     AuthError,
     ConfigError,
     LLMSpellError,
+    PermissionDeniedError,
     RateLimitError,
     ScriptError,
     StreamTruncatedError,
@@ -174,6 +175,12 @@ hint: wait 12 s, or lower
 def test_without_a_terminal_s_width_a_sentence_stays_on_its_line() -> None:
     error = ConfigError("word " * 60 + "end", hint="hint " * 60 + "end")
     assert drawn(error, width=0) == f"\nerror[config]: {error.message}\nhint: {error.hint}\n"
+
+
+def test_a_flag_that_is_to_be_copied_stays_on_its_line() -> None:
+    hint = "to allow it: --allow-run='git log  --format=%h  --all', or `permissions.run`"
+    shown = drawn(PermissionDeniedError("`t` may not run `git`", hint=hint), width=40)
+    assert shown.endswith(f"\nhint: {hint}\n")
 
 
 def test_in_colour() -> None:

@@ -7,13 +7,14 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 __all__ = ["Exactly", "Grant", "flag_for", "grant_for", "host_and_port", "host_of", "is_public", "read", "wanted"]
 
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96, without its last 32 bits
 LONGEST = 4096  # characters of a grant, and of what is wanted
+LONGEST_FLAG = 1000  # characters of one that is told
 
 
 class Grant:
@@ -100,9 +101,11 @@ class AddressGrant(Grant):
         if self.port is not None and port is not None and port != self.port:
             return False
         try:
-            return _plain(ip_address(address)) in self.network
+            found = ip_address(address)
         except ValueError:
             return False
+        alone = self.network.num_addresses == 1 and found == self.network.network_address
+        return alone or _plain(found) in self.network
 
     def __call__(self, what: tuple[str, int | None]) -> bool:
         return self._has(*what)
@@ -112,29 +115,45 @@ class AddressGrant(Grant):
 
 
 class RunGrant(Grant):
-    """A program, and patterns of its arguments: none is any, a last `*` is any more."""
+    """A program, and patterns of its arguments: none is any, a last `*` is any more, `''` alone is that it has none."""
 
     def __init__(self, words: list[str]) -> None:
-        self.program, self.arguments = words[0], words[1:]
+        self.program, patterns = words[0], words[1:]
+        self.more = not patterns or patterns[-1] == "*"
+        if self.more or patterns == [""]:
+            patterns = patterns[:-1]
+        self.arguments = [_pieces(one) for one in patterns]
 
     def __call__(self, what: list[str]) -> bool:
         program, *arguments = what
         if program != self.program and not (os.sep in self.program and _same_file(program, self.program)):
             return False
-        if not self.arguments:
-            return True
-        patterns = self.arguments
-        if patterns[-1] == "*":
-            patterns = patterns[:-1]
-            arguments = arguments[: len(patterns)]
-        return len(arguments) == len(patterns) and all(map(_fits, patterns, arguments))
+        if self.more:
+            arguments = arguments[: len(self.arguments)]
+        return len(arguments) == len(self.arguments) and all(map(_fits, self.arguments, arguments))
 
 
-def _fits(pattern: str, text: str) -> bool:
-    """`*` stands for any characters, and nothing else does for another."""
-    first, *rest = pattern.split("*")
+def _pieces(pattern: str) -> list[str]:
+    """What stands between the `*` of a pattern; after a backslash, `*` and the backslash stand for themselves."""
+    pieces, escaped = [""], False
+    for char in pattern:
+        if escaped:
+            pieces[-1] += char if char in "*\\" else f"\\{char}"
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += char
+    return [*pieces[:-1], pieces[-1] + "\\" * escaped]
+
+
+def _fits(pieces: list[str], text: str) -> bool:
+    """Any characters may stand between two pieces, and none before the first or after the last."""
+    first, *rest = pieces
     if not rest:
-        return pattern == text
+        return first == text
     last = rest.pop()
     if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
         return False
@@ -229,7 +248,10 @@ def read(capability: str, text: str, base: str) -> Grant:
     """The grant that *text* stands for. Raises ValueError, which says what was expected."""
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST or not text.isprintable():
         raise ValueError("expected a printable text")
-    return All() if text == "*" else _READ[capability](text.strip(), base)
+    if text == "*":
+        return All()
+    path = capability in ("read", "write")  # whose spaces are its own
+    return _READ[capability](text if path else text.strip(), base)
 
 
 def wanted(capability: str, what: str, base: str) -> Any:
@@ -256,17 +278,36 @@ def wanted(capability: str, what: str, base: str) -> Any:
 
 
 def grant_for(capability: str, what: str, base: str) -> str:
-    """The narrowest grant that covers *what*."""
-    if capability in ("read", "write"):
-        return os.path.realpath(os.path.join(base, what.replace("\0", "")))
-    return what
+    """The narrowest grant that covers *what*. Raises ValueError where no text is one."""
+    found = wanted(capability, what, base)
+    text = found if capability in ("read", "write") else _command(found) if capability == "run" else what
+    if not read(capability, text, base)(found):
+        raise ValueError("expected what a grant can name")
+    return str(text)
 
 
-def flag_for(capability: str, what: str, base: str) -> str:
-    """What `--allow-…=` would have to say, as a shell takes it."""
-    from llmspell.errors import one_line
+def _command(words: list[str]) -> str:
+    """The grant of one command with its arguments, and with no others."""
+    program, *arguments = words
+    plain = [one.replace("\\", "\\\\").replace("*", "\\*") for one in arguments]
+    return shlex.join([program, *(plain or [""])])
 
-    return one_line(shlex.quote(grant_for(capability, what, base).replace(",", ",,")), 300)
+
+def flag_for(capability: str, wanted: Iterable[str], base: str) -> str | None:
+    """What `--allow-…=` has to say to grant it and no more, as a shell takes it; None where no text does."""
+    try:
+        texts = [grant_for(capability, what, base) for what in wanted]
+    except ValueError:
+        return None
+    if any(text != text.strip() for text in texts):  # around a flag's commas, spaces count for nothing
+        return None
+    flag = _quoted(",".join(text.replace(",", ",,") for text in texts))
+    return flag if len(flag) <= LONGEST_FLAG else None
+
+
+def _quoted(text: str) -> str:
+    """For a shell; a text with a `'` stays readable where it can."""
+    return f'"{text}"' if "'" in text and not any(c in text for c in '"$`\\!') else shlex.quote(text)
 
 
 # ---- hosts

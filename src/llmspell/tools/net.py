@@ -131,7 +131,11 @@ class _Guard(httpcore.AsyncNetworkBackend):
         for address in addresses:
             if not self._permissions.allows_address(host, port, address):
                 raise self._permissions.denied(
-                    "net", address, by=self._by, why=f": the host `{host}` leads there, which is no public address"
+                    "net",
+                    _with_port(address, port),
+                    by=self._by,
+                    why=f": the host `{host}` leads there, which is no public address",
+                    beside=() if address == host else (_with_port(host, port),),  # a flag stands in place of all
                 )
         failure: Exception = httpcore.ConnectError(f"the host `{host}` has no address")
         for address in addresses:
@@ -214,7 +218,7 @@ async def _follow(
     redirects: int,
 ) -> Response:
     for left in range(redirects, -1, -1):
-        await permissions.need("net", f"[{target.host}]:{target.port}" if ":" in target.host else _named(target), by=by)
+        await permissions.need("net", _with_port(target.host, target.port), by=by)
         answer = await _once(pool, method, target, headers, body, largest)
         place = answer.headers.get("location")
         if answer.status not in REDIRECTS or place is None or redirects == 0:
@@ -239,8 +243,8 @@ def _onward(target: Target, place: str) -> Target:
         raise NetworkError(told, cause=error) from None
 
 
-def _named(target: Target) -> str:
-    return f"{target.host}:{target.port}"
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _once(

@@ -191,14 +191,17 @@ class Permissions:
             self._lock = asyncio.Lock()
         return self._lock
 
-    def denied(self, capability: str, what: str, *, by: str, why: str = "") -> PermissionDeniedError:
-        """The error for what is not granted."""
+    def denied(
+        self, capability: str, what: str, *, by: str, why: str = "", beside: Iterable[str] = ()
+    ) -> PermissionDeniedError:
+        """The error for what is not granted. beside: what else of that capability the same call needs."""
         shown = one_line(what, 200)
-        flag = grants.flag_for(capability, what, self.base)
+        flag = grants.flag_for(capability, (*beside, what), self.base)
+        hint = f"to allow it: --allow-{capability}={flag}, or `permissions.{_setting(capability)}`"
+        if flag is None:
+            hint = f"no --allow-{capability}=… can name just that; with --ask a person may allow it"
         return PermissionDeniedError(
-            f"`{one_line(by, 100)}` may not {CAPABILITIES[capability]} `{shown}`{why}",
-            hint=f"to allow it: --allow-{capability}={flag}, or `permissions.{_setting(capability)}`",
-            capability=capability,
+            f"`{one_line(by, 100)}` may not {CAPABILITIES[capability]} `{shown}`{why}", hint=hint, capability=capability
         )
 
     async def _asked(self, wanted: Wanted) -> bool:

@@ -81,6 +81,8 @@ def render(
     lines += _traceback(pen, error)
     lines += _beneath(pen, error)
     if error.hint:
+        if "--allow-" in error.hint:  # that flag is to be copied: the terminal breaks that line, and not we
+            pen.width = 0
         lines += _sentence(pen, "hint", error.hint, "cyan", "")
     return "\n".join(lines) + "\n"
 
