@@ -64,13 +64,21 @@ def test_a_flag_that_grants_nonsense_is_told_before_the_script_begins(tmp_path: 
         ('net = ["*"]', 'net = ["localhost"]', True),
         ('net = ["*"]', 'net = ["10.0.0.0/8"]', True),
         ('net = ["*"]', 'net = ["::1"]', True),
+        ('net = ["*"]', 'net = ["localhost."]', True),
+        ('net = ["*"]', 'net = [" localhost "]', True),
+        ('net = ["*"]', 'net = ["ｌocalhost"]', True),
+        ('net = ["*"]', 'net = ["*.localhost."]', True),
         ('net = ["*.example.com"]', 'net = ["a.example.com"]', False),
+        ('net = ["*.example.com"]', 'net = ["a.example.com:443"]', False),
+        ('net = ["example.com"]', 'net = ["example.com:443"]', False),
+        ('net = ["example.com:443"]', 'net = ["example.com"]', True),
         ('net = ["*.example.com"]', 'net = ["*.com"]', True),
         ('env = ["APP_*"]', 'env = ["APP_X"]', False),
         ('env = ["APP_*"]', 'env = ["A*"]', True),
         ('run = ["git status"]', 'run = ["git"]', True),
         ("", 'read = ["."]', True),
         ('read = ["/"]', 'read = ["."]', False),
+        ('read = ["/usr/lib"]', 'read = ["/usr/lib/.. "]', False),  # a folder of that name, and not /usr
     ],
 )
 def test_a_project_s_file_may_narrow_and_never_widen(

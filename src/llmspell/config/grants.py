@@ -24,9 +24,10 @@ def narrows(capability: str, one: str, granted: Sequence[str]) -> bool:
 
 
 def _is_special(host: str) -> bool:
-    """Whether a grant may name a private address."""
-    name = host.strip("[]").lower()
-    return "/" in name or ":" in name or name.endswith("localhost") or not any(c.isalpha() for c in name)
+    """Whether a grant may name a private address, in any form that a host's name is read in."""
+    name = host.strip().rstrip(".").lower()
+    plain = name.isascii() and any(c.isalpha() for c in name)  # other letters may stand for these
+    return not plain or "/" in name or ":" in name or name.endswith("localhost")
 
 
 def _covers(capability: str, one: str, other: str) -> bool:
@@ -37,7 +38,8 @@ def _covers(capability: str, one: str, other: str) -> bool:
         real, root = os.path.realpath(one), os.path.realpath(other)
         return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
     if capability == "net":
-        return other.startswith("*.") and one.lower().partition(":")[0].endswith(other[1:].lower())
+        host, other = one.lower().partition(":")[0], other.lower()
+        return host == other or (other.startswith("*.") and host.endswith(other[1:]))
     if capability in ("env", "tools"):
         return other.endswith("*") and one.startswith(other[:-1])
     return False
