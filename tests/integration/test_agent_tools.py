@@ -230,6 +230,21 @@ def test_the_end_of_the_run_is_no_error_of_a_tool(how: str) -> None:
 
 
 @pytest.mark.once
+def test_what_an_agent_was_made_of_tells_no_header_s_value() -> None:
+    done, mock = asked(
+        """
+        local extra = { body = { top_k = 3 }, headers = { ["X-Api-Key"] = "sesame" } }
+        local agent = Agent.create{ name = "a", extra = extra }
+        agent:execute("hi")
+        return { agent:get_config().extra, Agent.get_info("a").extra }
+        """,
+        ["ok"],
+    )
+    assert done.result == [{"body": {"top_k": 3}, "headers": {"X-Api-Key": "***"}}] * 2
+    assert mock.calls[0].headers == {"X-Api-Key": "sesame"}
+
+
+@pytest.mark.once
 def test_older_ways_of_making_an_agent() -> None:
     done, mock = asked(
         ADD

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.agents import agent_tool, make
 from llmspell.bridge.api import AGENT, WRAPPED, check
+from llmspell.bridge.calls.config import SECRET
 from llmspell.bridge.inputs import agent_input
 from llmspell.errors import LimitError, NotFoundError, ValidationError
 from llmspell.types.messages import NATIVE
@@ -16,7 +17,7 @@ from llmspell.types.streaming import AgentChunk, AgentStream, Reasoning, Text
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from llmspell.agents.agent import Agent
     from llmspell.bridge.run import Run
@@ -99,12 +100,18 @@ def _config(run: Run, number: int) -> dict[str, Any]:
         "models": None if agent.model is None or isinstance(agent.model, str) else list(agent.model),
         "retry": agent.retry,
         "metadata": agent.metadata or None,
-        "extra": agent.extra or None,
+        "extra": _shown_extra(agent.extra) or None,
         "tools": [tool.name for tool in agent.tools] or None,
         "tool_choice": agent.tool_choice,
         **agent.parameters._asdict(),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _shown_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A header may be a key; a script may hand what it is told here to whoever asks."""
+    headers = extra.get("headers")
+    return {**extra, "headers": dict.fromkeys(headers, SECRET)} if headers else dict(extra)
 
 
 def _get_info(run: Run, name: str) -> dict[str, Any] | None:
