@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from llmspell import ScriptRuntime
-from llmspell.bridge.observer import Observer, Observers
+from llmspell.bridge.observer import EVENTS, Observer, Observers
 from llmspell.bridge.otel import OpenTelemetryObserver
 from llmspell.errors import LLMSpellError
 from llmspell.providers.manager import ProviderManager
@@ -39,8 +39,8 @@ class Kept(Observer):
             if not name.startswith("_"):
                 setattr(self, name, lambda *args, name=name: self.told.append((name, *args)))
 
-    def names(self) -> list[str]:
-        return [one[0] for one in self.told if one[0] not in ("before_write", "after_write")]
+    def names(self, writes: bool = False) -> list[str]:
+        return [one[0] for one in self.told if writes or one[0] not in ("before_write", "after_write")]
 
 
 def run(script: str, observer: Observer, *replies: Any, **more: Any) -> Any:
@@ -106,6 +106,31 @@ def test_several_observers_are_told_of_all() -> None:
     run('return Agent.create{}:execute("go").text', Observers(one, two), "ok")
     assert one.names() == two.names()
     assert "chunks" in one.names()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_observer_that_fails_is_logged_once_and_the_run_and_other_observers_go_on(name: str) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("broken\nobserver")
+
+    broken, kept = Observer(), Kept()
+    setattr(broken, name, fail)
+    logged: list[str] = []
+    script = (
+        ADD
+        + """
+        local agent = Agent.create{ tools = { "add" } }
+        local step = { name = "s", type = "function", run = function() return agent:execute("go").text end }
+        print(Workflow.sequential{ name = "w", steps = { step } }:execute({}).text)
+        print(agent:stream_execute("go"):collect().text)
+        return "done"
+    """
+    )
+    told = run(script, Observers(broken, kept), CALL, "3", "4", log=lambda level, text, fields: logged.append(text))
+    assert told == "done"
+    once = [f"an observer failed in `{name}`: RuntimeError: broken observer"]
+    assert logged == (once if name in kept.names(True) else [])
+    assert kept.names()[-1] == "run_ended"
 
 
 class Told:

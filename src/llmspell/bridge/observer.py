@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llmspell.errors import one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from llmspell.types.messages import ToolCall
     from llmspell.types.streaming import AgentChunk
 
-__all__ = ["Observer", "Observers"]
+__all__ = ["EVENTS", "Harmless", "Observer", "Observers"]
 
 
 class Observer:
@@ -62,20 +64,50 @@ class Observer:
         """It has written *data*, or failed to."""
 
 
+EVENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+
+
 class Observers(Observer):
-    """Several at once, each told of all."""
+    """Several at once, each told of all, also where one of them fails."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
-        for name in vars(Observer):
-            if not name.startswith("_"):
-                setattr(self, name, self._telling(name))
+        for name in EVENTS:
+            setattr(self, name, self._telling(name))
 
     def _telling(self, name: str) -> Callable[..., None]:
         methods = [getattr(observer, name) for observer in self._observers]
 
         def tell(*args: object) -> None:
+            failure: Exception | None = None
             for method in methods:
+                try:
+                    method(*args)
+                except Exception as error:
+                    failure = failure or error
+            if failure is not None:
+                raise failure
+
+        return tell
+
+
+class Harmless(Observer):
+    """Tells a host's *observer* of all, and the run nothing of its failures: the first of each method is logged."""
+
+    def __init__(self, observer: Observer, log: Callable[[str, str, dict[str, Any] | None], None]) -> None:
+        self._log = log
+        self._failed: set[str] = set()
+        for name in EVENTS:
+            setattr(self, name, self._telling(name, getattr(observer, name)))
+
+    def _telling(self, name: str, method: Callable[..., None]) -> Callable[..., None]:
+        def tell(*args: object) -> None:
+            try:
                 method(*args)
+            except Exception as error:
+                if name not in self._failed:
+                    self._failed.add(name)
+                    told = one_line(f"{type(error).__name__}: {error}", 300)
+                    self._log("warn", f"an observer failed in `{name}`: {told}", None)
 
         return tell

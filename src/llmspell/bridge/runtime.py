@@ -86,6 +86,12 @@ def read_script(path: str) -> bytes:
     return text
 
 
+def _harmless(observer: Observer, log: Callable[[str, str, dict[str, Any] | None], None]) -> Observer:
+    from llmspell.bridge.observer import Harmless
+
+    return Harmless(observer, log)
+
+
 def _default_log(level: str, message: str, fields: dict[str, Any] | None) -> None:
     import logging
 
@@ -108,7 +114,8 @@ class ScriptRuntime:
     stopped: "tick" (a real-time signal and a timer), "hook" (counts instructions: slower), or "none" (not at all: what
     should stop it holds where it next waits).
     model, provider: for agents that name none. stdout, stderr: binary files; without them output is captured.
-    observer: sees model calls as they stream. providers: a manager to use, and not to close.
+    observer: sees model calls as they stream; what it raises is logged, and the run goes on.
+    providers: a manager to use, and not to close.
     log: takes level, message and fields of the script's `Log`; without it they go to the logger `llmspell.script`.
     before_models: called once, before the first model is looked for.
     isolation: "process" runs each script in a worker process of this process's pool, a ProcessPool (of
@@ -171,9 +178,9 @@ class ScriptRuntime:
         }
         self._stdout, self._stderr, self._live = stdout, stderr, live
         self._default_model, self._default_provider = model, provider
-        self._observer = observer
         self._interrupted: tuple[BaseException, float] | None = None
         self._log = log or _default_log
+        self._observer = None if observer is None else _harmless(observer, self._log)
         self._before_models = before_models
         self._state = state
         self._state_files: dict[str, StateStore] = {}
