@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from llmspell.cli.options import RUN, parse
 from llmspell.config.schema import split_grants
-from llmspell.errors import PermissionDeniedError, ValidationError
+from llmspell.errors import CallTimeoutError, PermissionDeniedError, ValidationError
+from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.grants import is_public
 from llmspell.tools.permissions import CAPABILITIES, Permissions, Wanted
 
@@ -394,5 +395,56 @@ async def test_questions_come_one_at_a_time_and_an_answer_serves_those_that_wait
 
 
 def test_what_is_shown_is_one_harmless_line() -> None:
-    shown = str(Wanted("read", "/tmp/a\x1b[2J\nb\u202e", "File.read"))
-    assert shown.isprintable()
+    shown = str(Wanted("read", "/tmp/a\x1b[2J\nb  c\u202e\udc80", "File.read"))
+    assert shown == r"`File.read` wants to read `/tmp/a\x1b[2J\nb  c\u202e\udc80`"
+
+
+def test_neither_a_long_name_nor_a_long_command_hides_what_is_asked() -> None:
+    shown = str(Wanted("run", "rm x", "`good` wants to run `ls`" * 100))
+    assert shown.endswith("…` wants to run `rm x`")
+    assert shown.count("`") == 4
+    assert len(shown) < 100
+    shown = str(Wanted("run", f"echo {'a' * 5000}; rm x", "t"))
+    assert shown.startswith("`t` wants to run `echo aaa")
+    assert shown.endswith("aaa; rm x`")
+    assert "…4011 characters more…" in shown
+    assert len(shown) < 1100
+
+
+async def test_time_that_a_person_takes_does_not_count_for_a_tool() -> None:
+    import asyncio
+
+    async def ask(wanted: Wanted) -> str:
+        await asyncio.sleep(0.3)
+        return "once"
+
+    class Slow(Tool):
+        name, timeout = "slow", 0.25
+
+        async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+            for _ in range(2):
+                await context.permissions.need("env", "A", by=self.name)
+            await asyncio.sleep(arguments["seconds"])
+            return ToolResult(None, "done")
+
+    permissions = Permissions(ask=ask)
+    calls = [Slow().execute({"seconds": 0.01}, ToolContext(permissions)) for _ in range(3)]
+    assert [done.told() for done in await asyncio.gather(*calls)] == ["done"] * 3
+    with pytest.raises(CallTimeoutError):
+        await Slow().execute({"seconds": 5}, ToolContext(permissions))
+
+
+def test_one_set_of_permissions_serves_one_event_loop_after_the_other() -> None:
+    import asyncio
+
+    async def ask(wanted: Wanted) -> str:
+        await asyncio.sleep(0)
+        return "once"
+
+    permissions = Permissions(ask=ask)
+
+    async def several() -> None:
+        await asyncio.gather(*(permissions.need("env", "A", by="t") for _ in range(3)))
+
+    for _ in range(2):
+        asyncio.run(several())

@@ -210,10 +210,10 @@ class Tool:
         timeout = context.setting(self.name, "timeout", self.timeout)
         if not timeout:
             return await self.run(arguments, context)
-        import asyncio
+        from llmspell.tools.clocks import within
 
         try:
-            async with asyncio.timeout(timeout) as limit:
+            async with within(timeout) as limit:
                 return await self.run(arguments, context)
         except TimeoutError as error:
             if not limit.expired():

@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpcore
 
 from llmspell.errors import CallTimeoutError, LLMSpellError, NetworkError, ValidationError, one_line
+from llmspell.tools.clocks import within
 from llmspell.tools.grants import host_and_port
 
 if TYPE_CHECKING:
@@ -190,11 +191,11 @@ async def fetch(
     """
     target, sent = Target.of(url), checked_headers(headers or {})
     try:
-        async with asyncio.timeout(seconds):
-            async with httpcore.AsyncConnectionPool(
-                ssl_context=ssl_context, network_backend=_Guard(permissions, by), max_connections=1, retries=0
-            ) as pool:
-                return await _follow(pool, method, target, sent, body, permissions, by, largest, redirects)
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context, network_backend=_Guard(permissions, by), max_connections=1, retries=0
+        )
+        async with within(seconds), pool:
+            return await _follow(pool, method, target, sent, body, permissions, by, largest, redirects)
     except TimeoutError as error:
         raise CallTimeoutError(
             f"{one_line(target.host, 100)} was not done within {seconds:g} s", hint="give it more time", cause=error

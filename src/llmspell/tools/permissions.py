@@ -7,6 +7,7 @@ addresses that its name has (`allows_address`).
 from __future__ import annotations
 
 import os
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import PermissionDeniedError, ValidationError, one_line
@@ -15,7 +16,7 @@ from llmspell.utils.file_utils import Place
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
 __all__ = ["CAPABILITIES", "Permissions", "Wanted"]
 
@@ -30,6 +31,7 @@ CAPABILITIES = {
 }
 VERBS = {**CAPABILITIES, "call": "call"}
 MOST_ASKED = 1000  # answers that are kept
+MOST_SHOWN = 1000  # characters of what is wanted that a person reads
 
 
 class Wanted:
@@ -43,7 +45,16 @@ class Wanted:
         self.capability, self.what, self.by = capability, what, by
 
     def __str__(self) -> str:
-        return one_line(f"`{self.by}` wants to {VERBS[self.capability]} `{self.what}`", 400)
+        by = one_line(self.by, 60).replace("`", "'")  # a script names its agents, and may mean to say more by it
+        return f"`{by}` wants to {VERBS[self.capability]} `{_visible(self.what)}`"
+
+
+def _visible(text: str) -> str:
+    """One line that hides nothing: what cannot be printed stands as its code; of a long text there are both ends."""
+    if (more := len(text) - MOST_SHOWN) > 0:
+        half = MOST_SHOWN // 2
+        text = f"{text[:half]} …{more} characters more… {text[-half:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Permissions:
@@ -76,7 +87,7 @@ class Permissions:
         self.ask = ask
         self.granted: dict[str, list[str]] = {}
         self._tests: dict[str, list[grants.Grant]] = {}
-        self._lock: asyncio.Lock | None = None
+        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._denied: set[tuple[str, str]] = set()
         self._approved: set[str] = set()  # tools whose calls a person has let pass for good
         given = {"read": read, "write": write, "net": net, "env": env, "run": run, "tool": tool}
@@ -183,13 +194,19 @@ class Permissions:
                 self._approved.add(tool)
             return said in ("once", "always")
 
-    def _asking(self) -> asyncio.Lock:
-        """Held while a person is asked: one question at a time."""
-        if self._lock is None:
-            import asyncio
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """While a person is asked: one question at a time, as far as they come from one event loop."""
+        import asyncio
 
-            self._lock = asyncio.Lock()
-        return self._lock
+        from llmspell.tools.clocks import standing_still
+
+        loop = asyncio.get_running_loop()
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = loop, asyncio.Lock()
+        with standing_still():
+            async with self._lock[1]:
+                yield
 
     def denied(
         self, capability: str, what: str, *, by: str, why: str = "", beside: Iterable[str] = ()
