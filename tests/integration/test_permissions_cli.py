@@ -139,6 +139,77 @@ def test_ctrl_c_at_the_question_ends_the_run(script: Path) -> None:
         assert terminal.wait() == 130
 
 
+WRITES = 'local ok, why = pcall(File.write, "x.txt", "x") print(ok)'
+
+
+def test_while_a_person_is_asked_a_script_cannot_write_over_the_question(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(f"""
+        io.write("\\27[8m\\27[24;24r\\27[?7l")
+        Async.spawn(function()
+          Async.sleep(0.05)
+          io.write("\\27[2J\\27[HAll is well, press y\\n") Log.warn("a word")
+          Async.sleep(60)
+        end)
+        {WRITES}""")
+    with Terminal(["run", "--ask", str(tmp_path / "s.lua")], env=environment(), cwd=tmp_path) as terminal:
+        terminal.until("else no:")
+        with pytest.raises(AssertionError, match="timed out"):
+            terminal.until("All is well", seconds=0.7)
+        question, plain = terminal.raw.index(b"`File.write` wants"), b"\x1b[r\x1b8\x1b[?7h\x1b[0m"
+        assert terminal.raw.rindex(b"\x1b[8m") < terminal.raw.index(plain) < question
+        terminal.keys(b"n\n")
+        terminal.until("a word")
+        assert terminal.wait() == 0
+    assert terminal.raw.index(b"else no:") < terminal.raw.index(b"All is well") < terminal.raw.index(b"warn: a word")
+    assert not (tmp_path / "x.txt").exists()
+
+
+@pytest.mark.parametrize("flags", [(), ("--stream",)])
+def test_time_that_a_person_takes_does_not_count(flags: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(WRITES + " Async.sleep(0.1) print('on') while true do end")
+    command = ["run", "--ask", "--timeout", "1", *flags, str(tmp_path / "s.lua")]
+    with Terminal(command, env=environment(), cwd=tmp_path) as terminal:
+        terminal.until("else no:")
+        with pytest.raises(AssertionError, match="timed out"):  # longer than the run's limit and its backstop
+            terminal.until("longer than its limit", seconds=2.5)
+        terminal.keys(b"y\n")
+        terminal.until("on")
+        assert terminal.wait() == 5  # it holds all the same
+    assert (tmp_path / "x.txt").exists()
+
+
+def test_the_end_of_input_is_a_no_and_what_follows_begins_a_line(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(WRITES)
+    with Terminal(["run", "--ask", str(tmp_path / "s.lua")], env=environment(), cwd=tmp_path) as terminal:
+        terminal.until("else no:")
+        terminal.keys(b"\x04")
+        assert terminal.wait() == 0
+    assert terminal.lines[-1] == "false"
+
+
+def test_calls_that_go_on_meanwhile_are_not_drawn_over_the_question(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[providers]\ndefault = "mock"\n[providers.mock]\nreplies = [{ text = "one two three four", delay = 0.1 }]\n'
+    )
+    (tmp_path / "s.lua").write_text(f"""
+        local agent = Agent.create{{ name = "slow" }}
+        local task = Async.spawn(function() return agent:execute("hi").text end)
+        {WRITES}
+        print(task:await())""")
+    command = ["--config", str(tmp_path / "c.toml"), "run", "--ask", "--stream", str(tmp_path / "s.lua")]
+    with Terminal(command, env=environment(), cwd=tmp_path) as terminal:
+        terminal.until("else no:")
+        with pytest.raises(AssertionError, match="timed out"):
+            terminal.until("two", seconds=1.0)
+        asked = len(terminal.raw)
+        terminal.keys(b"y\n")
+        terminal.until("one two three four")
+        assert terminal.wait() == 0
+        terminal.assert_as_before()
+    assert b"one" not in terminal.raw[:asked]
+    assert "`File.write` wants to write to" in terminal.text
+
+
 def test_without_a_terminal_nobody_is_asked(script: Path) -> None:
     done = llmspell("run", "--ask", "--allow-tool=none", str(script), stdin=b"y\ny\n")
     assert done.code == 6

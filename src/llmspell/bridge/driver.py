@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell.bridge.run import Run
-    from llmspell.providers.tape.tape import Tape
 
 __all__ = ["Driver", "Fiber"]
 
@@ -85,6 +84,7 @@ class Driver:
         self._flushing = False
         self._closing: list[int] = []  # detached fibers whose coroutines are to be closed
         self.main = 0
+        self._timer: asyncio.TimerHandle | None = None  # of the run's deadline
         self._semaphores: dict[int, Semaphore] = {}
         self._last_group = 0
         self.real_work: set[asyncio.Task[Any]] = set()  # of tasks, under a tape: those that it has nothing of
@@ -110,11 +110,10 @@ class Driver:
         self.ended = self.loop.create_future()
         self.fibers[main] = Fiber(-1)
         self.main = main
-        timer = None
-        if self.run.tape is not None:
-            timer = self._taped_deadline(self.run.tape)
-        elif self.run.deadline is not None:
-            timer = self.loop.call_at(self.run.deadline - self.run.clock() + self.loop.time(), self._deadline)
+        if self.run.tape is None:
+            self.set_timer()
+        elif self.run.timeout:
+            self.run.tape.timer(self.run.timeout, self._deadline, background=True)
         try:
             if self.run.remote is not None:
                 self.run.remote.attach(self.loop, self.arrived, outcome)
@@ -125,14 +124,17 @@ class Driver:
             self.check_stop()  # told to before there was a loop to wake
             return await self.ended
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             await self._leave()
 
-    def _taped_deadline(self, tape: Tape) -> asyncio.TimerHandle | None:
-        if self.run.timeout:
-            tape.timer(self.run.timeout, self._deadline, background=True)
-        return None
+    def set_timer(self) -> None:
+        """Sets the timer of the run's deadline, which is there, or has moved."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.run.deadline is not None:
+            self._timer = self.loop.call_at(self.run.deadline - self.run.clock() + self.loop.time(), self._deadline)
 
     def _deadline(self) -> None:
         self.run.engine.interrupt("deadline")

@@ -177,6 +177,7 @@ class Run:
         self.clock = monotonic
         self.started = monotonic()
         self.deadline = self.started + timeout if timeout else None
+        self._time_left: float | None = None  # seconds, while none passes
         self.stop_error: BaseException | None = None
         self.driver: Driver | None = None
         self.agents: dict[int, Agent] = {}
@@ -271,6 +272,24 @@ class Run:
         self.started = self.clock()
         if self.deadline is not None:
             self.deadline = self.engine.deadline = self.started + self.timeout
+
+    def stand_still(self) -> None:
+        """From now on no time counts against the run's limit, until `go_on`: somebody is asked, who is in no hurry."""
+        if self.deadline is not None and self._time_left is None and self.tape is None:
+            self._time_left = self.deadline - self.clock()
+            self._move_deadline(None)
+
+    def go_on(self) -> None:
+        """It counts again, from where it stood."""
+        left, self._time_left = self._time_left, None
+        if left is not None:
+            self._move_deadline(self.clock() + left)
+
+    def _move_deadline(self, deadline: float | None) -> None:
+        self.deadline = deadline
+        self.engine.deadline = float("inf") if deadline is None else deadline
+        if self.driver is not None and self.driver.loop is not None:
+            self.driver.set_timer()
 
     def first(self, main: int) -> tuple[Any, ...]:
         """The main fiber's first outcome, without an event loop."""

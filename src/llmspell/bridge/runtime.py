@@ -421,6 +421,16 @@ class ScriptRuntime:
         for run in list(self._runs):
             run.stop(why, grace)
 
+    def stand_still(self) -> None:
+        """Scripts that run have all the time until `go_on`: a person is asked. To be called on the event loop."""
+        for run in self._runs:
+            run.stand_still()
+
+    def go_on(self) -> None:
+        """Their limits of time hold again, each so much later."""
+        for run in self._runs:
+            run.go_on()
+
     async def aclose(self) -> None:
         """Closes connections and models. Scripts that still run are stopped."""
         for run in list(self._runs):

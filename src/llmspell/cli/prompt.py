@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmspell.cli.render.terminal import harmless
@@ -17,15 +18,19 @@ __all__ = ["Prompt"]
 
 ANSWERS = {"y": "once", "yes": "once", "a": "always", "always": "always"}
 TERMINAL = "/dev/tty"  # not standard input, which may be the script, or its data
+#: A script may have left the terminal so that a question is not seen whole: gives it all lines to scroll, breaks of
+#: long lines, its plain look and letters.
+PLAIN = "\x1b7\x1b[r\x1b8\x1b[?7h\x1b[0m\x1b(B\x0f"
 
 
 class Prompt:
     """Asks one question at a time; where there is no terminal, the answer is no.
 
-    before, after: are called around a question, so that a live view makes room.
+    before, after: are called around a question, so that nothing else is written meanwhile; afterwards the cursor stands
+    at the start of a line.
     """
 
-    def __init__(self, before: Callable[[], object], after: Callable[[], object] | None = None) -> None:
+    def __init__(self, before: Callable[[], object] = lambda: None, after: Callable[[], object] = lambda: None) -> None:
         self._before, self._after = before, after
 
     async def __call__(self, wanted: Wanted) -> str:
@@ -33,17 +38,28 @@ class Prompt:
             terminal = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
         except OSError:
             return "no"
+        self._before()
+        answer = ""
         try:
-            self._before()
-            told = harmless(str(wanted), keep_newlines=False)
-            question = f"{told}\n  allow it? y = this once, a = always in this run, else no: "
             _drop_typed(terminal)  # what was typed before is no answer
-            os.write(terminal, question.encode())
-            return ANSWERS.get((await _line(terminal)).strip().lower(), "no")
+            os.write(terminal, _question(wanted).encode())
+            answer = await _line(terminal)
+        except OSError:  # the terminal is gone
+            pass
         finally:
+            if not answer.endswith("\n"):  # the end of input, or of the run
+                with suppress(OSError):
+                    os.write(terminal, b"\n")
             os.close(terminal)
-            if self._after is not None:
-                self._after()
+            self._after()
+        return ANSWERS.get(answer.strip().lower(), "no")
+
+
+def _question(wanted: Wanted) -> str:
+    plain = "" if os.environ.get("TERM", "dumb") == "dumb" else PLAIN
+    always = "always, whatever it is called with" if wanted.capability == "call" else "always in this run"
+    told = harmless(str(wanted), keep_newlines=False)
+    return f"{plain}{told}\n  allow it? y = this once, a = {always}, else no: "
 
 
 def _drop_typed(terminal: int) -> None:

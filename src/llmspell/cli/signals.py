@@ -19,6 +19,7 @@ __all__ = ["Watch"]
 
 BACKSTOP = 1.0  # seconds after its deadline that a script has to stop
 STOPPING = 5.0  # seconds after a signal that everything has to close
+STILL = 1.0  # seconds between two looks whether a deadline that was put off holds again
 LAST_WORDS = 0.5  # seconds that telling of it may take
 
 
@@ -47,6 +48,7 @@ class Watch:
         self._end_at = float("inf") if deadline is None else deadline + BACKSTOP
         self.received: int | None = None
         self._finished = False
+        self._still_since: float | None = None
         # One that is ignored (a job in a script's background) stays so.
         self._signals = {n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN}
         if hasattr(signal, "sigtimedwait"):
@@ -58,7 +60,7 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._finished:
-            wait = self._end_at - monotonic()
+            wait = self._end_at - monotonic() if self._still_since is None else STILL
             if wait <= 0:
                 self._late()
                 return
@@ -72,6 +74,7 @@ class Watch:
             os._exit(128 + number)
         self.received = number
         self._end_at = monotonic() + STOPPING
+        self._still_since = None
         self._on_signal(number)
 
     def _late(self) -> None:
@@ -85,6 +88,18 @@ class Watch:
                 self._on_late()
         finally:
             os._exit(code)
+
+    def stand_still(self) -> None:
+        """The deadline is put off, for as long as it takes until `go_on`."""
+        if self.received is None:
+            self._still_since = monotonic()
+
+    def go_on(self) -> None:
+        """The deadline holds again, so much later."""
+        since = self._still_since
+        if since is not None and self.received is None:
+            self._end_at += monotonic() - since
+        self._still_since = None
 
     def finish(self) -> None:
         """The run is over: what is left to do is short, and a signal ends the process as usual."""

@@ -49,6 +49,7 @@ class TerminalObserver(Observer):
         self._ticker: asyncio.TimerHandle | None = None
         self._in_flight: dict[str, float] = {}
         self._steps: set[str] = set()  # of workflows, that run now
+        self._held = False
         self._taken: set[str] = set()
         self._tools: dict[str, list[str]] = {}  # names of those that run, by call
         self._cut_off: deque[BaseException] = deque(maxlen=100)  # what ended calls whose text the view has shown
@@ -68,6 +69,8 @@ class TerminalObserver(Observer):
             # Without colour, none of the sequences that set a look: `no_color` would leave bold and dim.
             console = Console(stderr=True, color_system="auto" if self._look.colour else None, highlight=False)
             self._view = LiveView(console, monotonic)
+            if self._held:
+                self._view.pause()
         return self._view
 
     @property
@@ -168,12 +171,24 @@ class TerminalObserver(Observer):
     # ---- the script's own writes
 
     def before_write(self, fd: int) -> None:
-        if self._view is not None and (fd == 2 or self._shared):
+        if self._view is not None and not self._held and (fd == 2 or self._shared):
             self._view.pause()
 
     def after_write(self, fd: int, data: bytes) -> None:
-        if self._view is not None and (fd == 2 or self._shared):
+        if self._view is not None and not self._held and (fd == 2 or self._shared):
             self._view.resume(at_line_start=data.endswith(b"\n"))
+
+    def hold(self) -> None:
+        """Takes the view away until `release`: a person is asked something, and what the script writes is kept back."""
+        self._held = True
+        if self._view is not None:
+            self._view.pause()
+
+    def release(self, *, at_line_start: bool) -> None:
+        """What stands on the terminal now stays."""
+        self._held = False
+        if self._view is not None:
+            self._view.resume(at_line_start=at_line_start)
 
     # ---- the end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from time import monotonic
 
 from llmspell.bridge.output import Captured, unwritten
@@ -15,6 +16,7 @@ from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, Scrip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from llmspell.bridge.observer import Observer
@@ -41,14 +43,20 @@ GRANTED["allow_tool"] = "permissions.tools"
 
 
 class _Shown:
-    """A sink whose text stands on the terminal. `line_start` of *screen*: whether its last line was ended."""
+    """A sink whose text stands on the terminal. `line_start` of *screen*: whether its last line was ended.
+
+    While a person is asked, it is kept back: a script could write over the question, and another in its place.
+    """
 
     def __init__(self, screen: Command, out: Sink) -> None:
         self._screen, self._out = screen, out
 
     def write(self, data: bytes, /) -> None:
+        if self._screen.kept_back is not None:
+            self._screen.kept_back.append(partial(self.write, data))
+            return
         self._out.write(data)
-        if data:
+        if data and _is_terminal(sys.stderr):
             self._screen.line_start = data.endswith(b"\n")
 
     def flush(self) -> None:
@@ -72,6 +80,8 @@ class Command:
         self.unread = False  # while the script's file is being read: what goes wrong then is a mistake of usage
         self.line_start = True  # of the terminal's cursor, where standard error is a terminal
         self.player: Player | None = None
+        self.watch: Watch | None = None
+        self.kept_back: list[Callable[[], object]] | None = None  # what is written while a person is asked
 
     # ---- from the command line to a result
 
@@ -119,8 +129,8 @@ class Command:
         stderr: Sink = sys.stderr.buffer
         if _is_terminal(sys.stderr):
             stderr = _Shown(self, stderr)
-            if self.form == "text" and _is_terminal(sys.stdout):
-                stdout = _Shown(self, stdout)
+        if self.form == "text" and _is_terminal(sys.stdout):
+            stdout = _Shown(self, stdout)
         return stdout, stderr
 
     def runtime(self, config: Config) -> ScriptRuntime:
@@ -151,15 +161,41 @@ class Command:
             return None
         from llmspell.cli.prompt import Prompt
 
-        view = self.view
-        return Prompt(
-            before=self.end_line if view is None else lambda: view.before_write(2),
-            after=None if view is None else lambda: view.after_write(2, b"\n"),
-        )
+        return Prompt(self.hush, self.go_on)
+
+    def hush(self) -> None:
+        """Before a question: the screen stands still until it is answered, and so do the run's limits of time."""
+        if self.view is not None:
+            self.view.hold()
+        self.end_line()
+        self.kept_back = []
+        if self.running is not None and self.watch is not None:
+            self.running.stand_still()
+            self.watch.stand_still()
+
+    def go_on(self) -> None:
+        """After it."""
+        if self.running is not None and self.watch is not None:
+            self.watch.go_on()
+            self.running.go_on()
+        self.line_start = True
+        kept_back, self.kept_back = self.kept_back or (), None
+        try:
+            for write in kept_back:
+                write()
+            if kept_back:
+                sys.stdout.flush()
+        except OSError as error:
+            self.stop(unwritten(error))
+        if self.view is not None:
+            self.view.release(at_line_start=self.line_start)
 
     def log(self, level: str, message: str, fields: dict[str, Any] | None) -> None:
         """A line of the script's `Log`, on standard error."""
         if level == "debug":
+            return
+        if self.kept_back is not None:
+            self.kept_back.append(partial(self.log, level, message, fields))
             return
         from llmspell.cli.render.terminal import harmless
 
@@ -224,7 +260,7 @@ class Command:
         self.unread = False
         runtime = self.running = self.runtime(config)
         timeout = config.get("runtime.timeout")
-        watch = Watch(
+        watch = self.watch = Watch(
             self.signalled,
             lambda: self.late(timeout),
             self.give_back,

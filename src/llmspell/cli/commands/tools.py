@@ -94,7 +94,7 @@ async def _call(tool: Tool, given: dict[str, Any], config: Config, options: dict
     if options.get("ask"):
         from llmspell.cli.prompt import Prompt
 
-        ask = Prompt(lambda: None)
+        ask = Prompt()
     permissions = Permissions.of(config.permissions(), ask=ask)
     return await tool.execute(given, ToolContext(permissions, settings=config.tools()))
 
