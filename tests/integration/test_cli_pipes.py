@@ -122,6 +122,15 @@ def test_values_that_are_no_text_are_json_all_the_same(run_file: Any) -> None:
     assert (told["output"], told["result"]) == ("\ufffd", {"\ufffd": "\ufffd", "n": None, "1.5": True})
 
 
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_an_object_is_one_line_for_every_reader_of_lines_and_steers_no_terminal(form: str, run_file: Any) -> None:
+    odd = "a\u2028b\u2029c\x85d\x9b2Je\x7ff\x1b[2Jg\n\x0b\x0c\x1c\x1d\x1eé"
+    out = llmspell(*run_file(f"local t = [[{odd}]] io.write(t) return t", "--output", form)).out.decode()
+    assert out.splitlines() == out.split("\n")[:-1]
+    assert all(c.isprintable() or c == "\n" for c in out)
+    assert json.loads(out.splitlines()[-1])["result"] == odd
+
+
 def test_arguments_and_a_path_that_are_no_utf8_pass_unchanged_and_are_told_in_json(tmp_path: Path) -> None:
     path = os.path.join(os.fsencode(tmp_path), b"s\xff.lua")
     with open(path, "w", encoding="utf-8") as file:

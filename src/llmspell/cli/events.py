@@ -14,6 +14,7 @@ how many have none.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "Events", "error_json", "plain_json", "result_json"]
 
 VERSION = 1
+_UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")  # in UTF-8
 
 
 def _plain(value: Any) -> Any:
@@ -63,12 +65,19 @@ def _whole(text: str) -> str:
 
 
 def plain_json(value: Any, *, pretty: bool = False) -> bytes:
-    """JSON of anything that came out of a script; keys sorted, keys that are no strings written as strings."""
+    """JSON of anything that came out of a script; keys sorted, keys that are no strings written as strings.
+
+    But for *pretty*, one line for whoever reads lines: some break them at U+0085 or U+2028, which JSON lets stand, as
+    it does the control characters from U+007F.
+    """
     options = orjson.OPT_SORT_KEYS | (orjson.OPT_INDENT_2 if pretty else 0)
     try:
-        return orjson.dumps(value, default=_plain, option=options)
+        data = orjson.dumps(value, default=_plain, option=options)
     except (TypeError, orjson.JSONEncodeError):
-        return orjson.dumps(_plain_all(value), default=_plain, option=options)
+        data = orjson.dumps(_plain_all(value), default=_plain, option=options)
+    if pretty or (data.isascii() and b"\x7f" not in data):
+        return data
+    return _UNSAFE.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data)
 
 
 def _summary(done: ScriptResult) -> dict[str, Any]:
