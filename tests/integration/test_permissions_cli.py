@@ -100,10 +100,27 @@ def test_a_project_s_file_may_narrow_and_never_widen(
 
 
 def test_paths_of_a_file_are_below_its_folder(script: Path, tmp_path: Path) -> None:
-    config = tmp_path / "mine.toml"
+    config = tmp_path / "my  own" / "mine.toml"
+    config.parent.mkdir()
     config.write_text('[permissions]\nread = ["data", "~/x"]\n')
     told = load(script_dir=None, config_file=str(config), env={}, flags={}).permissions()
-    assert told["read"] == (str(tmp_path / "data"), str(Path.home() / "x"))
+    assert told["read"] == (str(config.parent / "data"), str(Path.home() / "x"))
+
+
+def test_programs_of_a_file_are_below_its_folder_wherever_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text("""[permissions]\nrun = ["./build.sh -v 'a b*'", "git status", "~/x y"]\n""")
+    told = load(script_dir=None, config_file=str(config), env={}, flags={}).permissions()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    permissions = Permissions.of(told)
+    assert permissions.allows("run", f"{tmp_path}/build.sh -v 'a bc'")
+    assert permissions.allows("run", "git status")
+    assert permissions.allows("run", f"{Path.home()}/x y")
+    assert not permissions.allows("run", "./build.sh -v 'a bc'")
+    assert Permissions(run=("~/x",)).allows("run", f"{Path.home()}/x y")
 
 
 def test_permissions_from_python(script: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a project's file may say of permissions: no more than its user granted. Loaded when one says something."""
+"""What files say of permissions, and a project's file no more than its user granted. Loaded when one says something."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["narrows"]
+__all__ = ["narrows", "program_beside"]
+
+
+def program_beside(grant: str, file: str) -> str:
+    """The grant of a program as it stands in a configuration file: a relative path is below its folder.
+
+    Below the working folder, another program could be there each time.
+    """
+    import os
+    import shlex
+
+    try:
+        words = shlex.split(grant)
+    except ValueError:  # whoever reads the grant says so
+        return grant
+    if not words or "/" not in words[0]:
+        return grant
+    folder = os.path.dirname(os.path.abspath(file))
+    return shlex.join([os.path.join(folder, os.path.expanduser(words[0])), *words[1:]])
 
 
 def narrows(capability: str, one: str, granted: Sequence[str]) -> bool:

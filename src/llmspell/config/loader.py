@@ -162,9 +162,13 @@ class _Merger:
             except ValueError as exc:
                 raise file.error(parts, f"`{_hints().told(parts)}`: {exc}", key.path + ": " + key.doc) from None
             if key.path in ("permissions.read", "permissions.write"):
-                checked = beside(checked, file.name)
+                checked = beside(checked, file.path)
+            elif key.path == "permissions.run":
+                from llmspell.config.grants import program_beside
+
+                checked = tuple(program_beside(one, file.path) for one in checked)
             elif key.path == "state.path":
-                checked = beside((checked,), file.name)[0]
+                checked = beside((checked,), file.path)[0]
             if not file.trusted:
                 self.permit(file, parts, checked)
             self.put(parts, checked, (file, parts))

@@ -225,7 +225,7 @@ def _run(text: str, base: str) -> Grant:
         raise ValueError("expected a program, and arguments whose quotes are closed") from None
     if not words or not words[0] or "*" in words[0]:
         raise ValueError("expected a program, and patterns of its arguments")
-    return RunGrant(_placed(words, base))
+    return RunGrant(_placed([os.path.expanduser(words[0]), *words[1:]], base))
 
 
 def _placed(words: list[str], base: str) -> list[str]:
