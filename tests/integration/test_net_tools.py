@@ -7,7 +7,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from llmspell.errors import (
 from llmspell.tools import net
 from llmspell.tools.base import ToolContext
 from llmspell.tools.builtin import http_request, process_executor, web_fetch
-from llmspell.tools.permissions import Permissions
+from llmspell.tools.permissions import Permissions, Wanted
 from support.loopback import CLOSE, STALL, Loopback, head, reply
 from support.processes import eventually, is_alive
 
@@ -122,6 +122,46 @@ async def test_the_flag_of_a_refused_address_names_all_that_the_request_needs(
             await ask(f"http://{host}:{port}/", Permissions(net=("*",)))
         assert f"--allow-net={flag.format(port)}, or" in str(caught.value.hint)
         assert (await ask(f"http://{host}:{port}/", Permissions(net=flag.format(port).split(","))))["body"] == "secret"
+
+
+@pytest.mark.parametrize("grant", [(), ("*",)])
+@pytest.mark.parametrize(
+    ("host", "says", "asked", "reached"),
+    [
+        ("127.0.0.1", ["once"], ["127.0.0.1"], True),
+        ("127.0.0.1", ["always"], ["127.0.0.1"], True),
+        ("127.0.0.1", ["no"], ["127.0.0.1"], False),
+        ("evil.test", ["once", "once"], ["evil.test", "127.0.0.1"], True),
+        ("evil.test", ["always", "always"], ["evil.test", "127.0.0.1"], True),
+        ("evil.test", ["always", "no"], ["evil.test", "127.0.0.1"], False),
+    ],
+)
+async def test_a_person_is_asked_for_a_private_address_once(
+    grant: tuple[str, ...],
+    host: str,
+    says: list[str],
+    asked: list[str],
+    reached: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named(monkeypatch, evil_test=["127.0.0.1"])
+    if grant and host != "127.0.0.1":  # the name itself is granted
+        says, asked = says[1:], asked[1:]
+    answers, questions = list(says), []
+
+    async def person(wanted: Wanted) -> str:
+        questions.append(wanted.what)
+        return answers.pop(0)
+
+    permissions = Permissions(net=grant, ask=person)
+    with Loopback([reply(b"hello")]) as server:
+        port = root(server).rpartition(":")[2]
+        with nullcontext() if reached else pytest.raises(PermissionDeniedError):
+            assert (await ask(f"http://{host}:{port}/", permissions))["body"] == "hello"
+        assert bool(server.requests) is reached
+        assert questions == [f"{one}:{port}" for one in asked]
+        if says[-1] == "always":  # and never again
+            assert (await ask(f"http://{host}:{port}/", permissions))["body"] == "hello"
 
 
 async def test_a_name_that_leads_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

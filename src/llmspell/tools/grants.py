@@ -10,7 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-__all__ = ["Exactly", "Grant", "flag_for", "grant_for", "host_and_port", "host_of", "is_public", "read", "wanted"]
+__all__ = [
+    "Exactly",
+    "Grant",
+    "flag_for",
+    "grant_for",
+    "host_and_port",
+    "host_of",
+    "is_public",
+    "read",
+    "wanted",
+    "with_port",
+]
 
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96, without its last 32 bits
 LONGEST = 4096  # characters of a grant, and of what is wanted
@@ -343,6 +354,11 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("expected a port from 1 to 65535")
     return host_of(host), int(port) if port else None
+
+
+def with_port(host: str, port: int) -> str:
+    """A host and its port as `host_and_port` reads them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -17,7 +17,7 @@ import httpcore
 
 from llmspell.errors import CallTimeoutError, LLMSpellError, NetworkError, ValidationError, one_line
 from llmspell.tools.clocks import within
-from llmspell.tools.grants import host_and_port
+from llmspell.tools.grants import host_and_port, with_port
 
 if TYPE_CHECKING:
     import ssl
@@ -115,6 +115,15 @@ class _Guard(httpcore.AsyncNetworkBackend):
     def __init__(self, permissions: Permissions, by: str) -> None:
         self._permissions, self._by = permissions, by
         self._below = httpcore.AnyIOBackend()
+        self._said: set[tuple[str, int]] = set()  # what a person has let pass: an address is not asked for twice
+
+    async def need(self, host: str, port: int) -> None:
+        """Returns where it may be connected to, as it was named. Raises PermissionDeniedError."""
+        what = with_port(host, port)
+        granted = self._permissions.allows("net", what)
+        await self._permissions.need("net", what, by=self._by)
+        if not granted:
+            self._said.add((host, port))
 
     async def connect_tcp(
         self,
@@ -130,14 +139,8 @@ class _Guard(httpcore.AsyncNetworkBackend):
             told = getattr(error, "strerror", None) or error
             raise httpcore.ConnectError(f"the host `{host}` is not known ({told})") from error
         for address in addresses:
-            if not self._permissions.allows_address(host, port, address):
-                raise self._permissions.denied(
-                    "net",
-                    _with_port(address, port),
-                    by=self._by,
-                    why=f": the host `{host}` leads there, which is no public address",
-                    beside=() if address == host else (_with_port(host, port),),  # a flag stands in place of all
-                )
+            if (address, port) not in self._said:
+                await self._permissions.need_address(host, port, address, by=self._by)
         failure: Exception = httpcore.ConnectError(f"the host `{host}` has no address")
         for address in addresses:
             try:
@@ -191,11 +194,12 @@ async def fetch(
     """
     target, sent = Target.of(url), checked_headers(headers or {})
     try:
+        guard = _Guard(permissions, by)
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context, network_backend=_Guard(permissions, by), max_connections=1, retries=0
+            ssl_context=ssl_context, network_backend=guard, max_connections=1, retries=0
         )
         async with within(seconds), pool:
-            return await _follow(pool, method, target, sent, body, permissions, by, largest, redirects)
+            return await _follow(pool, guard, method, target, sent, body, largest, redirects)
     except TimeoutError as error:
         raise CallTimeoutError(
             f"{one_line(target.host, 100)} was not done within {seconds:g} s", hint="give it more time", cause=error
@@ -209,17 +213,16 @@ async def fetch(
 
 async def _follow(
     pool: httpcore.AsyncConnectionPool,
+    guard: _Guard,
     method: str,
     target: Target,
     headers: dict[str, str],
     body: bytes,
-    permissions: Permissions,
-    by: str,
     largest: int,
     redirects: int,
 ) -> Response:
     for left in range(redirects, -1, -1):
-        await permissions.need("net", _with_port(target.host, target.port), by=by)
+        await guard.need(target.host, target.port)
         answer = await _once(pool, method, target, headers, body, largest)
         place = answer.headers.get("location")
         if answer.status not in REDIRECTS or place is None or redirects == 0:
@@ -242,10 +245,6 @@ def _onward(target: Target, place: str) -> Target:
     except ValueError as error:
         told = f"{one_line(target.host, 100)} redirects to what is no address"
         raise NetworkError(told, cause=error) from None
-
-
-def _with_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _once(

@@ -148,6 +148,23 @@ class Permissions:
             return
         raise self.denied(capability, what, by=by)
 
+    async def need_address(self, host: str, port: int, address: str, *, by: str) -> None:
+        """The same for where a *host*, which may be connected to, leads: see `allows_address`."""
+
+        def granted() -> bool:
+            return self.allows_address(host, port, address)
+
+        what = grants.with_port(address, port)
+        if granted() or (self.ask is not None and await self._asked(Wanted("net", what, by), granted)):
+            return
+        raise self.denied(
+            "net",
+            what,
+            by=by,
+            why=f": the host `{host}` leads there, which is no public address",
+            beside=() if address == host else (grants.with_port(host, port),),  # a flag stands in place of all
+        )
+
     async def place(self, capability: str, path: str, *, by: str) -> Place:
         """Where a file is that may be read or written ("read", "write"). Raises as `need` does.
 
@@ -221,12 +238,12 @@ class Permissions:
             f"`{one_line(by, 100)}` may not {CAPABILITIES[capability]} `{shown}`{why}", hint=hint, capability=capability
         )
 
-    async def _asked(self, wanted: Wanted) -> bool:
-        """What a person says: one question at a time, and none twice after a no."""
+    async def _asked(self, wanted: Wanted, granted: Callable[[], bool] | None = None) -> bool:
+        """What a person says: one question at a time, and none twice after a no. granted: whether there is no need."""
         assert self.ask is not None
         key = wanted.capability, wanted.what
         async with self._asking():
-            if self.allows(*key):  # while it waited for another question
+            if self.allows(*key) if granted is None else granted():  # while it waited for another question
                 return True
             if key in self._denied:
                 return False
