@@ -137,6 +137,23 @@ def test_permissions_from_python(script: Path) -> None:
     assert asked == ["`the script` wants to use the tool `hi`", "`the script` wants to use the tool `other`"]
 
 
+def test_a_person_is_asked_for_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_KEY", "sesame")
+    asked: list[str] = []
+
+    async def ask(wanted: Wanted) -> str:
+        asked.append(str(wanted))
+        return "no" if wanted.what == "OTHER" else "always"
+
+    done = ScriptRuntime(permissions=Permissions(ask=ask)).run("""
+        local get = os.getenv
+        local none = get("APP_NONE") == nil and get("APP_NONE") == nil
+        return { get("APP_KEY"), get("APP_KEY"), (pcall(get, "OTHER")), none }
+    """)
+    assert done.result == ["sesame", "sesame", False, True]
+    assert asked == [f"`os.getenv` wants to read the variable `{name}`" for name in ("APP_NONE", "APP_KEY", "OTHER")]
+
+
 def test_a_person_is_asked_on_the_terminal_and_what_was_typed_before_is_no_answer(script: Path) -> None:
     command = ["run", "--ask", "--allow-tool=none", str(script)]
     with Terminal(command, env=environment()) as terminal:

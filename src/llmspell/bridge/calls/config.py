@@ -39,12 +39,22 @@ def _allows(run: Run, capability: str, what: str | bytes) -> bool:
     return run.permissions.allows(capability, os.fsdecode(what))
 
 
-def _getenv(run: Run, name: str | bytes) -> str | None:
+def _getenv(run: Run, name: str | bytes) -> list[Any]:
+    """True and the value, or false where a person is to be asked."""
     text = os.fsdecode(name)
-    if not run.permissions.allows("env", text):
+    if run.permissions.allows("env", text):
+        value = os.environ.get(text)
+        return [True] if value is None else [True, value]
+    if run.permissions.ask is None:
         raise run.permissions.denied("env", text, by="os.getenv")
+    return [False]
+
+
+async def _getenv_later(run: Run, name: str | bytes) -> str | None:
+    text = os.fsdecode(name)
+    await run.permissions.need("env", text, by="os.getenv")
     return os.environ.get(text)
 
 
 ASKS: dict[str, Callable[..., Any]] = {"Config.get": _get, "Config.allows": _allows, "Config.getenv": _getenv}
-CALLS: dict[str, Callable[..., Any]] = {}
+CALLS: dict[str, Callable[..., Any]] = {"Config.getenv": _getenv_later}
