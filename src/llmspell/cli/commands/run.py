@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from time import monotonic
 
 from llmspell.bridge.output import Captured, unwritten
@@ -16,7 +15,6 @@ from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, Scrip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from llmspell.bridge.observer import Observer
@@ -42,6 +40,9 @@ GRANTED = {f"allow_{name}": f"permissions.{name}" for name in ("read", "write", 
 GRANTED["allow_tool"] = "permissions.tools"
 
 
+MOST_KEPT_BACK = 1 << 20  # bytes, beyond which lines of the log are dropped
+
+
 class _Shown:
     """A sink whose text stands on the terminal. `line_start` of *screen*: whether its last line was ended.
 
@@ -50,10 +51,11 @@ class _Shown:
 
     def __init__(self, screen: Command, out: Sink) -> None:
         self._screen, self._out = screen, out
+        self._kept_back = bytearray()
 
     def write(self, data: bytes, /) -> None:
-        if self._screen.kept_back is not None:
-            self._screen.kept_back.append(partial(self.write, data))
+        if self._screen.asking:
+            self._kept_back += data
             return
         self._out.write(data)
         if data and _is_terminal(sys.stderr):
@@ -61,6 +63,19 @@ class _Shown:
 
     def flush(self) -> None:
         self._out.flush()
+
+    def log(self, line: bytes) -> None:
+        """A line of the host's, while a person is asked; nothing else bounds how many there are."""
+        if len(self._kept_back) < MOST_KEPT_BACK:
+            ended = not self._kept_back or self._kept_back.endswith(b"\n")
+            self._kept_back += line if ended else b"\n" + line
+
+    def let_go(self) -> None:
+        """Writes what was kept back."""
+        data, self._kept_back = bytes(self._kept_back), bytearray()
+        if data:
+            self.write(data)
+            self.flush()
 
 
 class Command:
@@ -81,7 +96,8 @@ class Command:
         self.line_start = True  # of the terminal's cursor, where standard error is a terminal
         self.player: Player | None = None
         self.watch: Watch | None = None
-        self.kept_back: list[Callable[[], object]] | None = None  # what is written while a person is asked
+        self.asking = False  # a person, on the terminal
+        self.shown: dict[int, _Shown] = {}  # what the script writes to a terminal, by its number
 
     # ---- from the command line to a result
 
@@ -128,9 +144,9 @@ class Command:
         stdout: Sink = self.captured if self.form == "json" else sys.stdout.buffer
         stderr: Sink = sys.stderr.buffer
         if _is_terminal(sys.stderr):
-            stderr = _Shown(self, stderr)
+            stderr = self.shown[2] = _Shown(self, stderr)
         if self.form == "text" and _is_terminal(sys.stdout):
-            stdout = _Shown(self, stdout)
+            stdout = self.shown[1] = _Shown(self, stdout)
         return stdout, stderr
 
     def runtime(self, config: Config) -> ScriptRuntime:
@@ -168,7 +184,7 @@ class Command:
         if self.view is not None:
             self.view.hold()
         self.end_line()
-        self.kept_back = []
+        self.asking = True
         if self.running is not None and self.watch is not None:
             self.running.stand_still()
             self.watch.stand_still()
@@ -179,12 +195,10 @@ class Command:
             self.watch.go_on()
             self.running.go_on()
         self.line_start = True
-        kept_back, self.kept_back = self.kept_back or (), None
+        self.asking = False
         try:
-            for write in kept_back:
-                write()
-            if kept_back:
-                sys.stdout.flush()
+            for number in sorted(self.shown):
+                self.shown[number].let_go()
         except OSError as error:
             self.stop(unwritten(error))
         if self.view is not None:
@@ -194,17 +208,18 @@ class Command:
         """A line of the script's `Log`, on standard error."""
         if level == "debug":
             return
-        if self.kept_back is not None:
-            self.kept_back.append(partial(self.log, level, message, fields))
-            return
         from llmspell.cli.render.terminal import harmless
 
         told = "".join(f" {name}={value}" for name, value in (fields or {}).items())
+        line = f"{level}: {harmless(message + told)}\n"
+        if self.asking and 2 in self.shown:
+            self.shown[2].log(line.encode("utf-8", "replace"))
+            return
         if self.view is not None:
             self.view.before_write(2)
         try:
             self.end_line()
-            sys.stderr.write(f"{level}: {harmless(message + told)}\n")
+            sys.stderr.write(line)
             sys.stderr.flush()
         except OSError as error:
             self.stop(unwritten(error))
