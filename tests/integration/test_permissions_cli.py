@@ -42,6 +42,12 @@ def test_a_flag_narrows_and_a_denied_call_says_which_flag_would_grant_it(script:
     assert llmspell("run", "--allow-tool", str(script)).code == 0
 
 
+def test_a_script_that_may_read_all_files_does_not_read_the_variables(tmp_path: Path) -> None:
+    path = tmp_path / "s.lua"
+    path.write_text('print(#File.read(ARGS[0]) > 0, (pcall(File.read, "/proc/self/environ")))')
+    assert llmspell("run", "--allow-read", str(path)).out == b"true\tfalse\n"
+
+
 def test_a_flag_that_grants_nonsense_is_told_before_the_script_begins(tmp_path: Path) -> None:
     path = tmp_path / "s.lua"
     path.write_text("print('ran')")
@@ -78,6 +84,9 @@ def test_a_flag_that_grants_nonsense_is_told_before_the_script_begins(tmp_path: 
         ('run = ["git status"]', 'run = ["git"]', True),
         ("", 'read = ["."]', True),
         ('read = ["/"]', 'read = ["."]', False),
+        ('read = ["*"]', 'read = ["/proc/self/environ"]', True),
+        ('read = ["/"]', 'read = ["/proc"]', True),
+        ('read = ["/proc"]', 'read = ["/proc/self"]', False),
         ('read = ["/usr/lib"]', 'read = ["/usr/lib/.. "]', False),  # a folder of that name, and not /usr
     ],
 )

@@ -15,8 +15,10 @@ from llmspell.cli.options import RUN, parse
 from llmspell.config.schema import split_grants
 from llmspell.errors import CallTimeoutError, PermissionDeniedError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
+from llmspell.tools.builtin import file_search
 from llmspell.tools.grants import is_public
 from llmspell.tools.permissions import CAPABILITIES, Permissions, Wanted
+from llmspell.utils import file_utils
 
 pytestmark = pytest.mark.once
 
@@ -135,6 +137,31 @@ def test_paths_are_compared_after_links_were_followed(capability: str, tmp_path:
     for path, expected in cases:
         assert permissions.allows(capability, str(path)) is expected, path
     assert not permissions.allows("read" if capability == "write" else "write", str(granted))
+
+
+@pytest.mark.parametrize("capability", ["read", "write"])
+def test_what_tells_of_processes_is_granted_by_its_name_alone(capability: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc")
+    for grant, granted in [("*", False), ("/", False), (str(tmp_path), False), ("/proc", True), ("/proc/self", True)]:
+        permissions = Permissions(**{capability: (grant,)})  # type: ignore[arg-type]
+        assert permissions.allows(capability, "/proc/self/environ") is granted, grant
+        assert permissions.allows(capability, str(tmp_path / "link" / "self" / "environ")) is granted, grant
+    assert Permissions(read=("*",)).allows("read", "/process")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/uptime"), reason="there is no /proc")
+async def test_a_search_from_the_root_does_not_go_where_processes_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def found(grant: str, path: str) -> list[str]:
+        arguments = {"path": path, "glob": "uptime", "recursive": path != "/proc"}
+        done = await file_search.TOOL.execute(arguments, ToolContext(Permissions(read=(grant,))))
+        return [one["path"] for one in done.result["matches"]]  # type: ignore[index, call-overload]
+
+    assert await found("/proc", "/proc") == ["uptime"]
+    entries = file_utils.entries
+    monkeypatch.setattr(  # the whole machine is a long way
+        file_utils, "entries", lambda at: [one for one in entries(at) if at.path != "/" or one.name == "proc"]
+    )
+    assert await found("*", "/") == []
 
 
 def test_a_file_may_be_granted_alone(tmp_path: Path) -> None:

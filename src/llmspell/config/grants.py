@@ -32,6 +32,8 @@ def narrows(capability: str, one: str, granted: Sequence[str]) -> bool:
     """Whether the grant *one* says no more than *granted* do; where that cannot be told, it does not."""
     if one in granted:
         return True
+    if capability in ("read", "write") and _is_of_processes(one):  # no `*`, and no folder above, has those
+        granted = [other for other in granted if _is_of_processes(other)]
     if capability == "net" and "*" in granted and _is_special(one):  # `*` is the open internet
         return one in granted
     if "*" in granted:
@@ -46,6 +48,12 @@ def _is_special(host: str) -> bool:
     name = host.strip().rstrip(".").lower()
     plain = name.isascii() and any(c.isalpha() for c in name)  # other letters may stand for these
     return not plain or "/" in name or ":" in name or name.endswith("localhost")
+
+
+def _is_of_processes(path: str) -> bool:
+    import os
+
+    return f"{os.path.realpath(path)}/".startswith("/proc/")
 
 
 def _covers(capability: str, one: str, other: str) -> bool:

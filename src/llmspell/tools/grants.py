@@ -17,6 +17,7 @@ __all__ = [
     "grant_for",
     "host_and_port",
     "host_of",
+    "is_of_processes",
     "is_public",
     "read",
     "wanted",
@@ -46,6 +47,13 @@ class All(Grant):
         return True
 
 
+class AllPaths(Grant):
+    """`*` of paths."""
+
+    def __call__(self, what: str) -> bool:
+        return not is_of_processes(what)
+
+
 class Exactly(Grant):
     """What was wanted, and nothing else: no character of it is a pattern."""
 
@@ -64,6 +72,8 @@ class PathGrant(Grant):
 
     def __call__(self, what: str) -> bool:
         root = os.path.realpath(self.root)  # each time: what it is may change
+        if is_of_processes(what) and not is_of_processes(root):
+            return False
         if os.name == "nt":
             root, what = os.path.normcase(root), os.path.normcase(what)
         return what == root or what.startswith(root.rstrip(os.sep) + os.sep)
@@ -259,9 +269,9 @@ def read(capability: str, text: str, base: str) -> Grant:
     """The grant that *text* stands for. Raises ValueError, which says what was expected."""
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST or not text.isprintable():
         raise ValueError("expected a printable text")
-    if text == "*":
-        return All()
     path = capability in ("read", "write")  # whose spaces are its own
+    if text == "*":
+        return AllPaths() if path else All()
     return _READ[capability](text if path else text.strip(), base)
 
 
@@ -286,6 +296,14 @@ def wanted(capability: str, what: str, base: str) -> Any:
     if capability == "tool":
         return what.replace("-", "_")
     return what.upper() if os.name == "nt" else what
+
+
+def is_of_processes(path: str) -> bool:
+    """Whether a real path is of `/proc`: there are the variables and the memory of llmspell itself.
+
+    Whoever may read all files was not granted those, so this is a part of no folder above it.
+    """
+    return path == "/proc" or path.startswith("/proc/")
 
 
 def grant_for(capability: str, what: str, base: str) -> str:

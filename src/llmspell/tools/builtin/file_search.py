@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LLMSpellError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
+from llmspell.tools.grants import is_of_processes
 from llmspell.tools.patterns import Pattern, TooLong
 from llmspell.utils import file_utils
 from llmspell.utils.file_utils import Place
@@ -118,6 +119,8 @@ class _Search:
                 continue
             below = Place(place.root, (*place.parts, one.name), f"{place.shown}/{one.name}")
             relative = above + one.name
+            if is_of_processes(below.path) and not is_of_processes(place.path):  # whoever wants those names them
+                continue
             if one.kind == "folder" and self._recursive and depth < DEEPEST:
                 try:
                     yield from self._walk(below, relative + "/", depth + 1)
