@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llmspell.bridge.output import Sink
     from llmspell.cli.events import Events
     from llmspell.cli.render.fetching import Fetching
+    from llmspell.cli.shown import Shown
     from llmspell.cli.watching import TerminalObserver
     from llmspell.config.loader import Config
     from llmspell.providers.tape.player import Player
@@ -38,44 +39,6 @@ SETTINGS = {
 #: Which grants a flag stands for.
 GRANTED = {f"allow_{name}": f"permissions.{name}" for name in ("read", "write", "net", "env", "run")}
 GRANTED["allow_tool"] = "permissions.tools"
-
-
-MOST_KEPT_BACK = 1 << 20  # bytes, beyond which lines of the log are dropped
-
-
-class _Shown:
-    """A sink whose text stands on the terminal. `line_start` of *screen*: whether its last line was ended.
-
-    While a person is asked, it is kept back: a script could write over the question, and another in its place.
-    """
-
-    def __init__(self, screen: Command, out: Sink) -> None:
-        self._screen, self._out = screen, out
-        self._kept_back = bytearray()
-
-    def write(self, data: bytes, /) -> None:
-        if self._screen.asking:
-            self._kept_back += data
-            return
-        self._out.write(data)
-        if data and _is_terminal(sys.stderr):
-            self._screen.line_start = data.endswith(b"\n")
-
-    def flush(self) -> None:
-        self._out.flush()
-
-    def log(self, line: bytes) -> None:
-        """A line of the host's, while a person is asked; nothing else bounds how many there are."""
-        if len(self._kept_back) < MOST_KEPT_BACK:
-            ended = not self._kept_back or self._kept_back.endswith(b"\n")
-            self._kept_back += line if ended else b"\n" + line
-
-    def let_go(self) -> None:
-        """Writes what was kept back."""
-        data, self._kept_back = bytes(self._kept_back), bytearray()
-        if data:
-            self.write(data)
-            self.flush()
 
 
 class Command:
@@ -97,7 +60,7 @@ class Command:
         self.player: Player | None = None
         self.watch: Watch | None = None
         self.asking = False  # a person, on the terminal
-        self.shown: dict[int, _Shown] = {}  # what the script writes to a terminal, by its number
+        self.shown: dict[int, Shown] = {}  # what the script writes to a terminal, by its number
 
     # ---- from the command line to a result
 
@@ -143,10 +106,14 @@ class Command:
             return self.events.output("stdout"), self.events.output("stderr")
         stdout: Sink = self.captured if self.form == "json" else sys.stdout.buffer
         stderr: Sink = sys.stderr.buffer
-        if _is_terminal(sys.stderr):
-            stderr = self.shown[2] = _Shown(self, stderr)
-        if self.form == "text" and _is_terminal(sys.stdout):
-            stdout = self.shown[1] = _Shown(self, stdout)
+        seen, told = self.form == "text" and _is_terminal(sys.stdout), _is_terminal(sys.stderr)
+        if seen or told:
+            from llmspell.cli.shown import Shown
+
+            if told:
+                stderr = self.shown[2] = Shown(self, stderr, counts=True)
+            if seen:
+                stdout = self.shown[1] = Shown(self, stdout, counts=told)
         return stdout, stderr
 
     def runtime(self, config: Config) -> ScriptRuntime:
