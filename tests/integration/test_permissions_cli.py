@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ def test_a_project_s_file_may_narrow_and_never_widen(
             loaded()
     else:
         loaded()
+
+
+def test_the_hint_about_a_project_s_file_names_it_for_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "it's  mine"
+    folder.mkdir()
+    (folder / "llmspell.toml").write_text('[permissions]\nread = ["/"]\n')
+    with pytest.raises(ConfigError) as caught:
+        load(script_dir=str(folder), config_file=None, env={}, flags={})
+    _, path = shlex.split(str(caught.value.hint).partition(": ")[2])
+    assert load(script_dir=None, config_file=path, env={}, flags={}).permissions()["read"] == ("/",)
 
 
 def test_paths_of_a_file_are_below_its_folder(script: Path, tmp_path: Path) -> None:

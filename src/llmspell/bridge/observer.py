@@ -98,7 +98,9 @@ class Harmless(Observer):
         self._log = log
         self._failed: set[str] = set()
         for name in EVENTS:
-            setattr(self, name, self._telling(name, getattr(observer, name)))
+            method = getattr(observer, name)
+            if getattr(method, "__func__", None) is not getattr(Observer, name):  # which cannot fail, and costs less
+                setattr(self, name, self._telling(name, method))
 
     def _telling(self, name: str, method: Callable[..., None]) -> Callable[..., None]:
         def tell(*args: object) -> None:

@@ -365,5 +365,8 @@ def _brought(name: str) -> bool:
 
 
 def _refuse(file: File, parts: Path, why: str) -> NoReturn:
-    hint = f"name the file with --config to trust it: --config {file.name}"
+    import shlex
+
+    path = shlex.quote(file.path if file.path.isprintable() else file.name)
+    hint = f"name the file with --config to trust it: --config {path}"
     raise file.error(parts, f"`{_hints().told(parts)}` {why}", hint)
