@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from llmspell import ScriptRuntime
 from llmspell.config.loader import load
 from llmspell.errors import ConfigError, PermissionDeniedError
 from llmspell.tools.permissions import Permissions, Wanted
-from support.terminal import Terminal, environment, llmspell
+from support.terminal import COMMAND, PATIENCE, Terminal, environment, llmspell
 
 pytestmark = pytest.mark.once
 
@@ -267,6 +269,29 @@ def test_calls_that_go_on_meanwhile_are_not_drawn_over_the_question(tmp_path: Pa
 def test_without_a_terminal_nobody_is_asked(script: Path) -> None:
     done = llmspell("run", "--ask", "--allow-tool=none", str(script), stdin=b"y\ny\n")
     assert done.code == 6
+
+
+ON_A_TERMINAL = """
+import os, pty, sys
+def read(fd):
+    os.write(1, data := os.read(fd, 1000))
+    return data
+os._exit(os.waitstatus_to_exitcode(pty.spawn(["sh", "-c", '"$0" "$@" </dev/null >out 2>err', *sys.argv[1:]], read)))
+"""
+
+
+def test_nobody_is_asked_on_a_terminal_that_none_of_its_streams_is_on(script: Path, tmp_path: Path) -> None:
+    words = [*COMMAND, "run", "--ask", "--allow-tool=none", str(script)]
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_TERMINAL, *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout) == (6, b"")
+    assert b"--allow-tool=hi" in (tmp_path / "err").read_bytes()
 
 
 APPROVED = """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from llmspell.cli.render.terminal import harmless
+from llmspell.cli.render.terminal import harmless, is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ PLAIN = "\x1b7\x1b[r\x1b8\x1b[?7h\x1b[0m\x1b(B\x0f"
 
 
 class Prompt:
-    """Asks one question at a time; where there is no terminal, the answer is no.
+    """Asks one question at a time; where nobody looks at standard error, or there is no terminal, the answer is no.
 
     before, after: are called around a question, so that nothing else is written meanwhile; afterwards the cursor stands
     at the start of a line.
@@ -34,6 +35,8 @@ class Prompt:
         self._before, self._after = before, after
 
     async def __call__(self, wanted: Wanted) -> str:
+        if not is_terminal(sys.stderr):  # a program that runs this one may have a terminal all the same
+            return "no"
         try:
             terminal = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
         except OSError:
