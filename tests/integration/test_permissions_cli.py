@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from llmspell import ScriptRuntime
 from llmspell.config.loader import load
-from llmspell.errors import ConfigError, PermissionDeniedError
+from llmspell.errors import CallTimeoutError, ConfigError, PermissionDeniedError
 from llmspell.tools.permissions import Permissions, Wanted
 from support.terminal import COMMAND, PATIENCE, Terminal, environment, llmspell
 
@@ -324,6 +325,23 @@ def test_a_person_approves_calls_of_tools(tmp_path: Path) -> None:
         terminal.keys(b"n\n")
         terminal.until("the call was denied")
         assert terminal.wait() == 0
+
+
+def test_time_that_a_person_takes_to_approve_does_not_count_for_the_agent(tmp_path: Path) -> None:
+    async def ask(wanted: Wanted) -> str:
+        await asyncio.sleep(0.3)
+        return "once"
+
+    (tmp_path / "c.toml").write_text(REPLIES)
+    config = load(script_dir=None, config_file=str(tmp_path / "c.toml"), env={}, flags={})
+
+    def output(script: str) -> str:
+        runtime = ScriptRuntime(config, permissions=Permissions(ask=ask))
+        return runtime.run(script.replace('"ask",', '"ask", timeout = 0.5,')).output
+
+    assert output(APPROVED) == "3\n7\n"
+    with pytest.raises(CallTimeoutError, match="longer than"):
+        output(APPROVED.replace("return p.a", "Async.sleep(1) return p.a"))
 
 
 def test_without_a_person_each_call_is_denied(tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ class Loop:
                 hint="raise its `timeout`, which is for the whole call",
                 agent=self._name,
             ) from error
+        self._deadline = self._runner.deadline
         if self._unrun:  # the caller's to answer
             self._calls += self._unrun
             self._over = True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import LLMSpellError, ToolError, one_line
 from llmspell.tools.base import MOST_COMPLAINTS, ToolResult
+from llmspell.tools.clocks import within
 from llmspell.types.messages import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ class _Seen:
 class ToolCalls:
     """Runs the calls of an agent's answers, for one call of the agent.
 
-    agent: its name. room: bytes of a result, at most. kinds: of media that the model reads.
+    agent: its name. room: bytes of a result, at most. kinds: of media that the model reads. deadline: of the call, as
+    it is after the last `run`: time that a person takes to approve does not count.
     """
 
     def __init__(self, use: ToolUse, agent: str) -> None:
         self._use, self._agent = use, agent
         self.room = MOST_RESULT
         self.kinds: tuple[str, ...] = ()
+        self.deadline: float | None = None
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._noted: set[tuple[str, str]] = set()  # in this answer
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -82,18 +85,21 @@ class ToolCalls:
         Closed or cancelled, it ends the tools that run.
         """
         self._noted.clear()
+        self.deadline = deadline
         found: asyncio.Queue[Progress | Done | BaseException] = asyncio.Queue()
         tasks: list[asyncio.Task[None]] = []
         to_run: list[tuple[Tool, ToolCall, int]] = []
         ready: dict[int, Done] = {}
         try:
-            async with asyncio.timeout_at(deadline):
+            left = None if deadline is None else deadline - asyncio.get_running_loop().time()
+            async with within(left) as limit:
                 for index, call in enumerate(calls):  # one after the other: a person may be asked
                     tool = await self._look_at(call, index)
                     if isinstance(tool, str):
                         ready[index] = self._failed(call, tool, index)
                     else:
                         to_run.append((tool, call, index))
+            self.deadline = deadline = limit.when()  # later, by what a person took
             tasks += (asyncio.create_task(self._one(*one, stream_id, found)) for one in to_run)
             given = 0
             while given < len(calls):

@@ -16,7 +16,7 @@ _running: ContextVar[tuple[asyncio.Timeout, ...]] = ContextVar("running", defaul
 
 
 @asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[asyncio.Timeout]:
+async def within(seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
     """`asyncio.timeout`, but for the time that is spent in `standing_still`."""
     async with asyncio.timeout(seconds) as limit:
         token = _running.set((*_running.get(), limit))
