@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llmspell import ScriptRuntime
 from llmspell.cli.options import RUN, parse
 from llmspell.config.schema import split_grants
 from llmspell.errors import CallTimeoutError, PermissionDeniedError, ValidationError
@@ -242,6 +243,29 @@ def test_which_addresses_are_of_the_open_internet(address: str, public: bool) ->
 )
 def test_special_addresses_must_be_named(grant: str, host: str, address: str, granted: bool) -> None:
     assert Permissions(net=(grant,)).allows_address(host, 80, address) is granted
+
+
+@pytest.mark.parametrize(
+    ("grant", "what", "allowed"),
+    [
+        ("*", "example.com", True),
+        ("*", "93.184.216.34:80", True),
+        ("*", "127.0.0.1", False),
+        ("*", "[::1]:80", False),
+        ("*", "localhost:80", False),
+        ("*", "10.0.0.1", False),
+        ("localhost", "localhost:80", True),
+        ("127.0.0.1:80", "127.0.0.1", True),
+        ("127.0.0.1:80", "127.0.0.1:81", False),
+        ("10.0.0.0/8", "10.0.0.1:80", True),
+        ("example.com", "other.com", False),
+        ("*", "a b", False),
+    ],
+)
+def test_whether_a_host_may_be_connected_to_is_told_as_it_will_be(grant: str, what: str, allowed: bool) -> None:
+    assert Permissions(net=(grant,)).allows_host(what) is allowed
+    script = "return Config.isNetworkAccessAllowed(ARGS[1])"
+    assert ScriptRuntime(permissions=Permissions(net=(grant,))).run(script, args=[what]).result is allowed
 
 
 @pytest.mark.parametrize(

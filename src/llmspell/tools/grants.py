@@ -17,6 +17,7 @@ __all__ = [
     "grant_for",
     "host_and_port",
     "host_of",
+    "is_address",
     "is_of_processes",
     "is_public",
     "read",
@@ -35,7 +36,7 @@ class Grant:
     def __call__(self, what: Any) -> bool:
         raise NotImplementedError
 
-    def names_address(self, host: str, port: int, address: str) -> bool:
+    def names_address(self, host: str, port: int | None, address: str) -> bool:
         """Whether it names a special address, or a name that stands for one."""
         return False
 
@@ -103,7 +104,7 @@ class HostGrant(Grant):
             return host.endswith(self.host[1:]) and len(host) > len(self.host) - 1
         return host == self.host
 
-    def names_address(self, host: str, port: int, address: str) -> bool:
+    def names_address(self, host: str, port: int | None, address: str) -> bool:
         from ipaddress import ip_address
 
         local = self.host == "localhost" or self.host.endswith(".localhost")
@@ -131,7 +132,7 @@ class AddressGrant(Grant):
     def __call__(self, what: tuple[str, int | None]) -> bool:
         return self._has(*what)
 
-    def names_address(self, host: str, port: int, address: str) -> bool:
+    def names_address(self, host: str, port: int | None, address: str) -> bool:
         return self._has(address, port)
 
 
@@ -391,6 +392,17 @@ def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
     return inner or address
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
+    from ipaddress import ip_address
+
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_public(address: str) -> bool:

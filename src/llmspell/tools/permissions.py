@@ -128,7 +128,15 @@ class Permissions:
             return False
         return any(test(wanted) for test in self._tests[capability])
 
-    def allows_address(self, host: str, port: int, address: str) -> bool:
+    def allows_host(self, what: str) -> bool:
+        """Whether "host" or "host:port" may be connected to, as far as that is told without looking a name up."""
+        if not self.allows("net", what):
+            return False
+        host, port = grants.host_and_port(what)
+        address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
+        return not grants.is_address(address) or self.allows_address(host, port, address)
+
+    def allows_address(self, host: str, port: int | None, address: str) -> bool:
         """Whether *host*, which may be connected to, may be so at *address*, one of those that its name has.
 
         Private, loopback, link-local and other special addresses only where a grant names them.

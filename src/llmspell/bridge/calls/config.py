@@ -36,7 +36,8 @@ def _get(run: Run, path: str) -> Any:
 
 
 def _allows(run: Run, capability: str, what: str | bytes) -> bool:
-    return run.permissions.allows(capability, os.fsdecode(what))
+    text = os.fsdecode(what)
+    return run.permissions.allows_host(text) if capability == "net" else run.permissions.allows(capability, text)
 
 
 def _getenv(run: Run, name: str | bytes) -> list[Any]:
