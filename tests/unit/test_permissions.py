@@ -291,6 +291,11 @@ def test_a_grant_that_is_none_is_refused(capability: str, grant: str) -> None:
         Permissions(**{capability: (grant,)})  # type: ignore[arg-type]
 
 
+def test_a_page_s_address_is_no_host_and_that_is_told() -> None:
+    with pytest.raises(ValidationError, match="no address of a page"):
+        Permissions(net=("https://example.com/x",))
+
+
 @given(st.sampled_from(list(CAPABILITIES)), st.text(max_size=40), st.text(max_size=40))
 @example("net", "[::1", "[")
 @example("net", "::ffff:1.2.3.4/200", "a")

@@ -210,7 +210,9 @@ def _path(text: str, base: str) -> Grant:
 def _host(text: str, base: str) -> Grant:
     from ipaddress import ip_network
 
-    if "/" in text and "://" not in text:
+    if "://" in text:
+        raise ValueError("expected a host such as example.com or example.com:8443, and no address of a page")
+    if "/" in text:
         try:
             return AddressGrant(ip_network(text, strict=False), None)
         except ValueError:
