@@ -433,20 +433,65 @@ def test_a_failure_of_a_model_keeps_what_is_known_of_it() -> None:
     assert (error.reason_kind, error.provider, error.status, error.exit_code) == ("auth", "openai", 401, 4)
 
 
-def test_a_step_whose_function_executes_its_own_workflow_ends(
+@pytest.mark.parametrize(
+    "within",
+    ["flow:execute{}", "Async.all{ again }", "Async.spawn(again):await()", "Tool.execute('again', {})"],
+)
+def test_a_step_whose_function_executes_its_own_workflow_ends(isolation: str | None, within: str) -> None:
+    got = run(
+        """
+        local deep, flow = 0, nil
+        local function again() return flow:execute{}.text end
+        Tool.register{ name = "again", execute = again }
+        flow = Workflow.sequential{ name = "again", steps = {
+          { name = "s", run = function() deep = deep + 1; WITHIN end },
+        } }
+        local ok, e = pcall(flow.execute, flow, {})
+        local after = Workflow.sequential{ name = "after", steps = { { name = "s", run = function() return 1 end } } }
+        return { ok = ok, kind = e.kind, limit = e.limit, deep = deep, after = after:execute{}.result }
+        """.replace("WITHIN", within),
+        isolation,
+    )
+    assert got == {"ok": False, "kind": "limit", "limit": "workflow_depth", "deep": 16, "after": 1}
+
+
+def test_as_many_workflows_as_there_may_be_at_once_are_an_error(
     isolation: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llmspell.bridge.calls.workflow.MOST_AT_ONCE", 50)
     got = run(
         """
-        local deep, flow = 0, nil
-        flow = Workflow.sequential{ name = "again", steps = {
-          { name = "s", run = function() deep = deep + 1; return flow:execute{} end },
-        } }
-        local ok, e = pcall(flow.execute, flow, {})
-        local after = Workflow.sequential{ name = "after", steps = { { name = "s", run = function() return 1 end } } }
-        return { ok = ok, kind = e.kind, limit = e.limit, deep = deep, after = after:execute{}.result }
+        local flow = Workflow.sequential{ name = "w", steps = { { name = "s", run = function() Async.sleep(9) end } } }
+        local many = {}
+        for i = 1, 51 do many[i] = function() flow:execute{} end end
+        local ok, e = pcall(Async.all, many)
+        return { ok, e.kind, e.limit }
         """,
         isolation,
     )
-    assert got == {"ok": False, "kind": "limit", "limit": "workflows_at_once", "deep": 50, "after": 1}
+    assert got == [False, "limit", "workflows_at_once"]
+
+
+def test_workflows_beside_each_other_are_not_within_each_other(
+    isolation: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell.workflows.engine.DEEPEST", 1)
+    got = run(
+        """
+        local done = 0
+        local flow = Workflow.sequential{ name = "w", steps = {
+          { name = "wait", run = function(ctx) Async.sleep(ctx.input.seconds) end },
+          { name = "next", run = function() return 1 end },
+          { name = "tool", tool = "calculator", input = { operation = "evaluate", input = "1 + 1" } },
+        } }
+        Async.map({ 1, 2, 3, 4, 5, 6 }, function(i)
+          for round = 1, 30 do
+            flow:execute{ seconds = (i * round % 7) / 5000 }
+            done = done + 1
+          end
+        end)
+        return done
+        """,
+        isolation,
+    )
+    assert got == 180

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.engine import AWAY, CALL, DONE, ERROR, GONE, LOST, PREEMPTED, STOPPED, UNFIT
@@ -16,6 +17,7 @@ from llmspell.errors import LimitError, RunCancelledError, ScriptError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
     from llmspell.bridge.run import Run
 
@@ -35,13 +37,15 @@ LEAVE = 2.0  # seconds that cancelled calls have to close their connections
 class Fiber:
     """A fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by itself.
 
-    `doomed`: it was cancelled while it ran, and ends where it next waits.
+    `doomed`: it was cancelled while it ran, and ends where it next waits. `context`: the variables of the call from
+    Python that it is of, or that the fiber is of that started it; None is the run itself.
     """
 
-    __slots__ = ("cancel", "doomed", "external", "group", "joiners")
+    __slots__ = ("cancel", "context", "doomed", "external", "group", "joiners")
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, context: Context | None = None) -> None:
         self.group = group
+        self.context = context
         self.cancel: Callable[[], object] | None = None
         self.doomed = False
         self.external = False
@@ -85,6 +89,7 @@ class Driver:
         self._closing: list[int] = []  # detached fibers whose coroutines are to be closed
         self.main = 0
         self._timer: asyncio.TimerHandle | None = None  # of the run's deadline
+        self._context = copy_context()
         self._semaphores: dict[int, Semaphore] = {}
         self._last_group = 0
         self.real_work: set[asyncio.Task[Any]] = set()  # of tasks, under a tape: those that it has nothing of
@@ -106,7 +111,7 @@ class Driver:
 
         Whatever ends it, afterwards no fiber, task or stream of the run is left. Cancelled, it stops the run first.
         """
-        self.loop = asyncio.get_running_loop()
+        self.loop, self._context = asyncio.get_running_loop(), copy_context()
         self.ended = self.loop.create_future()
         self.fibers[main] = Fiber(-1)
         self.main = main
@@ -340,7 +345,7 @@ class Driver:
         except Exception as error:
             self.wake(number, False, error)
             return
-        task = self.loop.create_task(coroutine, context=self.run.context_of(number))
+        task = self.loop.create_task(coroutine, context=self.context_of(number))
         self.tasks.add(task)
         if self.run.tape is not None and not op.startswith(("agent:", "workflow:")):
             self.real_work.add(task)
@@ -348,6 +353,11 @@ class Driver:
         fiber.external = True
         fiber.cancel = task.cancel
         task.add_done_callback(lambda done: self._called(number, done))
+
+    def context_of(self, number: int | None) -> Context:
+        """The variables for what a fiber asks for, a copy: the loop's turn that it runs in may be another's."""
+        fiber = None if number is None else self.fibers.get(number)
+        return ((None if fiber is None else fiber.context) or self._context).copy()
 
     def _close_doomed(self, number: int) -> bool:
         """Ends a fiber that was cancelled while it ran; whether it was."""
@@ -452,7 +462,8 @@ class Driver:
                 f"the script has more than {MOST_FIBERS} tasks at once",
                 hint="give `Async.map` a `concurrency`, or await tasks before starting more",
             )
-        self.fibers[number] = Fiber(group)
+        starter = self.fibers.get(self.run.engine.running or 0)
+        self.fibers[number] = Fiber(group, None if starter is None else starter.context)
         if group > 0:
             self.groups[group].members.add(number)
         self.wake(number, True, None)

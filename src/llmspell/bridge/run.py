@@ -31,7 +31,6 @@ from llmspell.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from contextvars import Context
     from typing import Any
 
     from llmspell.agents.agent import Agent
@@ -415,10 +414,6 @@ class Run:
 
             self._upcalls = Upcalls(self)
         return self._upcalls
-
-    def context_of(self, fiber: int) -> Context | None:
-        """Where a function was called from that runs in *fiber*: what it asks for belongs there. None elsewhere."""
-        return None if self._upcalls is None else self._upcalls.context_of(fiber)
 
     def start_streams(self, driver: Driver) -> None:
         """Sends the requests of streams that the script has opened."""

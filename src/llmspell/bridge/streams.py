@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
     from llmspell.bridge.driver import Driver, Fiber
     from llmspell.bridge.run import Run
@@ -26,6 +27,7 @@ class ScriptStream:
     """
 
     __slots__ = (
+        "context",
         "counted",
         "done",
         "ended",
@@ -50,8 +52,10 @@ class ScriptStream:
         slot: bool,
         ended: Ended | None,
         whose: tuple[str, str, str] | None,
+        context: Context | None,
     ) -> None:
         self.whose = whose  # agent, provider and model
+        self.context = context  # the variables of the fiber that opened it
         self.number, self.slot, self.ended = number, slot, ended
         self.stream = stream
         self.label = label
@@ -85,7 +89,9 @@ class Streams:
     ) -> int:
         """Takes in a stream; it is started when the script next waits."""
         self._last += 1
-        self.known[self._last] = one = ScriptStream(self._last, stream, label, slot, ended, whose)
+        driver = self.run.driver
+        context = None if driver is None else driver.context_of(self.run.engine.running)
+        self.known[self._last] = one = ScriptStream(self._last, stream, label, slot, ended, whose, context)
         self._unstarted.append(one)
         return self._last
 
@@ -94,7 +100,8 @@ class Streams:
         for one in self._unstarted:
             if not one.done:
                 one.room = asyncio.Event()
-                one.task = driver.loop.create_task(self._read(driver, one))
+                context = one.context or driver.context_of(None)
+                one.task = driver.loop.create_task(self._read(driver, one), context=context)
                 driver.tasks.add(one.task)
                 one.task.add_done_callback(driver.tasks.discard)
         self._unstarted.clear()

@@ -7,7 +7,7 @@ wait like any other; one fiber of the prelude's serves them all and waits in `fu
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.engine import ERROR, UNFIT
@@ -93,12 +93,8 @@ class Upcalls:
             return False
         one.fiber = fiber
         self._by_fiber[fiber] = ticket
+        self._run.fibers().fibers[fiber].context = one.context
         return True
-
-    def context_of(self, fiber: int) -> Context | None:
-        """The variables of who called what runs in *fiber*, a copy; None where that is no call."""
-        one = self._calls.get(self._by_fiber.get(fiber, 0))
-        return None if one is None else one.context.copy()
 
     def refused(self, ticket: int, message: str) -> None:
         """A call could not be started."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import (
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["execute"]
 
 DEEPEST = 16  # workflows within workflows
+#: How many are around what runs here. A function of a step's, or a tool's, that executes a workflow is within them too.
+_around: ContextVar[int] = ContextVar("workflows_around", default=0)
 #: Kinds of errors that another attempt would meet again.
 FOR_GOOD = frozenset(
     {"auth", "config", "content_filter", "context_length", "internal", "not_found", "not_supported"}
@@ -65,8 +68,8 @@ def _may_pass(error: BaseException) -> bool:
 class _Execution:
     """One run of one workflow."""
 
-    def __init__(self, flow: Workflow, runner: Runner, bounds: Bounds, depth: int) -> None:
-        self.flow, self.runner, self.bounds, self.depth = flow, runner, bounds, depth
+    def __init__(self, flow: Workflow, runner: Runner, bounds: Bounds) -> None:
+        self.flow, self.runner, self.bounds = flow, runner, bounds
         self.failed = False  # whether a step did that the workflow goes on without
         self.iterations: int | None = None
         self.capped = False
@@ -228,7 +231,10 @@ class _Execution:
         except Exception as error:
             done = StepResult(False, None, _told(error), spent(), attempts)
             if isinstance(error, FINAL) or on_error in ("fail", "retry"):
-                raise self._failure(step, error) from error
+                failure = self._failure(step, error)
+                if failure is error:
+                    raise
+                raise failure from error
             self.failed = self.failed or on_error == "continue"
         finally:
             self.runner.step_ended(token, step, done)
@@ -248,7 +254,6 @@ class _Execution:
                 self.runner,
                 state=frame.state,
                 bounds=self.bounds,
-                depth=self.depth + 1,
             )
             return inner.result, inner.state, StepResult(inner.success, steps=inner.steps)
         if step.kind == "tool":
@@ -330,15 +335,24 @@ async def execute(
     *,
     state: dict[Any, Any] | None = None,
     bounds: Bounds | None = None,
-    depth: int = 1,
 ) -> WorkflowResult:
     """Runs a workflow; see Workflow.execute. state: what its steps find."""
-    if depth > DEEPEST:
+    around = _around.get()
+    if around >= DEEPEST:
         raise LimitError(
-            f"workflows are nested more than {DEEPEST} deep", hint="does one contain itself?", limit="workflow_depth"
+            f"workflows are nested more than {DEEPEST} deep",
+            hint="does one contain itself, or does a step's function execute the workflow that it is in?",
+            limit="workflow_depth",
         )
-    one, frame = _Execution(flow, runner, bounds or Bounds(), depth), Frame(input, state if state is not None else {})
-    began = runner.clock.now()
+    token = _around.set(around + 1)
+    try:
+        return await _execute(flow, runner, bounds or Bounds(), Frame(input, state if state is not None else {}))
+    finally:
+        _around.reset(token)
+
+
+async def _execute(flow: Workflow, runner: Runner, bounds: Bounds, frame: Frame) -> WorkflowResult:
+    one, began = _Execution(flow, runner, bounds), runner.clock.now()
     async with runner.within(flow.timeout, f"workflow `{one_line(flow.name, 60)}`"):
         if flow.kind == "sequential":
             result = await one.sequence(flow.steps, frame)
