@@ -91,13 +91,29 @@ NONE: list[dict[str, Any]] = [
     {"version": 1, "messages": [{"role": "x"}]},
     {"version": 1, "messages": [{"role": "user", "content": 5}]},
     {"version": 1, "messages": [{"role": "user", "content": [IMAGE]}]},
+    {"version": 1, "messages": "hi"},
+    {"version": 1, "messages": [{"role": ["user"], "content": "x"}]},
+    {"version": 1, "messages": [{"role": "user", "content": [5]}]},
+    {"version": 1, "messages": [{"role": "user", "content": [{"type": "text", "text": {}}]}]},
+    {"version": 1, "messages": [{"role": "user", "content": [{**IMAGE, "mime_type": {}, "base64": "aGk="}]}]},
+    {"version": 1, "messages": [{"role": "user", "content": [{**IMAGE, "base64": 5}]}]},
+    {"version": 1, "messages": [{"role": "user", "content": "x", "cut": 5}]},
+    {"version": 1, "messages": [{"role": "tool", "content": "x", "tool_call_id": 5}]},
+    {"version": 1, "messages": [{"role": "assistant", "content": "x", "native": [5]}]},
+    {"version": 1, "messages": [{"role": "assistant", "content": "", "tool_calls": [5]}]},
+    {"version": 1, "messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": 5, "name": "x"}]}]},
+    {
+        "version": 1,
+        "messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "5", "name": "x", "arguments": 5}]}],
+    },
 ]
 
 
 @pytest.mark.parametrize("saved", NONE)
 def test_what_is_no_saved_conversation_is_refused(saved: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="no saved conversation"):
+    with pytest.raises(ValidationError, match="no saved conversation") as caught:
         Chat.load(agent(MockProvider()), saved)
+    assert "object" not in caught.value.message  # Python's own words
 
 
 class Slow(MockProvider):

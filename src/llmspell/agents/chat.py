@@ -6,10 +6,10 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from llmspell.agents.agent import AgentInput
-from llmspell.errors import LLMSpellError, ValidationError
+from llmspell.errors import LLMSpellError, ValidationError, one_line
 from llmspell.types.agent import Parameters
 from llmspell.types.media import Media
-from llmspell.types.messages import Message, ToolCall
+from llmspell.types.messages import ROLES, Message, ToolCall
 from llmspell.types.streaming import AgentStream, Control
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ SUMMARY = (
     " asked for and is still open. Be brief, and write nothing else."
 )
 TOLD = "A summary of our conversation so far:\n\n"
+NAMES: dict[type, str] = {str: "string", dict: "table", list: "list"}
 TAKEN = "Thank you, I will go on from there."
 
 
@@ -98,11 +99,12 @@ class Chat:
     def load(cls, agent: Agent, saved: Mapping[str, Any]) -> Chat:
         """A conversation as `save` gave it. Raises ValidationError for what is none."""
         try:
-            if saved["version"] != VERSION:
-                raise ValueError(f"its version is {saved['version']!r}")
-            return cls(agent, [_loaded(one) for one in saved["messages"] or ()])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValidationError(f"that is no saved conversation: {error}", hint="pass what `save` gave") from None
+            if (version := _table(saved, "it").get("version")) != VERSION:
+                raise ValueError(f"its version is {version!r}")
+            return cls(agent, [_loaded(one) for one in _list(saved, "messages")])
+        except ValueError as error:
+            told = one_line(str(error), 200)
+            raise ValidationError(f"that is no saved conversation: {told}", hint="pass what `save` gave") from None
 
     async def compact(self, keep: int = 4) -> bool:
         """Puts a summary, which the agent's model writes, in the place of all but the last *keep* turns or more: what
@@ -143,31 +145,71 @@ def _saved(message: Message) -> dict[str, Any]:
     return told
 
 
-def _loaded(told: Mapping[str, Any]) -> Message:
-    content = told.get("content", "")
-    if isinstance(content, list | tuple):
-        content = tuple(_part(part) for part in content)
-    elif not isinstance(content, str):
-        raise ValueError("a turn's content is neither a text nor a list")
-    calls = tuple(
-        ToolCall(
-            call["id"], call["name"], call.get("arguments"), call.get("raw", ""), call.get("result"), call.get("error")
-        )
-        for call in told.get("tool_calls") or ()
+def _member(told: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """What *told* has of that name. Raises ValueError where it is no *kind*."""
+    value = told.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` is no {NAMES[kind]}")
+    return value
+
+
+def _list(told: Mapping[str, Any], name: str) -> Sequence[Any]:
+    return () if told.get(name) == {} else _member(told, name, list, ())  # Lua's `{}` may be either
+
+
+def _table(told: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(told, dict):
+        raise ValueError(f"{what} is no table")
+    return told
+
+
+def _loaded(told: Any) -> Message:
+    told = _table(told, "a turn")
+    role = told.get("role")
+    if role not in ROLES:
+        raise ValueError(f"a turn's role is {role!r}")
+    content: Any = told.get("content")
+    if not isinstance(content, str):
+        content = tuple(_part(part) for part in _list(told, "content"))
+    return Message(
+        role,
+        content,
+        tuple(_call(call) for call in _list(told, "tool_calls")),
+        _member(told, "tool_call_id", str),
+        dict(_member(told, "native", dict, {})),
+        bool(told.get("is_error")),
+        _member(told, "cut", str),
     )
-    if told["role"] not in ("system", "user", "assistant", "tool"):
-        raise ValueError(f"a turn's role is {told['role']!r}")
-    native, call_id = dict(told.get("native") or {}), told.get("tool_call_id")
-    return Message(told["role"], content, calls, call_id, native, bool(told.get("is_error")), told.get("cut"))
+
+
+def _call(told: Any) -> ToolCall:
+    told = _table(told, "a call")
+    known, name = _member(told, "id", str), _member(told, "name", str)
+    if known is None or name is None:
+        raise ValueError("a call has no `id`, or no `name`")
+    arguments = {} if told.get("arguments") == [] else _member(told, "arguments", dict)
+    return ToolCall(
+        known, name, arguments, _member(told, "raw", str, ""), told.get("result"), _member(told, "error", str)
+    )
 
 
 def _part(told: Any) -> Part:
     if isinstance(told, str):
         return told
+    told = _table(told, "a part")
     if told.get("type") == "text":
-        return str(told["text"])
-    data = base64.b64decode(told["base64"], validate=True) if "base64" in told else None
-    return Media(told["mime_type"], data, told.get("url"), told.get("filename"), told.get("detail"))
+        text: str = _member(told, "text", str, "")
+        return text
+    mime_type, data = _member(told, "mime_type", str), _member(told, "base64", str)
+    if mime_type is None:
+        raise ValueError("a part has no `mime_type`")
+    return Media(
+        mime_type,
+        None if data is None else base64.b64decode(data, validate=True),
+        *(_member(told, name, str) for name in ("url", "filename", "detail")),
+    )
 
 
 class _ChatStream(AgentStream):
