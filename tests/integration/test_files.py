@@ -278,13 +278,16 @@ def test_config_tells_settings_and_no_secrets(granted: Permissions, tmp_path: Pa
           get("state.path") == nil, select(2, pcall(get, "runtime.timeoutt")).kind,
           Config.isFileAccessAllowed("in/x"), Config.isFileAccessAllowed("in/x", "write"),
           Config.isFileAccessAllowed("/etc"), Config.isNetworkAccessAllowed("example.com"),
-          Config.isEnvAccessAllowed("LLM_TX") }
+          Config.isEnvAccessAllowed("LLM_TX"), get("permissions").tools, get("providers.openai.retry").attempts,
+          get("providers").openai.headers, get("providers.openai").api_key_cmd, get("runtime").timeout,
+          select(2, pcall(get, "providers.nobody")).kind }
         """
     got = ScriptRuntime(config, permissions=granted, isolation=isolation).run(script).result
     assert "hush" not in str(got)
     assert got[:2] == [300.0, "gpt-4o-mini"]
     assert got[2:6] == [{"X-Key": "***"}, "***", "OPENAI_API_KEY", ["*"]]
-    assert got[6:] == [True, "not_found", True, False, False, False, True]
+    assert got[6:13] == [True, "not_found", True, False, False, False, True]
+    assert got[13:] == [["*"], 4, {"X-Key": "***"}, "***", 300.0, "not_found"]
 
 
 async def test_a_person_may_grant_a_file(tmp_path: Path) -> None:

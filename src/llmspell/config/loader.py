@@ -66,9 +66,9 @@ class Config:
         return f"Config(files={self.files!r})"  # no values: headers may be secret
 
     def get(self, path: str) -> Any:
-        """The value of a dotted path, in the unit its key documents; None where nothing set it.
+        """The value of a dotted path, in the unit its key documents; None where nothing set it. Of a table a dict.
 
-        ConfigError for a path that is no key, and for a provider that is not configured.
+        ConfigError for a path that is neither, and for a provider that is not configured.
         """
         if path in self._values:
             value = self._values[path]
@@ -76,8 +76,23 @@ class Config:
         key = lookup(path)
         parts = tuple(path.split("."))
         if key is None or (parts[0] == "providers" and len(parts) > 2 and parts[1] not in self._names):
+            if (table := self._table(parts)) is not None:
+                return table
             raise ConfigError(f"unknown key `{one_line(path, 80)}`", hint=_hints().nearest(parts, self._names))
         return dict(key.default) if isinstance(key.default, dict) else key.default
+
+    def _table(self, parts: Path) -> dict[str, Any] | None:
+        """What `[runtime]`, `[providers.openai.timeout]` and their like hold; None where there is no such table."""
+        told: dict[str, Any] = {"tools": self.tools()}
+        for path, value in self._values.items():
+            first, _, rest = path.partition(".")
+            if "." not in rest:
+                told.setdefault(first, {})[rest] = value
+        told["providers"] |= self.providers()
+        found: Any = told
+        for part in parts:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else None
 
     def providers(self) -> dict[str, dict[str, Any]]:
         """Each provider's settings by its name, the built-in ones first, then as the files name them.

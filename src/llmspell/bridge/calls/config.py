@@ -18,8 +18,13 @@ SECRET = "***"
 SECRETS = ("headers", "api_key_cmd", "api_key_file", "proxy", "client_cert")
 
 
-def _plain(value: Any) -> Any:
-    return [_plain(one) for one in value] if isinstance(value, (tuple, list)) else value
+def _plain(name: str, value: Any) -> Any:
+    """A setting as a script sees it, of a table each of its settings."""
+    if value and (name in SECRETS or name == "api_key"):
+        return dict.fromkeys(value, SECRET) if isinstance(value, dict) else SECRET
+    if isinstance(value, dict):
+        return {key: _plain(key, one) for key, one in value.items()}
+    return [_plain("", one) for one in value] if isinstance(value, (tuple, list)) else value
 
 
 def _get(run: Run, path: str) -> Any:
@@ -30,9 +35,7 @@ def _get(run: Run, path: str) -> Any:
         value = run.setting(path)
     except ConfigError as error:
         raise NotFoundError(error.message, hint=error.hint, cause=error) from None
-    if last in SECRETS and value:
-        return dict.fromkeys(value, SECRET) if isinstance(value, dict) else SECRET
-    return _plain(value)
+    return _plain(last, value)
 
 
 def _allows(run: Run, capability: str, what: str | bytes) -> bool:

@@ -8,12 +8,14 @@ local Config = {}
 
 local function text(value, name, what)
   if type(value) ~= "string" or value == "" then
-    raise("validation", "`Config." .. name .. "` takes " .. what .. ", not " .. typename(value))
+    local came = value == "" and "an empty string" or typename(value)
+    raise("validation", "`Config." .. name .. "` takes " .. what .. ", not " .. came)
   end
   return value
 end
 
---- The value of a setting, `Config.get("providers.openai.model")`; secrets read as `***`. Nil where nothing set it.
+--- The value of a setting, `Config.get("providers.openai.model")`, or a table of them, `Config.get("runtime")`; secrets
+--- read as `***`. Nil where nothing set it.
 ---@param path string
 function Config.get(path)
   return ask("Config.get", text(path, "get", "the name of a setting"))
