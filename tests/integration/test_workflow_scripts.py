@@ -222,6 +222,16 @@ def test_an_error_that_nobody_catches_shows_the_line_of_the_function() -> None:
         ("Workflow.sequential{ steps = { { name = 'a', type = 'agent', run = print } } }", "takes `agent`", ""),
         ("Workflow.sequential{ steps = { { name = 'a', type = 'magic' } } }", "`steps[1].type` is `magic`", "custom"),
         ("Workflow.sequential{ steps = 'all' }", "`steps` must be a list", ""),
+        ("Workflow.sequential{ steps = { print } }", "`Workflow.sequential`: steps[1] must be a table, not a fun", ""),
+        ("Workflow.loop{ body = print }", "`Workflow.loop`: `body` must be a list, not a function", ""),
+        ("Workflow.loop{ range = print }", "`range` must be a table: first, last and step, not a function", ""),
+        ("Workflow.conditional{ branches = { print } }", "branches[1] must be a table, not a function", ""),
+        ("Workflow.sequential():on_error(print):build()", "`on_error` must be a string, not a function", "fail, skip"),
+        (
+            "Workflow.parallel{ steps = { { name = 'a', tool = 'x', input = { print } } } }",
+            "`Workflow.parallel`: a function at `steps[1].input[1]` cannot be passed on",
+            "",
+        ),
         ("Workflow.sequential(3)", "takes a table, not number", ""),
         ("Workflow.loop{ steps = { { name = 'a', run = print } } }", "loops over nothing", "just one of"),
         ("Workflow.conditional{ condition = 'x > 1', then_steps = {} }", "is no placeholder", "{{input.name}}"),
@@ -239,6 +249,20 @@ def test_bad_arguments_are_named(script: str, says: str, hint: str) -> None:
     assert says in caught.value.message
     assert hint in (caught.value.hint or "")
     assert caught.value.line == 1
+
+
+def test_a_text_stands_for_a_table_with_that_text(isolation: str | None) -> None:
+    got = run(
+        """
+        local flow = Workflow.sequential{ name = "says", steps = {
+          { name = "a", run = function(ctx) return ctx.params end,
+            input = { "{{text}}", "{{prompt}}", "{{input.text}}", "{{input}}!" } },
+        } }
+        return { flow:execute("hi").result, select(2, pcall(flow.execute, flow, {})).hint }
+        """,
+        isolation,
+    )
+    assert got == [["hi", "hi", "hi", "hi!"], "there are input, step, steps, state"]
 
 
 def test_state_that_is_no_table_and_what_cannot_cross_are_errors(isolation: str | None) -> None:

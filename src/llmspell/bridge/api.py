@@ -62,7 +62,11 @@ def _is_retry(value: Any) -> bool:
 
 
 def _is_function(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("lent")) is int  # as the prelude hands it over
+    return isinstance(value, dict) and value.keys() == {"lent"} and type(value["lent"]) is int  # as the prelude has it
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, dict | list) and not _is_function(value)
 
 
 def _is_named(handle: str) -> Callable[[Any], bool]:
@@ -94,7 +98,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "agent": ("an agent, or the name of one", _is_named("agent")),
     "workflow": ("a workflow, or the name of one", _is_named("workflow")),
     "items": ("a list, or a string with a placeholder", lambda value: _is_list(value) or isinstance(value, str)),
-    "range": ("a table: first, last and step", lambda value: isinstance(value, dict | list)),
+    "range": ("a table: first, last and step", _is_range),
     "any": ("a value", lambda value: True),
 }
 
@@ -309,14 +313,14 @@ def _came(value: Any) -> str:
         return f"{value}"
     if isinstance(value, str):
         return f"the string `{value[:40]}`"
-    return "a table"
+    return "a function" if _is_function(value) else "a table"
 
 
 def check(function: str, fields: Mapping[str, tuple[str, str]], given: Any, where: str = "") -> dict[str, Any]:
     """*given* as a dict whose fields are known and fit. Raises ValidationError naming function, field and what came."""
     if given == [] or given is None:
         given = {}
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or _is_function(given):
         raise ValidationError(f"`{function}`: {where or 'the argument'} must be a table, not {_came(given)}")
     for name, value in given.items():
         key = one_line(name if isinstance(name, str) else str(name), LONGEST_NAME)

@@ -96,6 +96,10 @@ class Frame:
             index, item = self.loop["index"], self.loop.get("item")
             values["loop"] = {**self.loop, "iteration": index, "current_item": item}
         given = self.input if isinstance(self.input, dict) else {}
+        if isinstance(self.input, str):  # as of an agent, it stands for a table with that text
+            given = {"text": self.input, "prompt": self.input}
+            if name in ("input.text", "input.prompt"):
+                return self.input
         for source in (given, {key: one.result for key, one in self.steps.items()}):
             values |= {key: value for key, value in source.items() if isinstance(key, str) and key not in values}
         found = look_up(name, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.workflows import FIELDS, ScriptRunner, made
@@ -23,12 +24,12 @@ def _told(run: Run, number: int, name: str | None = None) -> dict[str, Any]:
     return {"id": number, "name": name or flow.name, "type": flow.kind, "description": flow.description}
 
 
-def _create(run: Run, kind: str, given: dict[str, Any], function: str) -> dict[str, Any]:
+def _create(kind: str, run: Run, given: dict[str, Any]) -> dict[str, Any]:
     if len(run.workflows) >= MOST_WORKFLOWS:
         raise LimitError(
             f"the script has made more than {MOST_WORKFLOWS} workflows", hint="make a workflow once and use it again"
         )
-    flow = made(run, kind, given, function)
+    flow = made(run, kind, given, f"Workflow.{kind}")
     number = len(run.workflows) + 1
     run.workflows[number] = flow
     run.workflows_by_name[flow.name] = number
@@ -98,8 +99,7 @@ def _render(run: Run, text: Any, values: Any) -> str:
 
 
 ASKS: dict[str, Callable[..., Any]] = {
-    "Workflow.fields": lambda run: {kind: list(fields) for kind, fields in FIELDS.items()},
-    "Workflow.create": _create,
+    **{f"Workflow.{kind}": partial(_create, kind) for kind in FIELDS},
     "Workflow.get": _get,
     "Workflow.list": lambda run: sorted(run.workflows_by_name),
     "Workflow.register": _register,

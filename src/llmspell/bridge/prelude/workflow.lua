@@ -51,7 +51,8 @@ end
 
 local CONDITIONS = { condition = true, ["while"] = true, while_condition = true, break_when = true }
 
--- The fields of a step or of a workflow, functions and handles as the host knows them.
+-- The fields of a step or of a workflow, functions and handles as the host knows them. A function that is nothing of
+-- theirs is lent as well: the host says what was wanted in its place.
 local function plain_field(key, value)
   local kind = type(value)
   if kind == "function" then
@@ -71,7 +72,9 @@ local function plain_field(key, value)
 end
 
 local function plain_fields(t)
-  if type(t) ~= "table" then
+  if type(t) == "function" then
+    return lent_run(t)
+  elseif type(t) ~= "table" then
     return t
   end
   local out = {}
@@ -112,7 +115,7 @@ end
 
 local STEPS = { "steps", "body", "then_steps", "else_steps", "then_branch", "else_branch", "default_branch" }
 
-local function create(kind, config, name)
+local function create(kind, config)
   local out = plain_fields(config)
   for i = 1, #STEPS do
     local field = STEPS[i]
@@ -126,7 +129,7 @@ local function create(kind, config, name)
   if out.iterator ~= nil then
     out.iterator = plain_fields(out.iterator)
   end
-  return wrap(ask_json("Workflow.create", kind, out, name))
+  return wrap(ask_json("Workflow." .. kind, out))
 end
 
 -- ---------------------------------------------------------------------------------------------- the builder
@@ -208,7 +211,7 @@ local function builder(kind)
         "call `:sequential()`, `:parallel()`, `:conditional()` or `:loop()` before `:build()`"
       )
     end
-    return create(kind, config, "Workflow." .. kind)
+    return create(kind, config)
   end
   return setmetatable({}, host.class("Workflow.builder()", m)), m
 end
@@ -227,7 +230,7 @@ for _, kind in next, KINDS do
     elseif type(config) ~= "table" then
       raise("validation", "`Workflow." .. kind .. "` takes a table, not " .. typename(config))
     end
-    return create(kind, config, "Workflow." .. kind)
+    return create(kind, config)
   end
 end
 
