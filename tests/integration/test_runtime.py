@@ -499,6 +499,11 @@ async def test_output_is_kept_when_a_script_fails() -> None:
         ("Async.all{ 1 }", "`Async.all`: item 1 must be a function, not number", None),
         ("JSON.parse('{')", "`JSON.parse`:", None),
         ("JSON.stringify({ f = print })", "`JSON.stringify`: a function at `f` cannot be passed on", None),
+        ("JSON.stringify({}, { prety = true })", "`JSON.stringify` has no field `prety`", "it takes pretty"),
+        ("Agent.create{ extra = { body = 1 } }", "`extra.body` must be a table", None),
+        ("Agent.create{ extra = { headers = 'x' } }", "`extra.headers` must be a table", None),
+        ("Agent.wrap_as_tool({})", "`Agent.wrap_as_tool` takes an agent first, not table", None),
+        ("Agent.chat_from({}, 'a')", "`Agent.chat_from` takes an agent second, not string", None),
     ],
 )
 async def test_bad_arguments_name_the_function_the_field_and_the_script_s_line(

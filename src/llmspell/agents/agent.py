@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import ValidationError, one_line
@@ -11,7 +12,7 @@ from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.messages import ROLES, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from llmspell.agents.fallback import Candidate
@@ -189,6 +190,9 @@ class Agent:
         unknown = self.extra.keys() - {"body", "headers"}
         if unknown:
             raise ValidationError(f"`extra` has no field `{min(unknown)}`", hint="it takes body and headers")
+        for name, value in self.extra.items():
+            if not isinstance(value, Mapping):
+                raise ValidationError(f"`extra.{name}` must be a table", hint="it goes to the service as it is")
 
     def __repr__(self) -> str:
         return f"Agent({self.model!r}, name={self.name!r})"

@@ -103,11 +103,19 @@ function Agent.get_info(name)
   return ask("Agent.get_info", tostring(name))
 end
 
+local function agent_of(value, name, place)
+  local id = type(value) == "table" and ids[value]
+  if not id then
+    raise("validation", "`" .. name .. "` takes an agent " .. place .. ", not " .. typename(value))
+  end
+  return id
+end
+
 --- A tool that runs the agent: it takes `{input = …}`.
 ---@param agent table
 ---@param config? {name?: string, description?: string}
 function Agent.wrap_as_tool(agent, config)
-  local told = ask_json("Agent.wrap_as_tool", need(agent, "wrap_as_tool"), config or {})
+  local told = ask_json("Agent.wrap_as_tool", agent_of(agent, "Agent.wrap_as_tool", "first"), config or {})
   return host.Tool.get(told.name)
 end
 
@@ -278,7 +286,8 @@ function Agent.chat_from(saved, agent)
   if type(saved) ~= "table" then
     raise("validation", "`Agent.chat_from` takes what `chat:save()` gave, not " .. typename(saved))
   end
-  local told = ask_json("chat:load", saved, agent and need(agent, "chat_from") or nil)
+  local whose = agent ~= nil and agent_of(agent, "Agent.chat_from", "second") or nil
+  local told = ask_json("chat:load", saved, whose)
   return host.load_part("chat").made(told.id)
 end
 

@@ -23,6 +23,22 @@ local function missing(name, members, key)
 end
 host.missing = missing
 
+-- The options that a function takes last, a table with just one field. Raises for another.
+function host.options(name, given, field)
+  if given == nil then
+    return {}
+  elseif type(given) ~= "table" then
+    host.raise("validation", "`" .. name .. "` takes a table last, not " .. host.typename(given), "it takes " .. field)
+  end
+  for key in next, given do
+    if key ~= field then
+      local shown = type(key) == "string" and sub(key, 1, LONGEST_NAME) or host.typename(key)
+      host.raise("validation", "`" .. name .. "` has no field `" .. shown .. "`", "it takes " .. field)
+    end
+  end
+  return given
+end
+
 -- A metatable for things with methods: a missing one raises.
 function host.class(name, methods, more)
   local class = more or {}

@@ -105,8 +105,8 @@ function Async.map(list, f, options)
     raise("validation", "`Async.map` takes a function second, not " .. typename(f))
   end
   local n = #list
-  local width = type(options) == "table" and options.concurrency or n
-  if n > 0 and (math_type(width) ~= "integer" or width < 1) then
+  local width = host.options("Async.map", options, "concurrency").concurrency or n
+  if (n > 0 or width ~= n) and (math_type(width) ~= "integer" or width < 1) then
     raise("validation", "`Async.map`: `concurrency` must be a whole number above 0, not " .. tostring(width))
   end
   local results = {}

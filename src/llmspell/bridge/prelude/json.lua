@@ -21,8 +21,8 @@ end
 ---@param options? {pretty: boolean}
 ---@return string
 function JSON.stringify(value, options)
-  local pretty = type(options) == "table" and options.pretty and true or false
-  return ask_json("JSON.stringify", value, pretty)
+  local pretty = host.options("JSON.stringify", options, "pretty").pretty
+  return ask_json("JSON.stringify", value, pretty and true or false)
 end
 
 --- Marks a table as a list, so that `{}` is written as `[]`.
