@@ -265,6 +265,55 @@ def test_a_text_stands_for_a_table_with_that_text(isolation: str | None) -> None
     assert got == [["hi", "hi", "hi", "hi!"], "there are input, step, steps, state"]
 
 
+def test_what_a_placeholder_gives_is_written_out_where_a_tool_takes_a_text(isolation: str | None) -> None:
+    got = run(
+        """
+        Tool.register{ name = "told", execute = function(p) return p end,
+          parameters = { properties = { text = { type = "string" }, any = {}, n = { type = "integer" } } } }
+        local flow = Workflow.sequential{ name = "says", steps = {
+          { name = "made", run = function() return { 1, 2 } end },
+          { name = "told", tool = "told", input = { text = "{{made}}", any = "{{made}}", n = "{{input.n}}" } },
+          { name = "number", tool = "told", input = { text = "{{input.n}}" } },
+        } }
+        local done = flow:execute{ n = 3 }
+        local literal = Workflow.sequential():step("a", { tool = "told", input = { text = 5 } }):build()
+        local _, e = pcall(literal.execute, literal)
+        return { done.steps.told.result, done.steps.number.result, tostring(e) }
+        """,
+        isolation,
+    )
+    assert got[:2] == [{"text": "[1,2]", "any": [1, 2], "n": 3}, {"text": "3"}]
+    assert "$.text: must be a string, not 5" in got[2]
+
+
+def test_older_words_of_workflows(isolation: str | None) -> None:
+    got = run(
+        """
+        local route = Workflow.builder():name("route"):conditional()
+          :step("before", { type = "custom", execute = function() return { success = true, output = "b" } end })
+          :condition{ type = "shared_data_equals", key = "kind", value = "blog" }
+          :add_then_step{ name = "blog", run = function(ctx) return "blog after " .. ctx.steps.before.result end }
+          :add_else_step{ name = "mail", type = "custom", execute = function() return "mail" end }
+          :build()
+        route:set_shared_data("kind", "blog")
+        local first = route:execute{}
+        route:set_shared_data("kind", "mail")
+        local loop = Workflow.loop():with_range(4, 5)
+          :step("s", { run = function(_, p) return p end, input = "{{loop:current_index}}/{{loop:current_value}}" })
+          :build()
+        return { first.text, first.branch, route:execute{}.text, route:get_shared_data("kind"), loop:execute().result,
+          route.id, Agent.create{ model = "mock/hi" }:invoke("yo").text,
+          select(2, pcall(route.set_shared_data, route, 5, 1)).message,
+          select(2, pcall(route.set_shared_data, route, "k", ("x"):rep(5000000))).kind }
+        """,
+        isolation,
+    )
+    assert got == [
+        "blog after b", "then", "mail", "mail", ["1/4", "2/5"], "workflow-1", "yo",
+        "`workflow:set_shared_data` takes a key first, a string", "limit",
+    ]  # fmt: skip
+
+
 def test_state_that_is_no_table_and_what_cannot_cross_are_errors(isolation: str | None) -> None:
     flow = "Workflow.sequential{{ steps = {{ {{ name = 'a', run = function(ctx) {} end }} }} }}:execute()"
     with pytest.raises(WorkflowError, match=r"`ctx.state` must stay a table"):

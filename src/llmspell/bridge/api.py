@@ -279,6 +279,7 @@ PARALLEL: dict[str, tuple[str, str]] = {
 
 CONDITIONAL: dict[str, tuple[str, str]] = {
     **_FLOW,
+    "steps": ("list", "what runs before a condition is looked at"),
     "condition": ("condition", "which of the two runs"),
     "then_steps": ("list", "what runs where it holds"),
     "else_steps": ("list", "what runs where it does not"),

@@ -186,6 +186,7 @@ class Run:
         self.media: dict[int, Any] = {}  # of files, which are read when they are wanted
         self.workflows: dict[int, Workflow] = {}
         self.workflows_by_name: dict[str, int] = {}
+        self.workflow_states: dict[int, dict[Any, Any]] = {}  # what steps find, by the workflow's number
         self.workflows_under_way = 0
         self.steps = 0  # of workflows, so far
         self.calls = self.unpriced_calls = 0

@@ -141,6 +141,7 @@ Agent.list(): string[] -- The names of this run's agents.
 Agent.wrap_as_tool(agent: agent, config?: ToolNames): tool -- A tool that runs the agent.
 Agent.chat_from(saved: table, agent?: agent): chat -- A conversation as `chat:save()` gave it.
 agent:execute(input: Input|string): Output -- The whole answer, tools included.
+agent:invoke(input: Input|string): Output -- The same.
 agent:stream_execute(input: Input|string): stream -- The answer as it comes.
 agent:stream(input: Input|string): stream -- The same.
 agent:invokeStream(input: Input|string, options?: table, callback: function): Output -- Calls it with each chunk.
@@ -200,6 +201,8 @@ Workflow.list(): string[] -- The names of this run's workflows.
 Workflow.register(name: string, flow: workflow): workflow -- Gives it a name.
 workflow:execute(input?: any): WorkflowResult -- Runs it.
 workflow:run(input?: any): WorkflowResult -- The same.
+workflow:set_shared_data(key: string, value: any) -- What its steps find in `ctx.state` when it runs.
+workflow:get_shared_data(key: string): any -- What they will find there.
 workflow:get_info(): table -- What it was made of.
 workflow:get_name(): string -- Its name.
 workflow:get_type(): string -- sequential, parallel, conditional or loop.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell.bridge.run import Run
+    from llmspell.tools.base import Tool
     from llmspell.workflows.steps import StepContext, StepResult
 
 __all__ = ["FIELDS", "ScriptRunner", "made"]
@@ -189,7 +190,8 @@ def made(run: Run, kind: str, given: dict[str, Any], function: str) -> Workflow:
         "on_error": _on_error(told),
     }
     if kind == "conditional":
-        return Workflow.conditional(name, _branches(told, function), **options)
+        before = _steps(told.get("steps"), function, "steps")
+        return Workflow.conditional(name, _branches(told, function), steps=before, **options)
     steps = _steps(_first(told, "steps", "body"), function, "steps")
     if kind == "loop":
         options["max_iterations"] = told.get("max_iterations")
@@ -210,8 +212,7 @@ class ScriptRunner(Runner):
         self.run = run
 
     async def tool(self, target: Any, arguments: Any) -> Any:
-        run = self.run
-        tool = run.tools.get(target)
+        run, tool = self.run, self.find_tool(target)
         task, driver = asyncio.current_task(), run.driver
         if run.tape is None or driver is None or task is None:
             return plain_result(await tool.execute(arguments, run.tool_context()), tool.name)
@@ -220,6 +221,9 @@ class ScriptRunner(Runner):
             return plain_result(await tool.execute(arguments, run.tool_context()), tool.name)
         finally:
             driver.real_work.discard(task)
+
+    def find_tool(self, target: Any) -> Tool:
+        return self.run.tools.get(target)
 
     async def agent(self, target: Any, given: Any) -> Any:
         if isinstance(target, str):

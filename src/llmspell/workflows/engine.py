@@ -21,7 +21,7 @@ from llmspell.utils.async_utils import retry_async
 from llmspell.workflows.frame import LARGEST, LARGEST_STATE, Bounds, Frame, merge
 from llmspell.workflows.runner import as_state
 from llmspell.workflows.steps import StepResult, WorkflowResult
-from llmspell.workflows.templates import fill, text_of
+from llmspell.workflows.templates import fill, text_of, written_out
 from llmspell.workflows.workflow import MOST_ROUNDS
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class _Execution:
         return {step.name: task.result().result for step, task in zip(steps, tasks, strict=True)}
 
     async def conditional(self, branches: Sequence[Branch], frame: Frame) -> Any:
-        """The result of the branch that ran."""
+        """The result of the branch that ran, after steps that run in any case."""
+        await self.sequence(self.flow.steps, frame)
         chosen = None
         for branch in branches:
             if branch.condition is None:
@@ -260,6 +261,8 @@ class _Execution:
             arguments = {} if given is None or given == [] else given
             if not isinstance(arguments, dict):
                 raise ValidationError(f"step `{one_line(step.name, 60)}`: the `input` of a tool is a table")
+            if isinstance(step.input, dict):
+                arguments = written_out(arguments, step.input, lambda: self.runner.find_tool(step.target))
             return await self.runner.tool(step.target, arguments), frame.state, None
         return await self.runner.agent(step.target, self._words(step, given, frame)), frame.state, None
 

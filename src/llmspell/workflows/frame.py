@@ -94,7 +94,8 @@ class Frame:
         values: dict[str, Any] = {"input": self.input, "step": records, "steps": records, "state": self.state}
         if self.loop is not None:
             index, item = self.loop["index"], self.loop.get("item")
-            values["loop"] = {**self.loop, "iteration": index, "current_item": item}
+            values["loop"] = {**self.loop, "iteration": index, "current_index": index}
+            values["loop"] |= {"current_item": item, "current_value": item}
         given = self.input if isinstance(self.input, dict) else {}
         if isinstance(self.input, str):  # as of an agent, it stands for a table with that text
             given = {"text": self.input, "prompt": self.input}

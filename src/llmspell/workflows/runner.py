@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from llmspell.agents.agent import Agent
-    from llmspell.tools.base import ToolContext, ToolResult
+    from llmspell.tools.base import Tool, ToolContext, ToolResult
     from llmspell.tools.registry import ToolRegistry
     from llmspell.workflows.steps import Step, StepContext, StepResult
     from llmspell.workflows.workflow import Workflow
@@ -57,13 +57,20 @@ class Runner:
         """The result of a tool. Raises what it raises, and ToolError where it says that it has failed."""
         from llmspell.tools.base import ToolContext
         from llmspell.tools.permissions import Permissions
-        from llmspell.tools.registry import ToolRegistry
 
-        if isinstance(target, str):
-            self._tools = self._tools or ToolRegistry()
-            target = self._tools.get(target)
+        tool = self.find_tool(target)
         self._context = self._context or ToolContext(Permissions())
-        return plain_result(await target.execute(arguments, self._context), target.name)
+        return plain_result(await tool.execute(arguments, self._context), tool.name)
+
+    def find_tool(self, target: Any) -> Tool:
+        """The tool that a step names. Raises NotFoundError with near names."""
+        if isinstance(target, str):
+            from llmspell.tools.registry import ToolRegistry
+
+            self._tools = self._tools or ToolRegistry()
+            return self._tools.get(target)
+        tool: Tool = target
+        return tool
 
     async def agent(self, target: Any, given: Any) -> Any:
         """An agent's answer: its data, where it was asked for some, else its text."""

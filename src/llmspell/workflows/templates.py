@@ -16,7 +16,9 @@ from llmspell.errors import LimitError, ValidationError, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LONGEST", "fill", "is_placeholder", "look_up", "render", "text_of"]
+    from llmspell.tools.base import Tool
+
+__all__ = ["LONGEST", "fill", "is_placeholder", "look_up", "render", "text_of", "written_out"]
 
 LONGEST = 16 * 1024 * 1024  # characters of one text, filled in
 DEEPEST = 64  # of tables, as what crosses to Lua
@@ -159,3 +161,17 @@ def fill(value: Any, look: Callable[[str], Any], depth: int = DEEPEST) -> Any:
     if isinstance(value, dict):
         return {key: fill(item, look, depth - 1) for key, item in value.items()}
     return [fill(item, look, depth - 1) for item in value]
+
+
+def written_out(arguments: dict[str, Any], given: Any, tool: Callable[[], Tool]) -> dict[str, Any]:
+    """A tool's arguments, *given* filled in: what a placeholder alone gave is written out where a text is wanted."""
+    alone = [
+        name
+        for name, value in arguments.items()
+        if not isinstance(value, str | bytes) and isinstance(given[name], str) and is_placeholder(given[name])
+    ]
+    if not alone:
+        return arguments
+    known = tool().parameters.get("properties", {})
+    texts = [name for name in alone if isinstance(known.get(name), dict) and known[name].get("type") == "string"]
+    return arguments | {name: text_of(arguments[name]) for name in texts}

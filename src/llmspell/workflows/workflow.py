@@ -127,7 +127,10 @@ class Workflow:
 
     @classmethod
     def conditional(cls, name: str, branches: Sequence[Branch], **options: Any) -> Workflow:
-        """The first branch whose condition holds; the one without a condition where none does."""
+        """The first branch whose condition holds; the one without a condition where none does.
+
+        options: also steps, which run before a condition is looked at.
+        """
         return cls(name, "conditional", branches=branches, **options)
 
     @classmethod
@@ -153,8 +156,10 @@ class Workflow:
 
     # ---- running it
 
-    async def execute(self, input: Any = None, *, runner: Runner | None = None) -> WorkflowResult:
-        """Runs it. input: plain data, for `{{input.x}}`. runner: how steps are run; see Runner.
+    async def execute(
+        self, input: Any = None, *, runner: Runner | None = None, state: dict[Any, Any] | None = None
+    ) -> WorkflowResult:
+        """Runs it. input: plain data, for `{{input.x}}`. runner: how steps are run; see Runner. state: what they find.
 
         Raises WorkflowError, with `step`, for a step that fails and may not; LimitError, CallTimeoutError. Cancelled,
         it ends what runs, and leaves nothing.
@@ -162,4 +167,4 @@ class Workflow:
         from llmspell.workflows.engine import execute
         from llmspell.workflows.runner import Runner
 
-        return await execute(self, input, runner or Runner())
+        return await execute(self, input, runner or Runner(), state=state)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.workflows import FIELDS, ScriptRunner, made
 from llmspell.errors import LimitError, NotFoundError, ValidationError, one_line
+from llmspell.workflows.frame import LARGEST_STATE, Bounds
 from llmspell.workflows.templates import render
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ def _info(run: Run, number: int) -> dict[str, Any]:
     return told | {name: value for name, value in more.items() if value is not None}
 
 
+def _set_shared(run: Run, number: int, key: Any, value: Any = None) -> None:
+    if not isinstance(key, str):
+        raise ValidationError("`workflow:set_shared_data` takes a key first, a string")
+    state = {**run.workflow_states.get(number, {}), key: value}  # a new one: those that run keep theirs
+    Bounds().check_states([state], LARGEST_STATE)
+    run.workflow_states[number] = state
+
+
 async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
     if run.workflows_under_way >= MOST_AT_ONCE:
         raise LimitError(
@@ -85,7 +94,9 @@ async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
         )
     run.workflows_under_way += 1
     try:
-        done = await run.workflows[number].execute(given, runner=ScriptRunner(run))
+        done = await run.workflows[number].execute(
+            given, runner=ScriptRunner(run), state=run.workflow_states.get(number)
+        )
     finally:
         run.workflows_under_way -= 1
     return done.to_dict()
@@ -105,6 +116,8 @@ ASKS: dict[str, Callable[..., Any]] = {
     "Workflow.register": _register,
     "Workflow.number": _number,
     "workflow:get_info": _info,
+    "workflow:set_shared_data": _set_shared,
+    "workflow:get_shared_data": lambda run, number, key: run.workflow_states.get(number, {}).get(key),
     "Template.render": _render,
 }
 CALLS: dict[str, Callable[..., Any]] = {"workflow:execute": _execute}

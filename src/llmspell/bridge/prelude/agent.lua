@@ -211,6 +211,8 @@ function methods.execute(agent, input)
   return output(host.call_lending("agent:execute", need(agent, "execute"), input))
 end
 
+methods.invoke = methods.execute
+
 -- A stream that nobody can reach any more is closed and forgotten.
 local reachable = setmetatable({}, { __mode = "v" })
 

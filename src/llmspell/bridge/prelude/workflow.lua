@@ -24,7 +24,7 @@ local function need(flow, method)
 end
 
 local function wrap(told)
-  local flow = { name = told.name, type = told.type, description = told.description }
+  local flow = { id = "workflow-" .. told.id, name = told.name, type = told.type, description = told.description }
   ids[flow] = told.id
   return setmetatable(flow, class)
 end
@@ -243,6 +243,19 @@ function methods.execute(flow, input)
 end
 
 methods.run = methods.execute
+
+--- What its steps find in `ctx.state` under that key, each time it runs: as older scripts prepare conditions.
+---@param key string
+---@param value any
+function methods.set_shared_data(flow, key, value)
+  ask_json("workflow:set_shared_data", need(flow, "set_shared_data"), key, value)
+end
+
+--- What its steps will find there.
+---@param key string
+function methods.get_shared_data(flow, key)
+  return ask("workflow:get_shared_data", need(flow, "get_shared_data"), key)
+end
 
 --- What it was made of: name, type, description, the names of its steps.
 function methods.get_info(flow)
