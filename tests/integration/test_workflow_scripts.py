@@ -269,21 +269,46 @@ def test_what_a_placeholder_gives_is_written_out_where_a_tool_takes_a_text(isola
     got = run(
         """
         Tool.register{ name = "told", execute = function(p) return p end,
-          parameters = { properties = { text = { type = "string" }, any = {}, n = { type = "integer" } } } }
+          parameters = { properties = { text = { type = { "string", "array" } }, any = {}, n = {} } } }
         local flow = Workflow.sequential{ name = "says", steps = {
-          { name = "made", run = function() return { 1, 2 } end },
+          { name = "made", run = function() return { a = 1 } end },
           { name = "told", tool = "told", input = { text = "{{made}}", any = "{{made}}", n = "{{input.n}}" } },
+          { name = "list", tool = "told", input = { text = "{{input.list}}" } },
           { name = "number", tool = "told", input = { text = "{{input.n}}" } },
         } }
-        local done = flow:execute{ n = 3 }
+        local done = flow:execute{ n = 3, list = { 1 } }
         local literal = Workflow.sequential():step("a", { tool = "told", input = { text = 5 } }):build()
         local _, e = pcall(literal.execute, literal)
-        return { done.steps.told.result, done.steps.number.result, tostring(e) }
+        return { done.steps.told.result, done.steps.number.result, done.steps.list.result, tostring(e) }
         """,
         isolation,
     )
-    assert got[:2] == [{"text": "[1,2]", "any": [1, 2], "n": 3}, {"text": "3"}]
-    assert "$.text: must be a string, not 5" in got[2]
+    assert got[:3] == [{"text": '{"a":1}', "any": {"a": 1}, "n": 3}, {"text": "3"}, {"text": [1]}]
+    assert "$.text: must be a string or an array, not 5" in got[3]
+
+
+def test_a_template_tool_fills_in_what_it_has_values_for(isolation: str | None) -> None:
+    got = run(
+        """
+        local function says(input)
+          local flow = Workflow.sequential{ steps = {
+            { name = "made", run = function() return { id = 7 } end },
+            { name = "told", tool = "template-creator", input = input },
+          } }
+          local ok, done = pcall(flow.execute, flow, { who = "ada" })
+          return ok and done.steps.told.result.output or done.message
+        end
+        return {
+          says{ input = "{{who}}: {{ id }}, {{made.id}}", context = { id = "{{step.made.result.id}}" } },
+          says{ template = "{{x}}", variables = { x = "{{made}}", who = "not asked" } },
+          says{ input = "{{nobody}}", context = { id = 1 } },
+        }
+        """,
+        isolation,
+    )
+    assert got[0] == "ada: 7, 7"
+    assert got[1] == '{"id":7}'
+    assert "there is no `{{nobody}}`" in got[2]
 
 
 def test_older_words_of_workflows(isolation: str | None) -> None:

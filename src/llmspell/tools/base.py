@@ -112,7 +112,8 @@ class Tool:
     name: letters, digits, `_` and `-`, at most 64; category: for `Tool.categories`. parameters: a JSON Schema, an
     object's. timeout: seconds for one call; None is without limit. needs: the capabilities that it asks for, in words.
     renamed: older names of arguments, to what they are called now. takes_bytes: arguments that are strings by the
-    schema, and may be bytes that are no text when they come from a script.
+    schema, and may be bytes that are no text when they come from a script. fills: of a tool that fills in a template,
+    the arguments with the template and with its values: in a workflow's step, names that have one are left to the tool.
     """
 
     name: str = ""
@@ -123,6 +124,7 @@ class Tool:
     needs: tuple[str, ...] = ()
     renamed: Mapping[str, str] = {}
     takes_bytes: tuple[str, ...] = ()
+    fills: tuple[str, str] | None = None
 
     _schema: Any = None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell.errors import (
     LimitError,
     LLMSpellError,
+    NotFoundError,
     PermissionDeniedError,
     RunCancelledError,
     ValidationError,
@@ -21,7 +22,7 @@ from llmspell.utils.async_utils import retry_async
 from llmspell.workflows.frame import LARGEST, LARGEST_STATE, Bounds, Frame, merge
 from llmspell.workflows.runner import as_state
 from llmspell.workflows.steps import StepResult, WorkflowResult
-from llmspell.workflows.templates import fill, text_of, written_out
+from llmspell.workflows.templates import fill, fill_arguments, text_of
 from llmspell.workflows.workflow import MOST_ROUNDS
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ class _Execution:
 
     async def _do(self, step: Step, frame: Frame) -> tuple[Any, Any, StepResult | None]:
         """Result, state, and of a nested workflow its success and its steps."""
+        if step.kind == "tool":
+            return await self._tool(step, frame), frame.state, None
         given = fill(step.input, frame.look)
         if step.kind == "function":
             where = f"step `{one_line(step.name, 60)}`"
@@ -257,14 +260,21 @@ class _Execution:
                 bounds=self.bounds,
             )
             return inner.result, inner.state, StepResult(inner.success, steps=inner.steps)
-        if step.kind == "tool":
-            arguments = {} if given is None or given == [] else given
-            if not isinstance(arguments, dict):
-                raise ValidationError(f"step `{one_line(step.name, 60)}`: the `input` of a tool is a table")
-            if isinstance(step.input, dict):
-                arguments = written_out(arguments, step.input, lambda: self.runner.find_tool(step.target))
-            return await self.runner.tool(step.target, arguments), frame.state, None
         return await self.runner.agent(step.target, self._words(step, given, frame)), frame.state, None
+
+    async def _tool(self, step: Step, frame: Frame) -> Any:
+        given = step.input
+        if isinstance(given, dict):
+            try:
+                tool = self.runner.find_tool(step.target)
+            except NotFoundError:  # running it says so, unless the runner knows more
+                tool = None
+            arguments = fill_arguments(given, frame.look, tool)
+        else:
+            arguments = fill(given, frame.look) or {}
+        if not isinstance(arguments, dict):
+            raise ValidationError(f"step `{one_line(step.name, 60)}`: the `input` of a tool is a table")
+        return await self.runner.tool(step.target, arguments)
 
     def _words(self, step: Step, given: Any, frame: Frame) -> Any:
         """What an agent is given."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmspell.tools.base import Tool
 
-__all__ = ["LONGEST", "fill", "is_placeholder", "look_up", "render", "text_of", "written_out"]
+__all__ = ["LONGEST", "fill", "fill_arguments", "is_placeholder", "look_up", "render", "text_of"]
 
 LONGEST = 16 * 1024 * 1024  # characters of one text, filled in
 DEEPEST = 64  # of tables, as what crosses to Lua
@@ -163,15 +163,39 @@ def fill(value: Any, look: Callable[[str], Any], depth: int = DEEPEST) -> Any:
     return [fill(item, look, depth - 1) for item in value]
 
 
-def written_out(arguments: dict[str, Any], given: Any, tool: Callable[[], Tool]) -> dict[str, Any]:
-    """A tool's arguments, *given* filled in: what a placeholder alone gave is written out where a text is wanted."""
-    alone = [
-        name
-        for name, value in arguments.items()
-        if not isinstance(value, str | bytes) and isinstance(given[name], str) and is_placeholder(given[name])
-    ]
-    if not alone:
-        return arguments
-    known = tool().parameters.get("properties", {})
-    texts = [name for name in alone if isinstance(known.get(name), dict) and known[name].get("type") == "string"]
-    return arguments | {name: text_of(arguments[name]) for name in texts}
+_TYPES: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (bool, ("boolean",)), (int, ("integer", "number")), (float, ("number",)), (dict, ("object",)), (list, ("array",)),
+)  # fmt: skip
+
+
+def _wants_text(member: Any, value: Any) -> bool:
+    """Whether by its JSON Schema an argument may be a text, and not such a value."""
+    types = member.get("type") if isinstance(member, dict) else None
+    types = types if isinstance(types, list | tuple) else (types,)
+    kinds = next((kinds for python, kinds in _TYPES if isinstance(value, python)), ("string",))
+    return "string" in types and not any(kind in types for kind in kinds)
+
+
+def fill_arguments(given: dict[str, Any], look: Callable[[str], Any], tool: Tool | None) -> dict[str, Any]:
+    """A tool's arguments, filled in: what a placeholder alone gives is written out where just a text fits, and names
+    that the tool itself has values for stay in its template. tool: None where it is not known.
+    """
+    if tool is None:
+        filled: dict[str, Any] = fill(given, look)
+        return filled
+    known, template = tool.parameters.get("properties", {}), None
+    own: Any = ()
+    if tool.fills is not None:
+        template, values = tool.fills
+        own = next((one for name, one in given.items() if tool.renamed.get(name, name) == values), ())
+
+    def look_but_own(name: str) -> Any:
+        mine = isinstance(own, dict) and _WORDS.split(name)[0] in own
+        return f"{{{{{name}}}}}" if mine else look(name)
+
+    told = {}
+    for name, value in given.items():
+        now = tool.renamed.get(name, name)
+        found = fill(value, look_but_own if now == template else look)
+        told[name] = text_of(found) if isinstance(value, str) and _wants_text(known.get(now), found) else found
+    return told

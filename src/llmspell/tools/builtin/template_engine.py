@@ -19,6 +19,7 @@ class TemplateEngine(Tool):
     description = "Fill in a template: {{name}}, {{#each items}}…{{/each}}, {% if x %}…{% endif %}, {{ x | upper }}."
     category = "text"
     timeout = 30.0
+    fills = ("input", "context")
     renamed: Mapping[str, str] = {"template": "input", "variables": "context", "data": "context", "values": "context"}
     parameters: Mapping[str, Any] = {
         "type": "object",
