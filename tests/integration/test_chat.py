@@ -253,6 +253,22 @@ def test_a_conversation_of_a_script(isolation: str | None) -> None:
     assert got == ["A", "B C", 4, 0, "D", 6, "one", 3]
 
 
+def test_a_conversation_s_turns_are_not_set_and_errors_name_what_the_script_called() -> None:
+    got = run(
+        """
+        local a = Agent.create{ name = "a" }
+        local chat = a:chat()
+        chat.note = "mine"
+        local _, set = pcall(function() chat.messages = {} end)
+        local _, nan = pcall(Agent.chat_from, { version = 0/0 }, a)
+        return { set.message, nan.message, chat.note, #chat.messages }
+        """,
+        MockProvider(["A"]),
+    )
+    assert got[:2] == ["`chat.messages` cannot be set", "`Agent.chat_from`: NaN at `version` cannot be passed on"]
+    assert got[2:] == ["mine", 0]
+
+
 def test_a_stream_that_is_left_keeps_what_came(isolation: str | None) -> None:
     got = run(
         """

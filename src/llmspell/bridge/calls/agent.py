@@ -238,10 +238,17 @@ def _collect(run: Run, number: int) -> dict[str, Any]:
     return one.stream.collector.output().to_dict()
 
 
+def _chat_from(run: Run, saved: Any, agent: int | None = None) -> dict[str, Any]:
+    from llmspell.bridge.calls.chat import load  # which is built upon what is here
+
+    return load(run, saved, agent)
+
+
 ASKS: dict[str, Callable[..., Any]] = {
     "Agent.fields": lambda run: list(AGENT),
     "Agent.native": lambda run: list(NATIVE),
     "Agent.create": _create,
+    "Agent.chat_from": _chat_from,
     "Agent.get": _get,
     "Agent.list": lambda run: list(run.agents_by_name),
     "Agent.register": _register,

@@ -63,7 +63,7 @@ def _save(run: Run, number: int) -> dict[str, Any]:
     return {**chat.save(), "agent": run.agents[agent].name}
 
 
-def _load(run: Run, saved: Any, agent: int | None = None) -> dict[str, Any]:
+def load(run: Run, saved: Any, agent: int | None = None) -> dict[str, Any]:
     """A saved conversation, with the agent of its name where none is given."""
     if agent is None:
         name = saved.get("agent") if isinstance(saved, dict) else None
@@ -88,6 +88,5 @@ ASKS: dict[str, Callable[..., Any]] = {
     "chat:messages": _messages,
     "chat:reset": _reset,
     "chat:save": _save,
-    "chat:load": _load,
 }
 CALLS: dict[str, Callable[..., Any]] = {"chat:send": _send, "chat:compact": _compact}

@@ -289,7 +289,7 @@ function Agent.chat_from(saved, agent)
     raise("validation", "`Agent.chat_from` takes what `chat:save()` gave, not " .. typename(saved))
   end
   local whose = agent ~= nil and agent_of(agent, "Agent.chat_from", "second") or nil
-  local told = ask_json("chat:load", saved, whose)
+  local told = ask_json("Agent.chat_from", saved, whose)
   return host.load_part("chat").made(told.id)
 end
 

@@ -2,7 +2,7 @@
 
 local host = ...
 local ask, ask_json, raise = host.ask, host.ask_json, host.raise
-local setmetatable, type = setmetatable, type
+local rawset, setmetatable, type = rawset, setmetatable, type
 
 local numbers = setmetatable({}, { __mode = "k" }) -- conversation → the host's number for it
 local methods = {}
@@ -27,6 +27,13 @@ function class.__index(chat, key)
     host.missing("chat", methods, key)
   end
   return method
+end
+
+function class.__newindex(chat, key, value)
+  if key == "messages" then
+    raise("validation", "`chat.messages` cannot be set", "`chat:reset()` forgets them; `Agent.chat_from` takes others")
+  end
+  rawset(chat, key, value)
 end
 
 local function made(id)
