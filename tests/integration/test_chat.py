@@ -269,6 +269,24 @@ def test_a_conversation_s_turns_are_not_set_and_errors_name_what_the_script_call
     assert got[2:] == ["mine", 0]
 
 
+def test_an_answer_that_is_cancelled_is_told_and_the_conversation_free_at_once(isolation: str | None) -> None:
+    got = run(
+        """
+        local chat = Agent.create{}:chat()
+        local ok, e = pcall(Async.timeout, 0.1, function() chat:send("hi") end)
+        local n, cut = #chat.messages, chat.messages[2].cut
+        local again = chat:stream("again"):text()
+        local task = Async.spawn(function() chat:send("more") end)
+        Async.sleep(0.1)
+        task:cancel()
+        return { e.kind, n, cut, again, chat:save().messages[6].cut, chat:send("last").text, #chat.messages }
+        """,
+        MockProvider([{"text": "word " * 50, "delay": 0.01}, "yes", {"text": "word " * 50, "delay": 0.01}, "end"]),
+        isolation,
+    )
+    assert got == ["timeout", 2, "cancelled", "yes", "cancelled", "end", 8]
+
+
 def test_a_stream_that_is_left_keeps_what_came(isolation: str | None) -> None:
     got = run(
         """

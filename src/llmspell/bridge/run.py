@@ -30,6 +30,7 @@ from llmspell.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from llmspell.tools.permissions import Permissions
     from llmspell.tools.registry import ToolRegistry
     from llmspell.types.agent import AgentOutput
-    from llmspell.types.streaming import Collector
+    from llmspell.types.streaming import AgentStream, Collector
     from llmspell.types.usage import Usage
     from llmspell.workflows.state import StateStore
     from llmspell.workflows.workflow import Workflow
@@ -183,6 +184,7 @@ class Run:
         self.agents_by_name: dict[str, int] = {}
         self.agent_metrics: dict[int, Metrics] = {}
         self.chats: dict[int, tuple[int, Chat]] = {}  # conversations, each with its agent's number
+        self.chat_sends: dict[int, tuple[asyncio.Task[Any], AgentStream]] = {}  # answers that are awaited whole
         self.media: dict[int, Any] = {}  # of files, which are read when they are wanted
         self.workflows: dict[int, Workflow] = {}
         self.workflows_by_name: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ def _chat(run: Run, number: Any) -> tuple[int, Chat]:
     found = run.chats.get(number)
     if found is None:
         raise NotFoundError("the conversation is no longer known")
+    sending = run.chat_sends.get(number)
+    if sending is not None and sending[0].cancelling():
+        sending[1].abandon()  # the task closes it later: what came is told now, and the conversation is free
     return found
 
 
@@ -41,7 +45,14 @@ def _input(run: Run, chat: Chat, given: Any, function: str) -> Any:
 
 async def _send(run: Run, number: int, given: Any) -> dict[str, Any]:
     agent, chat = _chat(run, number)
-    output = await counted(run, agent, chat.stream(_input(run, chat, given, "chat:send")))
+    stream, task = chat.stream(_input(run, chat, given, "chat:send")), asyncio.current_task()
+    assert task is not None
+    run.chat_sends[number] = sending = task, stream
+    try:
+        output = await counted(run, agent, stream)
+    finally:
+        if run.chat_sends.get(number) is sending:
+            del run.chat_sends[number]
     return output.to_dict()
 
 
