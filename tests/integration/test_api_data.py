@@ -61,6 +61,28 @@ def test_methods_are_those_of_the_prelude() -> None:
             assert got == "function", f"{owner}:{name}"
 
 
+def test_the_stubs_tell_the_fields_that_things_have() -> None:
+    got = (
+        ScriptRuntime()
+        .run(
+            """
+            local function keys(thing)
+              local names = {}
+              for name in next, thing do names[#names + 1] = name end
+              return names
+            end
+            return { agent = keys(Agent.create{ model = "mock" }), tool = keys(Tool.get("calculator")),
+              workflow = keys(Workflow.sequential{ steps = { { name = "s", run = print } } }) }
+            """
+        )
+        .result
+    )
+    for owner, names in got.items():
+        told = re.search(rf"^---@class {owner}\n((?:---@field .*\n)*)", stubs(), re.MULTILINE)
+        assert told is not None
+        assert sorted(names) == sorted(line.split()[1] for line in told[1].splitlines())
+
+
 def test_parameters_are_called_as_in_the_prelude() -> None:
     source = "\n".join(path.read_text() for path in PRELUDE.glob("*.lua"))
     compared = 0

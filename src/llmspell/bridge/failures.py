@@ -29,6 +29,9 @@ ELSEWHERE = (
     "Hook",
     "Session",
     "LocalLLM",
+    "Artifact",
+    "Replay",
+    "Streaming",
 )
 
 

@@ -44,6 +44,20 @@ KINDS = {
     "range": "table",
     "any": "any",
 }
+#: What things with methods have besides these.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "agent": ("name string what it is called",),
+    "chat": ("messages Message[] the turns so far",),
+    "task": ("done boolean whether it has ended",),
+    "tool": ("name string what it is called", "description string what it does", "category string what it is among"),
+    "workflow": (
+        "id string of this run", "name string what it is called", "type string its kind",
+        "description string what it is for",
+    ),
+    "Media": (
+        "type string", "format string", "mime_type string", "filename string", "size integer", "metadata table",
+    ),
+}  # fmt: skip
 #: What builders give are their own kind, and take any field.
 OPEN = ("builder",)
 OWN = {*CLASSES, *TABLES}
@@ -102,16 +116,7 @@ def stubs() -> str:
         lines += [*_class(name, _fields(text)), ""]
     methods = list(dict.fromkeys(one.owner for one in SIGNATURES if one.method))
     for owner in methods:
-        more = ["---@field messages Message[] the turns so far"] if owner == "chat" else []
-        more += ["---@field done boolean whether it has ended"] if owner == "task" else []
-        more += ["---@field name string what it is called"] if owner in ("agent", "tool", "workflow") else []
-        if owner == "Media":
-            names = ("type", "format", "mime_type", "filename")
-            more = [
-                *(f"---@field {name} string" for name in names),
-                "---@field size integer",
-                "---@field metadata table",
-            ]
+        more = (f"---@field {field}" for field in FIELDS.get(owner, ()))
         lines += [f"---@class {owner}", *more, f"local _{owner} = {{}}", ""]
     for owner in OPEN:
         lines += [f"---@class {owner}", "---@field [string] fun(self: builder, ...): any", ""]
