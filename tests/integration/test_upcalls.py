@@ -99,6 +99,28 @@ def test_functions_call_functions(isolation: str | None) -> None:
     assert done.result == 20
 
 
+@pytest.mark.parametrize("inner", ["Tool.execute('again')", "Async.all{ function() Tool.execute('again') end }"])
+def test_a_tool_that_calls_itself_without_end_is_an_error(isolation: str | None, inner: str) -> None:
+    done = run(
+        """
+        local deep = 0
+        Tool.register{ name = "again", execute = function() deep = deep + 1; INNER end }
+        local _, e = pcall(Tool.execute, "again")
+        Tool.register{ name = "waits", execute = function(p) Async.sleep(p.n % 7 / 5000) return 1 end }
+        local beside = 0
+        Async.map({ 1, 2, 3, 4, 5, 6 }, function(i)
+          for n = 1, 40 do
+            local one = Tool.execute("waits", { n = n * i }).result
+            beside = beside + one
+          end
+        end)
+        return { e.kind, e.limit, deep, beside }
+        """.replace("INNER", inner),
+        isolation,
+    )
+    assert done.result == ["limit", "function_depth", 100, 240]
+
+
 def test_the_end_of_the_run_ends_its_functions(isolation: str | None) -> None:
     done = run(
         """

@@ -7,11 +7,11 @@ wait like any other; one fiber of the prelude's serves them all and waits in `fu
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.engine import ERROR, UNFIT
-from llmspell.errors import InternalError, LLMSpellError, ScriptError
+from llmspell.errors import InternalError, LimitError, LLMSpellError, ScriptError
 
 if TYPE_CHECKING:
     from llmspell.bridge.driver import Driver, Fiber
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Upcalls"]
 
+DEEPEST = 100  # calls within calls: a tool that calls itself would go on until nothing is left
+_around: ContextVar[int] = ContextVar("llmspell_calls_around", default=0)
 DONE = "`function.done`: "  # what the prelude hands a result in by; nobody else knows the name
 
 
@@ -30,6 +32,7 @@ class _Call:
     def __init__(self, future: asyncio.Future[list[Any]]) -> None:
         self.future = future
         self.context = copy_context()
+        self.context.run(_around.set, _around.get() + 1)
         self.fiber: int | None = None
         self.values: list[Any] = []
 
@@ -55,6 +58,13 @@ class Upcalls:
         driver = self._run.driver
         if driver is None or driver.loop is None:
             raise InternalError("a function of the script's was called outside of its run")
+        if _around.get() >= DEEPEST:
+            raise LimitError(
+                f"functions that tools and steps call are nested more than {DEEPEST} deep",
+                hint="does one call itself, by a tool or a workflow?",
+                limit="function_depth",
+                value=DEEPEST,
+            )
         self._last = ticket = self._last + 1
         one = self._calls[ticket] = _Call(driver.loop.create_future())
         self._queue.append({"ticket": ticket, "id": function, "args": list(args), "n": len(args)})

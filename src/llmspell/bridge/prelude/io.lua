@@ -196,7 +196,8 @@ os = {
     elseif math_type(code) ~= "integer" then
       local whole = tointeger(code)
       if not whole then
-        error("bad argument #1 to 'exit' (number expected, got " .. type(code) .. ")", 2)
+        local why = math_type(code) and "number has no integer representation" or "number expected, got " .. type(code)
+        error("bad argument #1 to 'exit' (" .. why .. ")", 2)
       end
       code = whole
     end
