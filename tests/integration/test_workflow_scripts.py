@@ -311,6 +311,21 @@ def test_a_template_tool_fills_in_what_it_has_values_for(isolation: str | None) 
     assert "there is no `{{nobody}}`" in got[2]
 
 
+def test_older_words_of_agents_state_and_tools() -> None:
+    got = run(
+        """
+        local name = Agent.register{ name = "demo", model = { provider = "mock", model_id = "hi" }, timeout_ms = 1500 }
+        State.set("k", 1)
+        local _, url = pcall(Tool.execute, "http_request", { input = "http://127.0.0.1:9/", timeout_ms = 200 })
+        return { "registered " .. name, name .. "!", Agent.get(name):execute("yo").text, Agent.get_info(name).name,
+          Agent.get(name):get_config().timeout, State.delete("k"), State.get("k", "gone"), url.kind,
+          select(2, pcall(State.delete, "k", nil)).kind, select(2, pcall(function() return name .. {} end)) }
+        """
+    )
+    assert got[:8] == ["registered demo", "demo!", "yo", "demo", 1.5, True, "gone", "permission"]
+    assert got[8:] == ["validation", "script.lua:7: attempt to concatenate a table value"]
+
+
 def test_older_words_of_workflows(isolation: str | None) -> None:
     got = run(
         """

@@ -77,6 +77,8 @@ def _plain(given: Mapping[str, Any], function: str) -> dict[str, Any]:
     for name, ours in SAME.items():
         if (value := fields.pop(name, None)) is not None:
             fields.setdefault(ours, value)
+    if (older := fields.pop("timeout_ms", None)) is not None:
+        fields.setdefault("timeout", older / 1000)
     for name, value in (fields.pop("resource_limits", None) or {}).items():
         if name in LIMITS and type(value) in (int, float) and value > 0:
             fields.setdefault(LIMITS[name], value)

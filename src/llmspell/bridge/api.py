@@ -125,6 +125,7 @@ AGENT: dict[str, tuple[str, str]] = {
     **PARAMETERS,
     "response_schema": ("table", "a JSON Schema: the form of the answers, whose `data` is then a table"),
     "timeout": ("seconds", "for one whole call"),
+    "timeout_ms": ("milliseconds", "the same in milliseconds"),
     "retry": ("retry", "`{attempts = 4, base = 0.5, max = 30, budget = 60}`, or a number of attempts"),
     "tools": ("list", "what the model may call: names of tools, tools, agents"),
     "tool_choice": ("string", "auto, none, required, or a tool's name: then the first answer has to call it"),

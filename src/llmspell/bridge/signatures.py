@@ -233,7 +233,7 @@ File.list(path?: string): FileEntry[] -- What a folder has.
 File.exists(path: string): boolean -- Whether it is there.
 State.save(scope: string, key: string, value: any) -- Keeps a value.
 State.load(scope: string, key: string): any -- What is kept.
-State.delete(scope: string, key: string): boolean -- Takes it away.
+State.delete(scope: string, key?: string): boolean -- Takes it away; a key alone is one of the scope `global`.
 State.exists(scope: string, key: string): boolean -- Whether something is kept.
 State.list_keys(scope: string): string[] -- The keys of a scope.
 State.update(scope: string, key: string, f: function): any -- Puts f(old) in the place of what is kept, atomically.

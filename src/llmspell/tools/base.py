@@ -155,11 +155,14 @@ class Tool:
         return found
 
     def fitted(self, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The arguments by their present names. Raises ValidationError for such as do not fit the schema."""
+        """The arguments by their present names, in seconds. Raises ValidationError for those that do not fit."""
         given = dict(arguments or {})
         for old, name in self.renamed.items():
             if old in given and name not in given and old not in self.parameters.get("properties", {}):
                 given[name] = given.pop(old)
+        known, older = self.parameters.get("properties", {}), given.get("timeout_ms")
+        if "timeout" in known and "timeout_ms" not in known and type(older) in (int, float) and "timeout" not in given:
+            given["timeout"] = given.pop("timeout_ms") / 1000
         if complaints := self.complaints(given):
             raise ValidationError(
                 f"tool `{self.name}`: {'; '.join(one_line(one, 300) for one in complaints[:MOST_COMPLAINTS])}",

@@ -3,7 +3,7 @@
 local host = ...
 local ask_json, ask, call = host.ask_json, host.ask, host.call
 local type, setmetatable, next, tostring, rawget = type, setmetatable, next, tostring, rawget
-local raise, typename, raw_yield = host.raise, host.typename, host.raw_yield
+local error, raise, typename, raw_yield = error, host.raise, host.typename, host.raw_yield
 
 local Agent = {}
 
@@ -14,6 +14,21 @@ local class = host.class("agent", methods)
 
 class.__tostring = function(agent)
   return "agent `" .. tostring(agent.name) .. "`"
+end
+
+-- In older scripts `Agent.register` gives a name.
+local function name_of(agent)
+  return ids[agent] and agent.name or agent
+end
+
+class.__concat = function(a, b)
+  a, b = name_of(a), name_of(b)
+  for _, one in next, { a or false, b or false } do
+    if type(one) ~= "string" and type(one) ~= "number" then
+      error("attempt to concatenate a " .. typename(one or nil) .. " value", 2)
+    end
+  end
+  return a .. b
 end
 
 local function need(agent, method)
@@ -100,7 +115,7 @@ end
 
 --- What is known of the agent of that name, or nil.
 function Agent.get_info(name)
-  return ask("Agent.get_info", tostring(name))
+  return ask("Agent.get_info", tostring(name_of(name)))
 end
 
 local function agent_of(value, name, place)
@@ -128,6 +143,9 @@ end
 
 --- The agent of that name, or nil.
 function Agent.get(name)
+  if ids[name] then
+    return name
+  end
   local told = ask("Agent.get", tostring(name))
   return told and wrap(told) or nil
 end

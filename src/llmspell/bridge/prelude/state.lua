@@ -2,7 +2,7 @@
 
 local host = ...
 local ask_json, call, raise, typename = host.ask_json, host.call, host.raise, host.typename
-local type = type
+local type, select = type, select
 
 local MOST_TRIES = 1000 -- of an update, each after somebody else's
 
@@ -45,11 +45,13 @@ function State.load(scope, key)
   return found.value
 end
 
---- Takes away what was kept; whether there was something.
----@param scope string
----@param key string
+--- Takes away what was kept; whether there was something. With a key alone, of the scope `global`, as `State.set`.
 ---@return boolean
-function State.delete(scope, key)
+State.delete = function(...)
+  local scope, key = ...
+  if select("#", ...) == 1 then -- a second that is nil is a slip
+    scope, key = "global", scope
+  end
   return op("delete", "delete", scope, key)
 end
 

@@ -22,6 +22,7 @@ class HttpRequest(Tool):
     category = "network"
     needs = ("net",)
     timeout = 120.0
+    renamed: Mapping[str, str] = {"input": "url"}
     parameters: Mapping[str, Any] = {
         "type": "object",
         "properties": {
