@@ -57,6 +57,7 @@ def test_results_stand_in_the_order_of_the_list_not_of_the_ends() -> None:
 
 def test_nothing_to_run_gives_nothing() -> None:
     assert run("return {#Async.all{}, #Async.map({}, print), #Async.settle{}}") == [0, 0, 0]
+    assert run("return {Async.all{}, Async.map({}, print), Async.settle{}}") == [[], [], []]  # lists, and no objects
 
 
 def test_the_first_error_cancels_the_rest_and_closes_their_variables() -> None:

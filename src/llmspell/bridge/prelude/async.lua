@@ -67,6 +67,11 @@ local function run_all(n, width, start, done)
   end
 end
 
+-- For `n` results: none are a list, too.
+local function new_results(n)
+  return n == 0 and host.mark_array({}) or {}
+end
+
 local function raise_first(results)
   return function(i, ok, ...)
     if not ok then
@@ -86,7 +91,8 @@ end
 ---@param list function[]
 ---@return any[]
 function Async.all(list)
-  local results, n = {}, #functions(list, "Async.all")
+  local n = #functions(list, "Async.all")
+  local results = new_results(n)
   run_all(n, n, function(kept, group, i)
     return spawn(kept, group, list[i])
   end, raise_first(results))
@@ -109,7 +115,7 @@ function Async.map(list, f, options)
   if (n > 0 or width ~= n) and (math_type(width) ~= "integer" or width < 1) then
     raise("validation", "`Async.map`: `concurrency` must be a whole number above 0, not " .. tostring(width))
   end
-  local results = {}
+  local results = new_results(n)
   run_all(n, width, function(kept, group, i)
     return spawn(kept, group, f, list[i], i)
   end, raise_first(results))
@@ -119,7 +125,8 @@ end
 --- Runs all the functions at once; for each, `{ok = true, value = …}` or `{ok = false, error = …}`.
 ---@param list function[]
 function Async.settle(list)
-  local results, n = {}, #functions(list, "Async.settle")
+  local n = #functions(list, "Async.settle")
+  local results = new_results(n)
   run_all(n, n, function(kept, group, i)
     return spawn(kept, group, list[i])
   end, function(i, ok, ...)
