@@ -95,9 +95,10 @@ def _harmless(observer: Observer, log: Callable[[str, str, dict[str, Any] | None
 def _default_log(level: str, message: str, fields: dict[str, Any] | None) -> None:
     import logging
 
-    extra = "".join(f" {name}={value!r}" for name, value in (fields or {}).items())
+    from llmspell.bridge.calls.log import line_of
+
     number = {"debug": 10, "info": 20, "warn": 30}.get(level, 40)
-    logging.getLogger("llmspell.script").log(number, "%s%s", message, extra)
+    logging.getLogger("llmspell.script").log(number, "%s", line_of(message, fields))
 
 
 class ScriptRuntime:

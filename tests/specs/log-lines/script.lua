@@ -1,5 +1,5 @@
 Log.debug("not shown")
-Log.info("loaded", { count = 2 })
+Log.info("loaded", { of = { "a", { b = true } }, count = 2 })
 Log.warn("odd \27[31mcolours")
 Log.error("bad")
 print("out")

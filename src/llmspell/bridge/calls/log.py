@@ -10,10 +10,30 @@ if TYPE_CHECKING:
     from llmspell.bridge.run import Run
 
 
+def line_of(message: str, fields: dict[str, Any] | None) -> str:
+    """The message and the fields behind it, `name=value` each, tables as JSON."""
+    known = fields or {}
+    return message + "".join(f" {name}={_shown(known[name])}" for name in sorted(known, key=str))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    import orjson
+
+    def text(other: Any) -> str:
+        return other.decode("utf-8", "replace") if isinstance(other, bytes) else str(other)
+
+    try:
+        return text(value) if isinstance(value, bytes) else orjson.dumps(value, text, orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # keys that are no text
+        return str(value)
+
+
 def _level(name: str) -> Callable[[Run, str, dict[str, Any] | None], None]:
-    def log(run: Run, message: str | bytes, fields: dict[str, Any] | None) -> None:
+    def log(run: Run, message: str | bytes, fields: dict[str, Any] | list[Any] | None) -> None:
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-        run.log(name, text, fields if isinstance(fields, dict) else None)
+        run.log(name, text, {"value": fields} if isinstance(fields, list) else fields)
 
     return log
 

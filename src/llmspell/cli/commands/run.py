@@ -175,10 +175,10 @@ class Command:
         """A line of the script's `Log`, on standard error."""
         if level == "debug":
             return
+        from llmspell.bridge.calls.log import line_of
         from llmspell.cli.render.terminal import harmless
 
-        told = "".join(f" {name}={value}" for name, value in (fields or {}).items())
-        line = f"{level}: {harmless(message + told)}\n"
+        line = f"{level}: {harmless(line_of(message, fields))}\n"
         if self.asking and 2 in self.shown:
             self.shown[2].log(line.encode("utf-8", "replace"))
             return
