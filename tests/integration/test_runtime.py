@@ -461,6 +461,39 @@ async def test_nothing_is_left_behind() -> None:
 # ---- errors
 
 
+async def test_an_error_in_a_script_s_own_coroutine_is_read_as_it_is() -> None:
+    async with ScriptRuntime() as runtime:
+        done = await runtime.execute_script(
+            """
+            local closed = 0
+            local function fails(value)
+              return coroutine.create(function()
+                local guard <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+                coroutine.yield("a")
+                error(value)
+              end)
+            end
+            local mine = {}
+            local told = {}
+            for i, method in ipairs{ "text", "collect", "next" } do
+              local co = fails("boom")
+              if method == "next" then co:next() end
+              told[i] = select(2, pcall(co[method], co))
+            end
+            local co = fails(mine)
+            told[4] = select(2, pcall(co.text, co)) == mine
+            local this
+            this = coroutine.create(function() return pcall(this.next, this) end)
+            told[5] = tostring(select(3, coroutine.resume(this)))
+            return { told, closed }
+            """
+        )
+    told, closed = done.result
+    assert told[:4] == [*["script.lua:7: boom"] * 3, True]
+    assert told[4] == "cannot resume non-suspended coroutine"
+    assert closed == 4
+
+
 async def test_the_script_s_own_errors_are_its_own() -> None:
     async with ScriptRuntime() as runtime:
         with pytest.raises(ScriptError) as caught:

@@ -2,8 +2,8 @@
 
 local host = ...
 local public = host.public
-local type, concat, status, setmetatable = type, host.globals.table.concat, public.status, host.globals.setmetatable
-local call_coroutine = host.call_coroutine
+local type, error, concat, setmetatable = type, error, host.globals.table.concat, host.globals.setmetatable
+local resume, status, close = public.resume, public.status, public.close
 
 -- What `Agent` knows of a stream: coroutine → { collect = function() … end, cancel = function() … end }
 local streams = setmetatable({}, { __mode = "k" })
@@ -17,20 +17,39 @@ end
 
 local methods = {}
 
---- The next chunk, or nil after the last.
-function methods.next(co)
-  need(co, "next")
+-- What a resume gave; its error as it is, without a place of ours before it.
+local function passed_on(co, ok, ...)
+  if ok then
+    return ...
+  end
+  local e = (...)
+  if status(co) == "dead" then
+    local closed, other = close(co) -- of its `<close>` variables, else the same
+    if not closed then
+      e = other
+    end
+  end
+  error(e, 0)
+end
+
+local function next_of(co)
   if status(co) == "dead" then
     return nil
   end
-  return call_coroutine(co)
+  return passed_on(co, resume(co))
+end
+
+--- The next chunk, or nil after the last.
+function methods.next(co)
+  need(co, "next")
+  return next_of(co)
 end
 
 --- The rest of the answer's text, joined.
 function methods.text(co)
   need(co, "text")
   local parts = {}
-  for item in co do
+  for item in next_of, co do
     if type(item) == "string" then
       parts[#parts + 1] = item
     elseif type(item) == "table" and type(item.content) == "table" then
@@ -49,7 +68,7 @@ end
 function methods.collect(co)
   need(co, "collect")
   local items = {}
-  for item in co do
+  for item in next_of, co do
     items[#items + 1] = item
   end
   local stream = streams[co]
@@ -64,7 +83,7 @@ function methods.cancel(co)
   need(co, "cancel")
   local stream = streams[co]
   if status(co) == "suspended" then
-    public.close(co)
+    close(co)
   end
   if stream then
     stream.cancel()
