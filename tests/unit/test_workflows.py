@@ -28,7 +28,7 @@ from llmspell.tools.registry import ToolRegistry
 from llmspell.utils.async_utils import Clock
 from llmspell.workflows import engine, frame, workflow
 from llmspell.workflows.runner import Runner
-from llmspell.workflows.steps import Branch, StepContext
+from llmspell.workflows.steps import Branch, StepContext, StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -456,6 +456,23 @@ async def test_a_workflow_that_contains_itself_is_an_error() -> None:
     known["w"] = sequential(Step("again", workflow="w"))
     with pytest.raises(LimitError, match="nested more than 16 deep"):
         await known["w"].execute(runner=Runner(workflows=known))
+
+
+async def test_a_text_with_many_names_looks_at_each_step_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    told = StepResult.to_dict
+
+    def to_dict(one: StepResult) -> dict[str, Any]:
+        looked.append(one.result)
+        return told(one)
+
+    monkeypatch.setattr(StepResult, "to_dict", to_dict)
+    echo = Runner(workflows={"echo": sequential(Step("x", run=lambda ctx: ctx.input))})
+    steps = [Step(f"s{n}", run=gives(n), input={}) for n in range(20)]
+    text = " ".join(f"{{{{s{n}}}}}" for n in range(20)) * 50
+    done = await sequential(*steps, Step("all", workflow="echo", input=text)).execute(runner=echo)
+    assert str(done.result).count("19") == 50
+    assert len(looked) == sum(range(20)) + 20  # a function is told of those before it
 
 
 async def test_steps_and_results_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

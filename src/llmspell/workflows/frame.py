@@ -9,7 +9,7 @@ from llmspell.workflows.steps import StepContext
 from llmspell.workflows.templates import look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llmspell.workflows.steps import Step, StepResult
     from llmspell.workflows.workflow import Workflow
@@ -86,8 +86,25 @@ class Frame:
         one.steps, one.loop, one.last = dict(self.steps), self.loop, self.last
         return one
 
-    def look(self, name: str) -> Any:
-        """What a placeholder stands for."""
+    @property
+    def look(self) -> Callable[[str], Any]:
+        """What gives the value that a placeholder stands for, as things are when it is first asked."""
+        values: dict[str, Any] = {}
+
+        def look(name: str) -> Any:
+            if not values:
+                values.update(self._values())
+            if name in ("input.text", "input.prompt") and isinstance(self.input, str):
+                return self.input
+            found = look_up(name, values)
+            words = name.replace(":", ".").split(".", 1)
+            if len(words) == _RECORD_ALONE and words[0] in ("step", "steps") and words[1] in self.steps:
+                return values["step"][words[1]]["result"]
+            return found
+
+        return look
+
+    def _values(self) -> dict[str, Any]:
         records = {
             key: {"result": one.result, "output": one.result, **one.to_dict()} for key, one in self.steps.items()
         }
@@ -99,15 +116,9 @@ class Frame:
         given = self.input if isinstance(self.input, dict) else {}
         if isinstance(self.input, str):  # as of an agent, it stands for a table with that text
             given = {"text": self.input, "prompt": self.input}
-            if name in ("input.text", "input.prompt"):
-                return self.input
         for source in (given, {key: one.result for key, one in self.steps.items()}):
             values |= {key: value for key, value in source.items() if isinstance(key, str) and key not in values}
-        found = look_up(name, values)
-        words = name.replace(":", ".").split(".", 1)
-        if len(words) == _RECORD_ALONE and words[0] in ("step", "steps") and words[1] in records:
-            return records[words[1]]["result"]
-        return found
+        return values
 
     def context(self, flow: Workflow, step: Step | None, params: Any = None) -> StepContext:
         """What a function is called with."""

@@ -134,9 +134,13 @@ def render(text: str, values: Mapping[str, Any] | Callable[[str], Any]) -> str:
     """
     look = values if callable(values) else lambda name: look_up(name, values)
     parts: list[str] = []
+    texts: dict[str, str] = {}  # by name: the same may stand in a text many times
     at = size = 0
     for match in _PLACEHOLDER.finditer(text):
-        parts += (text[at : match.start()], text_of(look(match[1])))
+        name = match[1]
+        if name not in texts:
+            texts[name] = text_of(look(name))
+        parts += (text[at : match.start()], texts[name])
         at = match.end()
         size += len(parts[-1]) + len(parts[-2])
         if size > LONGEST:
