@@ -528,6 +528,8 @@ async def test_output_is_kept_when_a_script_fails() -> None:
             None,
         ),
         ("Agent.create{}.execute('x')", "`agent:execute` is called with a colon", None),
+        ("Agent.builder().name('x').build()", "`Agent.builder():name` is called with a colon, on a builder", None),
+        ("Workflow.builder().sequential()", "`Workflow.builder():sequential` is called with a colon", None),
         ("Async.sleep('x')", "`Async.sleep` takes a number of seconds, not string", None),
         ("Async.all{ 1 }", "`Async.all`: item 1 must be a function, not number", None),
         ("JSON.parse('{')", "`JSON.parse`:", None),

@@ -175,7 +175,7 @@ function Agent.builder()
   function builder_methods.build()
     return Agent.create(config)
   end
-  return setmetatable({}, host.class("Agent.builder()", builder_methods))
+  return host.builder("Agent.builder()", builder_methods)
 end
 
 local native = ask("Agent.native") -- fields of an answer's metadata that its service wants back

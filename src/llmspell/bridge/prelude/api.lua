@@ -54,6 +54,20 @@ function host.class(name, methods, more)
   return class
 end
 
+-- A builder: its methods give it back. With a dot in a colon's place they would be given something else.
+function host.builder(name, methods)
+  local made, checked = {}, {}
+  for key, method in next, methods do
+    checked[key] = function(self, ...)
+      if self ~= made then
+        host.raise("validation", "`" .. name .. ":" .. key .. "` is called with a colon, on a builder")
+      end
+      return method(self, ...)
+    end
+  end
+  return setmetatable(made, host.class(name, checked))
+end
+
 local parts = {}
 
 -- A part of the prelude: what its file returns, once.

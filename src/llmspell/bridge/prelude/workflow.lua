@@ -213,7 +213,7 @@ local function builder(kind)
     end
     return create(kind, config)
   end
-  return setmetatable({}, host.class("Workflow.builder()", m)), m
+  return host.builder("Workflow.builder()", m)
 end
 
 --- What builds a workflow: `Workflow.builder():sequential():name("x"):add_step{…}:build()`.
