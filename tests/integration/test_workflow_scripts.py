@@ -344,13 +344,19 @@ def test_older_words_of_workflows(isolation: str | None) -> None:
         return { first.text, first.branch, route:execute{}.text, route:get_shared_data("kind"), loop:execute().result,
           route.id, Agent.create{ model = "mock/hi" }:invoke("yo").text,
           select(2, pcall(route.set_shared_data, route, 5, 1)).message,
-          select(2, pcall(route.set_shared_data, route, "k", ("x"):rep(5000000))).kind }
+          select(2, pcall(route.set_shared_data, route, "k", ("x"):rep(5000000))).kind,
+          select(2, pcall(function()
+            for _ = 1, 3 do
+              local one = Workflow.sequential{ steps = { { name = "s", run = print } } }
+              one:set_shared_data("k", ("x"):rep(2000000))
+            end
+          end)).kind }
         """,
         isolation,
     )
     assert got == [
         "blog after b", "then", "mail", "mail", ["1/4", "2/5"], "workflow-1", "yo",
-        "`workflow:set_shared_data` takes a key first, a string", "limit",
+        "`workflow:set_shared_data` takes a key first, a string", "limit", "limit",
     ]  # fmt: skip
 
 

@@ -80,9 +80,10 @@ def _info(run: Run, number: int) -> dict[str, Any]:
 def _set_shared(run: Run, number: int, key: Any, value: Any = None) -> None:
     if not isinstance(key, str):
         raise ValidationError("`workflow:set_shared_data` takes a key first, a string")
-    state = {**run.workflow_states.get(number, {}), key: value}  # a new one: those that run keep theirs
-    Bounds().check_states([state], LARGEST_STATE)
-    run.workflow_states[number] = state
+    states = run.workflow_states  # of all workflows, which together may not be larger than one's state
+    state = {**states.get(number, {}), key: value}  # a new one: those that run keep theirs
+    Bounds().check_states([*(one for other, one in states.items() if other != number), state], LARGEST_STATE)
+    states[number] = state
 
 
 async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
