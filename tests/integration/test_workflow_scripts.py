@@ -287,6 +287,37 @@ def test_what_a_placeholder_gives_is_written_out_where_a_tool_takes_a_text(isola
     assert "$.text: must be a string or an array, not 5" in got[3]
 
 
+def test_what_a_placeholder_gives_is_written_out_for_an_agent(isolation: str | None) -> None:
+    got = run(
+        """
+        local echo = Agent.create{ name = "echo", model = "mock/x" }
+        local function says(input)
+          local flow = Workflow.sequential{ steps = {
+            { name = "made", run = function() return { a = 1 } end },
+            { name = "said", run = function() return { text = "as it is" } end },
+            { name = "told", agent = echo, input = input },
+          } }
+          local turn = { role = "user", content = "a turn" }
+          local ok, done = pcall(flow.execute, flow, { n = 5, list = { 1, 2 }, turn = turn, turns = { turn } })
+          return ok and done.text or done.message
+        end
+        return {
+          says("{{made}}"), says("{{made.a}}"), says("{{input.list}}"), says("{{said}}"),
+          says{ prompt = "{{made}}" }, says{ text = "{{input.n}}" },
+          says{ messages = { { role = "user", content = "{{made}}" } } },
+          says{ messages = { "{{input.turn}}" } }, says{ messages = "{{input.turns}}" },
+          says{ messages = { { role = "user", content = { { type = "text", text = "{{made.a}} part" } } } } },
+          says(5), says{ prompt = 5 },
+        }
+        """,
+        isolation,
+    )
+    assert got[:4] == ['{"a":1}', "1", "[1,2]", "as it is"]
+    assert got[4:10] == ['{"a":1}', "5", '{"a":1}', "a turn", "a turn", "1 part"]
+    assert "must be a table, not 5" in got[10]
+    assert "`prompt` must be a string, not 5" in got[11]
+
+
 def test_a_template_tool_fills_in_what_it_has_values_for(isolation: str | None) -> None:
     got = run(
         """

@@ -22,7 +22,7 @@ from llmspell.utils.async_utils import retry_async
 from llmspell.workflows.frame import LARGEST, LARGEST_STATE, Bounds, Frame, merge
 from llmspell.workflows.runner import as_state
 from llmspell.workflows.steps import StepResult, WorkflowResult
-from llmspell.workflows.templates import fill, fill_arguments, text_of
+from llmspell.workflows.templates import fill, fill_arguments, fill_said, text_of
 from llmspell.workflows.workflow import MOST_ROUNDS
 
 if TYPE_CHECKING:
@@ -246,21 +246,21 @@ class _Execution:
         """Result, state, and of a nested workflow its success and its steps."""
         if step.kind == "tool":
             return await self._tool(step, frame), frame.state, None
+        if step.kind == "agent":
+            return await self.runner.agent(step.target, self._words(step, frame)), frame.state, None
         given = fill(step.input, frame.look)
         if step.kind == "function":
             where = f"step `{one_line(step.name, 60)}`"
             found, state = await self.runner.function(step.target, frame.context(self.flow, step, given))
             return _function_result(found), as_state(state, where), None
-        if step.kind == "workflow":
-            inner = await execute(
-                self.runner.workflow(step.target),
-                frame.input if step.input is None else given,
-                self.runner,
-                state=frame.state,
-                bounds=self.bounds,
-            )
-            return inner.result, inner.state, StepResult(inner.success, steps=inner.steps)
-        return await self.runner.agent(step.target, self._words(step, given, frame)), frame.state, None
+        inner = await execute(
+            self.runner.workflow(step.target),
+            frame.input if step.input is None else given,
+            self.runner,
+            state=frame.state,
+            bounds=self.bounds,
+        )
+        return inner.result, inner.state, StepResult(inner.success, steps=inner.steps)
 
     async def _tool(self, step: Step, frame: Frame) -> Any:
         given = step.input
@@ -276,8 +276,9 @@ class _Execution:
             raise ValidationError(f"step `{one_line(step.name, 60)}`: the `input` of a tool is a table")
         return await self.runner.tool(step.target, arguments)
 
-    def _words(self, step: Step, given: Any, frame: Frame) -> Any:
+    def _words(self, step: Step, frame: Frame) -> Any:
         """What an agent is given."""
+        given = fill_said(step.input, frame.look)
         if step.input is None:
             given = frame.last if frame.last is frame.input else text_of(frame.last)
         if given is None or given == "":

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from llmspell.tools.base import Tool
 
-__all__ = ["LONGEST", "fill", "fill_arguments", "is_placeholder", "look_up", "render", "text_of"]
+__all__ = ["LONGEST", "fill", "fill_arguments", "fill_said", "is_placeholder", "look_up", "render", "text_of"]
 
 LONGEST = 16 * 1024 * 1024  # characters of one text, filled in
 DEEPEST = 64  # of tables, as what crosses to Lua
+SAID = frozenset(("text", "prompt", "messages"))  # fields of what an agent is told that say something
 MOST_NAMES = 20  # that an error lists
 
 # A first word, then words that may hold spaces, as names of steps do. All of it has an end, so that no text takes long.
@@ -203,3 +204,25 @@ def fill_arguments(given: dict[str, Any], look: Callable[[str], Any], tool: Tool
         found = fill(value, look_but_own if now == template else look)
         told[name] = text_of(found) if isinstance(value, str) and _wants_text(known.get(now), found) else found
     return told
+
+
+def fill_said(given: Any, look: Callable[[str], Any]) -> Any:
+    """What an agent is told, filled in: what a placeholder alone gives is written out where words are wanted, unless it
+    is a table of what to say itself.
+    """
+
+    def words(before: Any, found: Any, also: tuple[type, ...] = ()) -> Any:
+        as_it_is = found is None or not isinstance(before, str) or isinstance(found, (str, *also))
+        return found if as_it_is else text_of(found)
+
+    found = fill(given, look)
+    if isinstance(found, dict) and found.keys() & SAID:
+        told = given if isinstance(given, dict) else {}
+        found = found | {name: words(told.get(name), found[name]) for name in ("text", "prompt") if name in found}
+        turns, before = found.get("messages"), told.get("messages")
+        if isinstance(turns, list) and isinstance(before, list | tuple):
+            for turn, one in zip(turns, before, strict=True):
+                if isinstance(one, dict) and "content" in one:
+                    turn["content"] = words(one["content"], turn["content"], (list,))  # which may be parts
+        return found
+    return words(given, found)
