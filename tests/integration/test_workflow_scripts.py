@@ -308,6 +308,9 @@ def test_what_a_placeholder_gives_is_written_out_for_an_agent(isolation: str | N
           says{ messages = { "{{input.turn}}" } }, says{ messages = "{{input.turns}}" },
           says{ messages = { { role = "user", content = { { type = "text", text = "{{made.a}} part" } } } } },
           says(5), says{ prompt = 5 },
+          Workflow.sequential{ steps = { { name = "a", agent = echo } } }:execute{ topic = "x" }.text,
+          Workflow.sequential{ steps = { { name = "a", agent = echo } } }:execute{ prompt = "x" }.text,
+          Workflow.sequential{ steps = { { name = "a", agent = echo } } }:execute(5).text,
         }
         """,
         isolation,
@@ -316,6 +319,7 @@ def test_what_a_placeholder_gives_is_written_out_for_an_agent(isolation: str | N
     assert got[4:10] == ['{"a":1}', "5", '{"a":1}', "a turn", "a turn", "1 part"]
     assert "must be a table, not 5" in got[10]
     assert "`prompt` must be a string, not 5" in got[11]
+    assert got[12:] == ['{"topic":"x"}', "x", "5"]
 
 
 def test_a_template_tool_fills_in_what_it_has_values_for(isolation: str | None) -> None:

@@ -22,7 +22,7 @@ from llmspell.utils.async_utils import retry_async
 from llmspell.workflows.frame import LARGEST, LARGEST_STATE, Bounds, Frame, merge
 from llmspell.workflows.runner import as_state
 from llmspell.workflows.steps import StepResult, WorkflowResult
-from llmspell.workflows.templates import fill, fill_arguments, fill_said, text_of
+from llmspell.workflows.templates import SAID, fill, fill_arguments, fill_said, text_of
 from llmspell.workflows.workflow import MOST_ROUNDS
 
 if TYPE_CHECKING:
@@ -280,7 +280,9 @@ class _Execution:
         """What an agent is given."""
         given = fill_said(step.input, frame.look)
         if step.input is None:
-            given = frame.last if frame.last is frame.input else text_of(frame.last)
+            given = frame.last
+            if not (given is frame.input and isinstance(given, dict) and given.keys() & SAID):
+                given = text_of(given)
         if given is None or given == "":
             raise ValidationError(
                 f"step `{one_line(step.name, 60)}` has nothing to say to its agent", hint="give it an `input`"

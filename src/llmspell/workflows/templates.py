@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmspell.tools.base import Tool
 
-__all__ = ["LONGEST", "fill", "fill_arguments", "fill_said", "is_placeholder", "look_up", "render", "text_of"]
+__all__ = ["LONGEST", "SAID", "fill", "fill_arguments", "fill_said", "is_placeholder", "look_up", "render", "text_of"]
 
 LONGEST = 16 * 1024 * 1024  # characters of one text, filled in
 DEEPEST = 64  # of tables, as what crosses to Lua
