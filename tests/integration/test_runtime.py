@@ -528,6 +528,7 @@ async def test_output_is_kept_when_a_script_fails() -> None:
             None,
         ),
         ("Agent.create{}.execute('x')", "`agent:execute` is called with a colon", None),
+        ("Agent.create{}:execute({ 'x' })", "`agent:execute`: the argument must be a table, not a list", None),
         ("Agent.builder().name('x').build()", "`Agent.builder():name` is called with a colon, on a builder", None),
         ("Workflow.builder().sequential()", "`Workflow.builder():sequential` is called with a colon", None),
         ("Async.sleep('x')", "`Async.sleep` takes a number of seconds, not string", None),

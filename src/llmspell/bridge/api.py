@@ -315,6 +315,8 @@ def _came(value: Any) -> str:
         return f"{value}"
     if isinstance(value, str):
         return f"the string `{value[:40]}`"
+    if isinstance(value, list):
+        return "a list"
     return "a function" if _is_function(value) else "a table"
 
 
