@@ -531,6 +531,10 @@ async def test_output_is_kept_when_a_script_fails() -> None:
         ("Agent.create{}:execute({ 'x' })", "`agent:execute`: the argument must be a table, not a list", None),
         ("Agent.builder().name('x').build()", "`Agent.builder():name` is called with a colon, on a builder", None),
         ("Workflow.builder().sequential()", "`Workflow.builder():sequential` is called with a colon", None),
+        ("Agent.create{ temperature = 'a\\nb' }", "`Agent.create`: `temperature` must be a number from 0", None),
+        ("return Agent['x\\ny']", "there is no `Agent.x y`", None),
+        ("return Agent['\\xff']", "there is no `Agent.�`", None),
+        ("JSON.stringify({}, { ['a\\nb'] = 1 })", "`JSON.stringify` has no field `string`", None),
         ("Async.sleep('x')", "`Async.sleep` takes a number of seconds, not string", None),
         ("Async.all{ 1 }", "`Async.all`: item 1 must be a function, not number", None),
         ("JSON.parse('{')", "`JSON.parse`:", None),
@@ -554,6 +558,7 @@ async def test_bad_arguments_name_the_function_the_field_and_the_script_s_line(
         ).result
     assert told[:2] == [False, "validation"]
     assert told[2].startswith(message)
+    assert "\n" not in told[2]
     assert told[4] == 2
     if hint is not None:
         assert told[3] == hint

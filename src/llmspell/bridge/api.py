@@ -314,7 +314,7 @@ def _came(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value}"
     if isinstance(value, str):
-        return f"the string `{value[:40]}`"
+        return f"the string `{one_line(value, 40)}`"
     if isinstance(value, list):
         return "a list"
     return "a function" if _is_function(value) else "a table"

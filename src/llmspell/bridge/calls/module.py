@@ -6,7 +6,7 @@ import os
 
 from llmspell.bridge import sandbox
 from llmspell.bridge.engine import prelude
-from llmspell.errors import ValidationError
+from llmspell.errors import ValidationError, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ def _dofile(run: Run, path: str) -> list[bytes | str]:
     return [text, shown]
 
 
-def _missing(run: Run, name: str, key: str, names: list[str]) -> None:
+def _missing(run: Run, name: str, given: str | bytes, names: list[str]) -> None:
     from llmspell.bridge.failures import nearest
 
+    key = one_line(given if isinstance(given, str) else given.decode("utf-8", "replace"))
     near = nearest(key, names)
     shown = f"{name}.{key}" if name[:1].isupper() and not name.endswith(")") else f"{name}:{key}"
-    hint = f"did you mean `{shown[: -len(key)]}{near}`?" if near else f"`{name}` has {', '.join(sorted(names))}"
+    hint = f"did you mean `{shown.removesuffix(key)}{near}`?" if near else f"`{name}` has {', '.join(sorted(names))}"
     raise ValidationError(f"there is no `{shown}`", hint=hint)
 
 

@@ -2,7 +2,7 @@
 
 local host = ...
 local ask, raw_load = host.ask, host.raw_load
-local next, rawset, rawget, type, tostring, sub = next, rawset, rawget, type, tostring, string.sub
+local next, rawset, rawget, type, tostring, sub, find = next, rawset, rawget, type, tostring, string.sub, string.find
 local globals, setmetatable = host.globals, host.globals.setmetatable
 
 local MOST_NAMES, LONGEST_NAME = 200, 60 -- that are compared: the search takes time, and cannot be stopped
@@ -32,7 +32,8 @@ function host.options(name, given, field)
   end
   for key in next, given do
     if key ~= field then
-      local shown = type(key) == "string" and sub(key, 1, LONGEST_NAME) or host.typename(key)
+      local plain = type(key) == "string" and not find(key, "%c")
+      local shown = plain and sub(key, 1, LONGEST_NAME) or host.typename(key)
       host.raise("validation", "`" .. name .. "` has no field `" .. shown .. "`", "it takes " .. field)
     end
   end
