@@ -216,9 +216,9 @@ class ToolCalls:
                     raise
                 finally:  # what was told to begin is told to end
                     host.tool_ended(stream_id, ended, monotonic() - begun)
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:  # raised by whoever waits for the calls
+            if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise  # nobody waits
             found.put_nowait(error)
         else:
             found.put_nowait(done)

@@ -67,6 +67,26 @@ def _as_text(value: Any) -> str:
     raise TypeError
 
 
+def _passes(error: BaseException) -> bool:
+    """Whether it is meant for whoever called the tool, and not the tool's own failure.
+
+    A tool's `sys.exit` is its failure; so is a cancellation that nobody asked of this task, as of what it waited for.
+    """
+    import asyncio
+
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception's own fault
+        return ""
+
+
 class ToolContext:
     """What one call of a tool may use.
 
@@ -199,14 +219,18 @@ class Tool:
         return await self._converted(given, context)
 
     async def _converted(self, given: dict[str, Any], context: ToolContext) -> ToolResult:
+        from llmspell.tools.results import fit
+
         try:
-            return await self._timed(given, context)
+            return fit(await self._timed(given, context), self.name)
         except LLMSpellError as error:
             error.context.setdefault("tool", self.name)
             raise
-        except Exception as error:
+        except BaseException as error:
+            if _passes(error):
+                raise
             raise ToolError(
-                one_line(f"tool `{self.name}` failed: {type(error).__name__}: {error}", 1000),
+                one_line(f"tool `{self.name}` failed: {type(error).__name__}: {_said(error)}", 1000),
                 cause=error,
                 tool=self.name,
             ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, get_type_hints, overload
 
-from llmspell.errors import ToolError, ValidationError, one_line
+from llmspell.errors import ValidationError, one_line
 from llmspell.tools.base import Tool, ToolContext, ToolResult
-from llmspell.tools.hints import as_hinted, plain, schema_of
+from llmspell.tools.hints import as_hinted, schema_of
 from llmspell.tools.work import in_thread
 from llmspell.types.media import Media
 
@@ -120,14 +120,7 @@ class FunctionTool(Tool):
             return ToolResult(None, f"{value.kind}: {value.mime_type}", (value,))
         if isinstance(value, list | tuple) and value and all(isinstance(one, Media) for one in value):
             return ToolResult(None, ", ".join(f"{one.kind}: {one.mime_type}" for one in value), tuple(value))
-        try:
-            return ToolResult(plain(value))
-        except TypeError as error:
-            raise ToolError(
-                f"tool `{self.name}` gave something that is no plain data: {one_line(str(error), 200)}",
-                hint="return texts, numbers, lists and dicts of them, a dataclass, a Media or a ToolResult",
-                tool=self.name,
-            ) from None
+        return ToolResult(value)
 
 
 def _is_async(function: Any) -> bool:

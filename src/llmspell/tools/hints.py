@@ -20,7 +20,7 @@ from typing import (
 
 from llmspell.errors import ValidationError, one_line
 
-__all__ = ["as_hinted", "plain", "schema_of"]
+__all__ = ["as_hinted", "schema_of"]
 
 PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -156,24 +156,3 @@ def _chosen(choices: tuple[Any, ...], value: Any) -> Any:
         if not check(value, schema_of(one, "a choice")):
             return as_hinted(one, value)
     return value
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """What a function gave, as plain data. Raises TypeError, naming the type, for what has no such form."""
-    if value is None or (isinstance(value, str | bool | int | float | bytes) and not isinstance(value, enum.Enum)):
-        return value
-    if depth > 60:
-        raise TypeError("it is nested too deep")
-    if isinstance(value, enum.Enum):
-        return plain(value.value, depth + 1)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name), depth + 1) for one in dataclasses.fields(value)}
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict(), depth + 1)
-    if isinstance(value, dict):
-        return {key if isinstance(key, str | int) else str(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth + 1) for item in value]
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    raise TypeError(f"a {type(value).__name__} is no plain value")
