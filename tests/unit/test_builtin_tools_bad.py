@@ -230,3 +230,74 @@ def test_each_says_what_it_is() -> None:
         assert tool.parameters["additionalProperties"] is False
         for member, schema in tool.parameters["properties"].items():
             assert "description" in schema or member in ("operation", "options"), f"{name}.{member}"
+
+
+async def quickly(name: str, /, **arguments: Any) -> float:
+    """Runs a tool that gives an error or a value; the longest time, in seconds, that the event loop stood still."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.002)
+            longest = max(longest, time.perf_counter() - begun)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):
+            await use(name, **arguments)
+    except ToolError:
+        pass
+    finally:
+        await asyncio.sleep(0.005)
+        watching.cancel()
+    return longest
+
+
+async def test_a_long_delimiter_between_many_texts_is_refused() -> None:
+    with pytest.raises(ToolError, match="longer than 2000000"):
+        await use("text_manipulator", operation="join", input=["a"] * 10_000, options={"delimiter": "x" * 1_000_000})
+
+
+async def test_many_objects_are_merged_in_a_time_that_grows_with_them_alone() -> None:
+    many = "[" + ",".join(f'{{"k{number}": {{"n": {number}}}}}' for number in range(40_000)) + "]"
+    async with asyncio.timeout(10):  # a copy each took minutes
+        done = await use("json_processor", operation="merge", input=many)
+    assert done.result["output"]["k39999"] == {"n": 39_999}
+
+
+async def test_a_replacement_may_be_asked_for_any_number_of_times() -> None:
+    options = {"from": "a", "to": "b", "count": 10**30}
+    assert (await use("text_manipulator", operation="replace", input="aa", options=options)).result["result"] == "bb"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"operation": "convert", "input": "0001-01-01", "target_timezone": "America/New_York"},
+        {"operation": "convert", "input": "9999-12-31T23:59:59", "target_timezone": "+14:00"},
+        {"operation": "parse", "input": "9999-12-31T23:59:59Z", "timezone": "+14:00"},
+        {"operation": "parse", "input": 1_700_000_000_000},
+        {"operation": "parse", "input": float("nan")},
+        {"operation": "add", "input": "2026-01-01", "amount": float("nan"), "unit": "days"},
+        {"operation": "add", "input": "2026-01-01", "amount": float("nan"), "unit": "months"},
+    ],
+)
+async def test_a_time_that_no_calendar_has_is_told_in_words(arguments: dict[str, Any]) -> None:
+    with pytest.raises(LLMSpellError, match="no calendar has"):
+        await use("datetime_handler", **arguments)
+
+
+@pytest.mark.parametrize("template", ["{{ x" + " | upper" * 5000 + " }}", "{% if " + "not " * 5000 + "x %}{% endif %}"])
+async def test_a_template_that_is_one_long_chain_is_told_in_words(template: str) -> None:
+    with pytest.raises(ValidationError, match="more than 30"):
+        await use("template_engine", input=template, context={"x": "a"})
+
+
+async def test_a_small_value_under_a_large_schema_does_not_hold_up_the_event_loop() -> None:
+    parts: dict[str, Any] = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)}
+    schema = {"$ref": "#/$defs/a0", "$defs": {**parts, "a30": {"type": "integer"}}}
+    assert await quickly("data_validation", input=1, schema=schema) < 0.15
+    assert await quickly("json_processor", operation="validate", input=1, schema=schema) < 0.15

@@ -154,10 +154,12 @@ class Reader:
 
     # ---- what stands in a tag
 
-    def condition(self, told: str) -> Piece:
+    def condition(self, told: str, depth: int = 0) -> Piece:
         told = told.strip()
         if told.startswith("not "):
-            return ("not", self.condition(told[4:]))
+            if depth > MAX_DEPTH:
+                raise self.wrong(f"it has more than {MAX_DEPTH} times `not`")
+            return ("not", self.condition(told[4:], depth + 1))
         for sign in ("==", "!=", "<=", ">=", "<", ">"):
             left, found, right = told.partition(sign)
             if found:
@@ -167,6 +169,8 @@ class Reader:
     def expression(self, told: str) -> Piece:
         """A value and its filters: ("path", names) or ("literal", value), within ("filter", name, arguments, of)."""
         first, *filters = _split(told, "|")
+        if len(filters) > MAX_DEPTH:
+            raise self.wrong(f"a value has more than {MAX_DEPTH} filters")
         made = self.operand(first)
         for one in filters:
             name, opened, rest = one.strip().partition("(")

@@ -100,7 +100,7 @@ def parsed(given: Any, what: str, form: str | None = None, at: tzinfo = UTC) -> 
             found = _read(text, form)
             if found is not None:
                 return found if found.tzinfo is not None else found.replace(tzinfo=at)
-    except (OverflowError, OSError):
+    except (OverflowError, OSError, ValueError):
         raise ValidationError(f"`{what}` is a time that no calendar has", hint="years are 1 to 9999") from None
     wanted = f"a time of the form `{one_line(form, 60)}`" if form else "a time that can be read"
     raise ValidationError(
@@ -160,5 +160,5 @@ def moved(when: datetime, amount: float, unit: str) -> datetime:
             raise OverflowError
         day = min(when.day, calendar.monthrange(year, month + 1)[1])
         return when.replace(year=year, month=month + 1, day=day)
-    except OverflowError:
+    except (OverflowError, ValueError):  # ValueError: of what is no number
         raise ToolError("the time would be one that no calendar has", hint="years are 1 to 9999") from None

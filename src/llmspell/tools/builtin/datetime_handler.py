@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import ValidationError
+from llmspell.errors import ToolError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.times import UNITS, formatted, moved, parsed, zone
 
@@ -58,6 +58,12 @@ class DatetimeHandler(Tool):
     }
 
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+        try:
+            return self._done(arguments, context)
+        except OverflowError:  # the year 0 or 10000 of another zone
+            raise ToolError("the time would be one that no calendar has", hint="years are 1 to 9999") from None
+
+    def _done(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         operation = arguments.get("operation", "now")
         operation = SAME.get(operation, operation)
         form = arguments.get("format")

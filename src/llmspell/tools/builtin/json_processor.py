@@ -43,7 +43,7 @@ class JsonProcessor(Tool):
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         given, operation = arguments["input"], arguments.get("operation", "query")
         size = len(given) if isinstance(given, str) else 1024 * len(given) if isinstance(given, list | dict) else 0
-        if operation == "query":
+        if operation in ("query", "validate"):
             size = SMALL + 1  # small ones may take long, too
         done: ToolResult = await worked(size, getattr(self, f"_{operation}"), given, arguments)
         return done
@@ -92,7 +92,7 @@ class JsonProcessor(Tool):
             )
         merged: Any = {}
         for one in parts:
-            merged = _merged(merged, one)
+            _merge_into(merged, one)
         return ToolResult({"output": merged}, _written(merged, False))
 
     def _validate(self, given: Any, arguments: dict[str, Any]) -> ToolResult:
@@ -105,11 +105,15 @@ class JsonProcessor(Tool):
         return ToolResult({**told, "output": told}, "it fits" if not errors else "; ".join(errors))
 
 
-def _merged(a: Any, b: Any, depth: int = 0) -> Any:
-    """*b* over *a*: objects member by member, all else as a whole."""
-    if not isinstance(a, dict) or not isinstance(b, dict) or depth > 200:
-        return b
-    return {**a, **{name: _merged(a[name], item, depth + 1) if name in a else item for name, item in b.items()}}
+def _merge_into(a: dict[str, Any], b: dict[str, Any]) -> None:
+    """*b* into *a*, which grows: objects member by member, all else as a whole. What is in *b* is left as it was."""
+    for name, item in b.items():
+        if not isinstance(item, dict):
+            a[name] = item
+            continue
+        if not isinstance(a.get(name), dict):
+            a[name] = {}
+        _merge_into(a[name], item)
 
 
 def _written(value: Any, pretty: bool) -> str:

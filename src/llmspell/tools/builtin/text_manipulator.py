@@ -68,8 +68,10 @@ class TextManipulator(Tool):
         operation, given = arguments["operation"], arguments["input"]
         options = arguments.get("options", {})
         if operation == "join":
-            texts = self._texts(given)
-            return _told(operation, options.get("delimiter", " ").join(texts), sum(map(len, texts)))
+            texts, delimiter = self._texts(given), options.get("delimiter", " ")
+            size = sum(map(len, texts))
+            self._fits(size + len(delimiter) * (len(texts) - 1))
+            return _told(operation, delimiter.join(texts), size)
         if isinstance(given, list):
             raise ValidationError(f"tool `{self.name}`: `input` must be a text: only `join` takes a list")
         done = await worked(len(given), self._done, operation, given, options)
@@ -102,10 +104,10 @@ class TextManipulator(Tool):
         old, new = options["from"], options["to"]
         if not old:
             raise ValidationError(f"tool `{self.name}`: `options.from` is empty")
-        count = options.get("count", -1)
-        times = text.count(old) if count < 0 else min(count, text.count(old))
+        times = text.count(old)
+        times = min(options.get("count", times), times)
         self._fits(len(text) + times * (len(new) - len(old)))
-        return text.replace(old, new, count)
+        return text.replace(old, new, times)
 
     def _fits(self, size: int) -> None:
         if size > MAX_INPUT:
