@@ -351,7 +351,9 @@ def test_a_program_reads_of_tools_line_by_line_and_a_replay_says_the_same(tmp_pa
     done = llmspell("--config", "c.toml", "--output", "jsonl", "run", "s.lua", cwd=tmp_path)
     assert done.code == 0, done.err
     events = [json.loads(line) for line in done.out.splitlines()]
-    start, end = (event for event in events if event["event"] == "tool")
+    refused, over, start, end = (event for event in events if event["event"] == "tool")
+    assert (refused["state"], refused["name"], over["state"], over["seconds"]) == ("start", "no", "end", 0.0)
+    assert over["error"].startswith("there is no tool `no`")
     assert start["label"] == "sums · mock/mock"
     assert (start["state"], start["name"], start["arguments"]) == ("start", "add", {"a": 1, "b": 2})
     assert (end["state"], end["result"], end["id"]) == ("end", 3, start["id"])

@@ -101,6 +101,39 @@ return pcall(Async.timeout, 0.2, function() return agent:execute("go") end)
     assert told.spans["execute_tool add"].status.status_code is StatusCode.ERROR
 
 
+def test_an_observer_sees_calls_that_are_not_run_and_those_of_programs() -> None:
+    kept, told = Kept(), Told()
+    program = """
+        local n = tools.add{ a = 1, b = 2 }
+        pcall(tools.add, { a = 10 })
+        pcall(tools.calculator, { input = 1 })
+        return n
+    """
+    calls = [
+        {"name": "run_lua", "arguments": {"code": program}},
+        {"name": "nothing", "arguments": {}},
+        {"name": "calculator", "arguments": {"inptu": "1"}},
+        {"name": "calculator", "arguments": {"input": "2"}},
+    ]
+    script = f"""
+{ADD}
+local agent = Agent.create{{ tools = {{ "add", "run_lua", "calculator" }},
+  approve = function(call) return call.arguments.input ~= "2", "no twos" end }}
+return agent:execute("go").text
+"""
+    run(script, Observers(kept, told.observer), {"tool_calls": calls}, "3")
+    started = [one[2].id for one in kept.told if one[0] == "tool_started"]
+    ended = {one[2].id: one[2] for one in kept.told if one[0] == "tool_ended"}
+    assert sorted(started) == sorted(ended)
+    errors = {(one.name, (one.error or "").partition(" ")[0]) for one in ended.values()}
+    assert errors == {
+        ("run_lua", ""), ("nothing", "there"), ("calculator", "the"), ("add", ""), ("add", "too"),
+    }  # fmt: skip
+    assert len(ended) == 7
+    assert next(one for one in ended.values() if one.name == "add" and one.error is None).result == 3
+    assert told.spans["execute_tool nothing"].status.status_code is StatusCode.ERROR
+
+
 def test_several_observers_are_told_of_all() -> None:
     one, two = Kept(), Kept()
     run('return Agent.create{}:execute("go").text', Observers(one, two), "ok")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import LimitError, ValidationError, one_line
@@ -54,6 +55,10 @@ class ToolHost:
         from contextlib import nullcontext
 
         return nullcontext()
+
+    def now(self) -> float:
+        """Seconds, of a clock that goes forwards: how long tools take is told by it."""
+        return monotonic()
 
     def tool_started(self, stream_id: str, call: ToolCall) -> None:
         """A tool begins. stream_id: of the answer that called it."""
@@ -148,6 +153,7 @@ class AgentTool(Tool):
 
     category = "agent"
     timeout = None  # the agent has one of its own
+    works = False
 
     def __init__(
         self,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from itertools import count
-from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmspell.errors import LLMSpellError, ToolError, one_line
 from llmspell.tools.base import MOST_COMPLAINTS, ToolResult
@@ -14,13 +13,15 @@ from llmspell.tools.clocks import within
 from llmspell.types.messages import Message, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from llmspell.agents.toolbox import ToolUse
     from llmspell.tools.base import Tool
     from llmspell.types.media import Media, Part
 
 __all__ = ["Done", "Progress", "ToolCalls"]
+
+T = TypeVar("T")
 
 AT_ONCE = 8  # tools of one answer that run together
 MOST_CALLS = 128  # of one answer that are run
@@ -97,6 +98,7 @@ class ToolCalls:
                     tool = await self._look_at(call, index)
                     if isinstance(tool, str):
                         ready[index] = self._failed(call, tool, index)
+                        self._not_run(stream_id, ready[index].call)
                     else:
                         to_run.append((tool, call, index))
             self.deadline = deadline = limit.when()  # later, by what a person took
@@ -204,24 +206,39 @@ class ToolCalls:
             async with self._gate:
                 context = host.context(self._agent, call.id)
                 context.on_progress = progress
-                context.tools, context.call = self._use.tools, partial(self._inside, call.id)
-                host.tool_started(stream_id, call)
-                begun, ended = monotonic(), call._replace(error="cancelled")
-                try:
-                    done = await self._executed(tool, call, index, context)
-                    ended = done.call
-                except Exception as error:
-                    said = error.message if isinstance(error, LLMSpellError) else type(error).__name__
-                    ended = call._replace(error=one_line(said, MOST_ERROR))
-                    raise
-                finally:  # what was told to begin is told to end
-                    host.tool_ended(stream_id, ended, monotonic() - begun)
+                context.tools, context.call = self._use.tools, partial(self._inside, stream_id, call.id)
+                done = await self._watched(
+                    stream_id, call, self._executed(tool, call, index, context), lambda done: done.call
+                )
         except BaseException as error:  # raised by whoever waits for the calls
             if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise  # nobody waits
             found.put_nowait(error)
         else:
             found.put_nowait(done)
+
+    async def _watched(
+        self, stream_id: str, call: ToolCall, work: Awaitable[T], ended_as: Callable[[T], ToolCall]
+    ) -> T:
+        """What *work* gives; whoever looks on is told that the call begins, and that it ends, however it does."""
+        host = self._use.host
+        host.tool_started(stream_id, call)
+        begun, ended = host.now(), call._replace(error="cancelled")
+        try:
+            done = await work
+            ended = ended_as(done)
+        except Exception as error:
+            said = error.message if isinstance(error, LLMSpellError) else type(error).__name__
+            ended = call._replace(error=one_line(said, MOST_ERROR))
+            raise
+        finally:
+            host.tool_ended(stream_id, ended, host.now() - begun)
+        return done
+
+    def _not_run(self, stream_id: str, call: ToolCall) -> None:
+        """Tells of one that is not run; its error says why."""
+        self._use.host.tool_started(stream_id, call._replace(error=None))
+        self._use.host.tool_ended(stream_id, call, 0.0)
 
     async def _executed(self, tool: Tool, call: ToolCall, index: int, context: Any) -> Done:
         try:
@@ -235,7 +252,7 @@ class ToolCalls:
             raise ToolError(one_line(f"tool `{tool.name}` failed: {result.told()}", 1000), tool=tool.name)
         return self._answered(call, result, index)
 
-    async def _inside(self, outer: str, name: str, arguments: dict[str, Any]) -> ToolResult:
+    async def _inside(self, stream_id: str, outer: str, name: str, arguments: dict[str, Any]) -> ToolResult:
         """A call that a tool makes in the model's name: looked at and asked about like the model's own.
 
         Raises ToolError for one that is not run, and what the tool raises.
@@ -243,8 +260,11 @@ class ToolCalls:
         call = ToolCall(f"{outer}.{next(self._inner)}", name, arguments)
         tool = await self._look_at(call, 0)
         if isinstance(tool, str):
+            self._not_run(stream_id, call._replace(error=one_line(tool, MOST_ERROR)))
             raise ToolError(tool, tool=one_line(name, 80))
-        return await tool.execute(arguments, self._use.host.context(self._agent, call.id))
+        host = self._use.host
+        work = host.execute(tool, arguments, host.context(self._agent, call.id))
+        return await self._watched(stream_id, call, work, lambda result: _ended(call, result))
 
     def _failed(self, call: ToolCall, told: str, index: int) -> Done:
         told = one_line(told, MOST_ERROR)
@@ -272,6 +292,10 @@ class ToolCalls:
         read = tuple(one for one in media[:MOST_MEDIA] if one.kind in self.kinds)
         left = len(media) - len(read)
         return read, f"\n[{left} more of the result cannot be shown to this model]" if left else ""
+
+
+def _ended(call: ToolCall, result: ToolResult) -> ToolCall:
+    return call._replace(result=result.result, error=one_line(result.told(), MOST_ERROR) if result.is_error else None)
 
 
 def _key(call: ToolCall) -> tuple[str, str]:

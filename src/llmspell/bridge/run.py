@@ -174,6 +174,7 @@ class Run:
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
         self.log = log
         self.tape = tape
+        self.readings: Tape | None = None  # where clocks and chance are read of, if that is a tape
         self.clock = monotonic
         self.started = monotonic()
         self.deadline = self.started + timeout if timeout else None
@@ -210,10 +211,8 @@ class Run:
             self.engine.deadline = self.deadline
         self._give_args()
         if tape is not None:
-            from llmspell.bridge.engine import prelude
-
             tape.stop = self.stop
-            self.engine.start(prelude("tape"))
+            self.read_of(tape)
 
     def _own_engine(self, options: dict[str, Any]) -> Engine | RemoteEngine:
         engine = Engine(self._ask, self._write, error_fields, **options)
@@ -224,6 +223,13 @@ class Run:
         from llmspell.bridge.isolation.remote import RemoteEngine
 
         return RemoteEngine(self._ask, self._write, error_fields, pool, options)
+
+    def read_of(self, tape: Tape) -> None:
+        """Clocks and chance are the tape's from now on, and `pairs` has an order."""
+        from llmspell.bridge.engine import prelude
+
+        self.readings = tape
+        self.engine.start(prelude("tape"))
 
     def _give_args(self) -> None:
         from llmspell.bridge.arguments import script_globals

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from llmspell.bridge.calls.tool import ordered
 from llmspell.bridge.output import Captured
 from llmspell.bridge.run import Run, ScriptExit
 from llmspell.errors import LLMSpellError, NotSupportedError, ToolError, one_line
@@ -29,7 +30,7 @@ MOST_CALLS = 1000  # of tools, in one program
 LONGEST = 100_000  # characters of a program
 AT_ONCE = 4  # programs of one run
 #: What a program may ask of the host.
-HOMES = frozenset(("tools", "JSON", "io", "os", "prelude", "api", "fiber", "group", "task", "semaphore"))
+HOMES = frozenset(("tools", "JSON", "io", "os", "Tape", "prelude", "api", "fiber", "group", "task", "semaphore"))
 
 
 class ToolCalls:
@@ -167,6 +168,8 @@ def _child(parent: Run | None, context: ToolContext, calls: ToolCalls, out: Capt
 
     child.tool_calls = calls
     child.homes = HOMES
+    if parent is not None and parent.tape is not None:
+        child.read_of(parent.tape)
     child.engine.start(prelude("child"))
     return child
 
@@ -184,7 +187,7 @@ async def _executed(child: Run, code: str, out: Captured) -> ToolResult:
                 outcome = await driver.drive(main, outcome)
             finally:
                 driver.report_unawaited()
-        value = child.settle(outcome)
+        value = ordered(child.settle(outcome))
     except ScriptExit:
         value = None
     except LLMSpellError as error:

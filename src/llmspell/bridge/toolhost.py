@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from asyncio import current_task
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from llmspell.agents.toolbox import AgentTool, ToolHost
-from llmspell.bridge.calls.tool import ScriptTool
+from llmspell.agents.toolbox import ToolHost
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -31,7 +31,7 @@ class RunHost(ToolHost):
 
     async def execute(self, tool: Tool, arguments: dict[str, Any] | None, context: ToolContext) -> ToolResult:
         driver, task = self._run.driver, current_task()
-        if self._run.tape is None or driver is None or task is None or isinstance(tool, AgentTool | ScriptTool):
+        if self._run.tape is None or driver is None or task is None or not tool.works:
             return await tool.execute(arguments, context)
         driver.real_work.add(task)  # a replay waits for what it has nothing of
         try:
@@ -42,6 +42,9 @@ class RunHost(ToolHost):
     def slot(self) -> AbstractAsyncContextManager[Any]:
         slot: AbstractAsyncContextManager[Any] = self._run.slot()
         return slot
+
+    def now(self) -> float:
+        return monotonic() if self._run.tape is None else self._run.tape.at
 
     def tool_started(self, stream_id: str, call: ToolCall) -> None:
         if self._run.observer is not None:

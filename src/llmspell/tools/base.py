@@ -134,6 +134,8 @@ class Tool:
     renamed: older names of arguments, to what they are called now. takes_bytes: arguments that are strings by the
     schema, and may be bytes that are no text when they come from a script. fills: of a tool that fills in a template,
     the arguments with the template and with its values: in a workflow's step, names that have one are left to the tool.
+    works: whether it takes time of its own;
+    one that only calls the script, or an agent, does not.
     """
 
     name: str = ""
@@ -145,6 +147,7 @@ class Tool:
     renamed: Mapping[str, str] = {}
     takes_bytes: tuple[str, ...] = ()
     fills: tuple[str, str] | None = None
+    works: bool = True
 
     _schema: Any = None
 
@@ -211,11 +214,10 @@ class Tool:
         """
         await context.permissions.need("tool", self.name, by=context.agent or "the script")
         given = self.fitted(arguments)
-        tape = None if context.run is None or not self.needs else context.run.tape
-        if tape is not None:
+        if self.works and context.run is not None and context.run.tape is not None:
             from llmspell.tools.taped import taped
 
-            return await taped(tape, self.name, given, lambda: self._converted(given, context))
+            return await taped(context.run, self.name, given, bool(self.needs), lambda: self._converted(given, context))
         return await self._converted(given, context)
 
     async def _converted(self, given: dict[str, Any], context: ToolContext) -> ToolResult:

@@ -340,12 +340,15 @@ def check(value: Any, schema: Any) -> list[str]:
 
 
 def from_script(schema: Any, depth: int = 0) -> Any:
-    """A schema out of Lua, where an empty table may have been meant as a list: `{}` is one where a list is wanted."""
+    """A schema out of Lua, where an empty table may have been meant as a list: `{}` is one where a list is wanted.
+
+    Its members come by name, since Lua has them in another order in each process.
+    """
     if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return {} if schema == [] else schema
     made: dict[str, Any] = {}
-    for name, value in schema.items():
-        kind = WORDS.get(name)
+    for name in sorted(schema, key=str):
+        value, kind = schema[name], WORDS.get(name)
         if value == {} and kind in ("schemas", "values", "names", "type"):
             value = []
         elif kind == "schema":
@@ -355,6 +358,6 @@ def from_script(schema: Any, depth: int = 0) -> Any:
         elif kind in ("named schemas", "named names"):
             value = {} if value == [] else value
             if isinstance(value, dict) and kind == "named schemas":
-                value = {key: from_script(one, depth + 1) for key, one in value.items()}
+                value = {key: from_script(value[key], depth + 1) for key in sorted(value, key=str)}
         made[name] = value
     return made

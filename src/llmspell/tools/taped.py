@@ -1,14 +1,20 @@
-"""Calls of tools that reach outside, of a run that is recorded: a replay hears what they gave, and reaches nothing."""
+"""Calls of tools in a run that is recorded. A replay hears what those gave that reach outside, and reaches nothing.
+
+Those that reach nothing run again. All end when the recording has it: which of several ends first decides how a run
+goes on.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from contextvars import ContextVar
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmspell.errors import LLMSpellError, ToolError, error_class
+from llmspell.errors import LLMSpellError, error_class
 from llmspell.tools.base import ToolResult
 from llmspell.types.media import Media
 
@@ -19,27 +25,82 @@ __all__ = ["taped"]
 
 _BYTES = "llmspell:bytes"
 
+#: The tasks in which the tool runs that makes this call, and those that wait for it.
+_within: ContextVar[tuple[asyncio.Task[Any], ...]] = ContextVar("llmspell_taped_within", default=())
+
 
 async def taped(
-    tape: Any, name: str, arguments: Mapping[str, Any], execute: Callable[[], Awaitable[ToolResult]]
+    run: Any, name: str, arguments: Mapping[str, Any], outside: bool, execute: Callable[[], Awaitable[ToolResult]]
 ) -> ToolResult:
-    """What *execute* gives, or raises; in a replay, what it did then. Calls are told apart by name and arguments, since
-    those that run together end in any order."""
-    given = orjson.dumps(_plain(arguments), option=orjson.OPT_SORT_KEYS)
-    source = f"tool.{name}.{sha256(given).hexdigest()[:16]}"
-    if tape.replaying:
-        told = tape.value(source, lambda: None)
-        if not isinstance(told, str):
-            raise ToolError(f"the recording has no such call of `{name}`", hint="record the run anew", tool=name)
-        return _made(orjson.loads(told))
+    """What *execute* gives, or raises. outside: whether a replay gives what it did then, and does not execute.
+
+    Of the arguments only a digest is written down: there may be a key in them.
+    """
+    tape, tasks = run.tape, (*_within.get(), _task())
+    digest = sha256(orjson.dumps(_plain(arguments), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    entry = {"provider": f"the tool {name}", "ask": "tool", "body": {"arguments": digest}}
+    token = _within.set(tasks)
+    try:
+        if tape.replaying:
+            return await _replayed(run, entry, outside, tasks, execute)
+        return await _recorded(tape, tape.request(entry), outside, execute)
+    finally:
+        _within.reset(token)
+
+
+async def _recorded(tape: Any, call: int, outside: bool, execute: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
     try:
         result = await execute()
     except LLMSpellError as error:
-        failed = {"error": {"retryable": error.retryable, **_plain(error.to_dict())}}
-        tape.value(source, lambda: orjson.dumps(failed).decode())
+        told = {"retryable": error.retryable, **_plain(error.to_dict())}
+        await tape.event({"do": "fail", "call": call, "error": told} if outside else {"do": "end", "call": call})
         raise
-    tape.value(source, lambda: orjson.dumps(_plain(result._asdict())).decode())
+    output = {"do": "output", "output": _plain(result._asdict())} if outside else {"do": "end"}
+    await tape.event({**output, "call": call})
     return result
+
+
+async def _replayed(
+    run: Any,
+    entry: dict[str, Any],
+    outside: bool,
+    tasks: tuple[asyncio.Task[Any], ...],
+    execute: Callable[[], Awaitable[ToolResult]],
+) -> ToolResult:
+    if outside:
+        event = await _heard(run, run.tape.request(entry), tasks)
+        if event["do"] == "output":
+            return _made(event["output"])
+        raise _failed(event.get("error", {}))
+    call = run.tape.known(entry)  # a script that computes otherwise has others
+    work, task = run.driver.real_work, tasks[-1]
+    alone = task not in work
+    work.add(task)
+    try:
+        return await execute()
+    finally:
+        if alone:
+            work.discard(task)
+        if call is not None:
+            await _heard(run, call, tasks)
+
+
+async def _heard(run: Any, call: int, tasks: tuple[asyncio.Task[Any], ...]) -> Any:
+    """The call's end, when its turn has come. Who waits for that does no work for which the recording would wait."""
+    work = run.driver.real_work
+    held = work.intersection(tasks)
+    work.difference_update(held)
+    try:
+        return await run.tape.event(call)
+    finally:
+        run.tape.leave(call)
+        work.update(task for task in held if not task.done())
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _plain(value: Any) -> Any:
@@ -64,9 +125,11 @@ def _value(told: Any) -> Any:
 
 
 def _made(told: dict[str, Any]) -> ToolResult:
-    if (failed := told.get("error")) is not None:
-        known = {name: value for name, value in _value(failed).items() if name not in ("kind", "message")}
-        raise error_class(failed["kind"])(failed["message"], **known)
     fields = _value(told)
     fields["media"] = tuple(Media(**one) for one in fields["media"])
     return ToolResult(**fields)
+
+
+def _failed(told: dict[str, Any]) -> LLMSpellError:
+    known = {name: value for name, value in _value(told).items() if name not in ("kind", "message")}
+    return error_class(told.get("kind", ""))(told.get("message", ""), **known)

@@ -211,7 +211,7 @@ def _text(value: Any) -> str:
         return value.decode("utf-8", "replace")
     import orjson
 
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS).decode()
 
 
 def _default(value: Any, other: Any = "") -> Any:

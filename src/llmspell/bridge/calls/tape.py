@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def _value(run: Run, source: str, read: Callable[[], Any]) -> Any:
-    assert run.tape is not None  # nothing else asks
-    return run.tape.value(source, read)
+    assert run.readings is not None  # nothing else asks
+    return run.readings.value(source, read)
 
 
 def _seed() -> list[int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmspell.bridge.run import Run
     from llmspell.types.media import Media
 
-__all__ = ["ScriptTool", "result_of", "told_of"]
+__all__ = ["ScriptTool", "ordered", "result_of", "told_of"]
 
 #: What the table of a function that reports may have besides its own fields.
 REPORT = ("success", "text", "result", "media", "error")
@@ -27,6 +27,7 @@ class ScriptTool(Tool):
 
     category = "script"
     timeout = None  # the script's own time is limited
+    works = False
 
     def __init__(self, fields: dict[str, Any], parameters: dict[str, Any], function: int) -> None:
         self.name, self.description = fields["name"], fields.get("description", "")
@@ -39,7 +40,17 @@ class ScriptTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         values = await context.run.upcalls.call(self._function, arguments)
-        return await result_of(context.run, values[0] if values else None, self.name)
+        return await result_of(context.run, ordered(values[0]) if values else None, self.name)
+
+
+def ordered(value: Any) -> Any:
+    """*value* out of Lua, the members of its tables by name: they come in another order in each process.
+
+    A model is to be told the same of the same, and a replay to ask what was asked.
+    """
+    if isinstance(value, dict):
+        return {name: ordered(value[name]) for name in sorted(value, key=str)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
 async def result_of(run: Run, value: Any, name: str) -> ToolResult:

@@ -7,6 +7,7 @@
     {"do": "provider", "name", "default_model", "keyed", "settings"}   at its first use
     {"do": "request", "call": 1, "at", "provider", "method", "target", "headers", "body" | "base64"}   over HTTP
     {"do": "request", "call": 2, "at", "provider", "ask": "stream" | "execute", "body"}                all others
+    {"do": "request", "call": 3, "at", "provider": "the tool NAME", "ask": "tool", "body"}     a tool, by a digest
     {"do": "wait", "timer": 1, "at", "seconds"}      a wait that began
     {"do": "values", "of": "os.time", "values": […]} what was read of clocks, of chance, of standard input
     {"do": "head", "call", "at", "status", "headers"}

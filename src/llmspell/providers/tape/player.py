@@ -98,17 +98,24 @@ class Player(Tape):
     def request(self, entry: Entry) -> int:
         """The recording's number of a call that is made now. Raises ValidationError: it has none that is the same."""
         try:
-            mine = _compared(entry)
-            for call in self._free:
-                was = _compared(self._requests[call])
-                if was == mine or is_as_recorded(was, mine):
-                    self._free.remove(call)
-                    return int(call)
-            error = self._changed(entry, mine)
+            call = self.known(entry)
+            if call is not None:
+                return call
+            error = self._changed(entry, _compared(entry))
         except RecursionError:
             provider = one_line(entry["provider"], 60)
             error = ValidationError(f"a request to {provider} has too many levels to be compared", hint=AGAIN)
         raise self.fail(error)
+
+    def known(self, entry: Entry) -> int | None:
+        """The same, and None where the recording has none."""
+        mine = _compared(entry)
+        for call in self._free:
+            was = _compared(self._requests[call])
+            if was == mine or is_as_recorded(was, mine):
+                self._free.remove(call)
+                return int(call)
+        return None
 
     def _changed(self, entry: Entry, mine: Entry) -> ValidationError:
         provider = one_line(entry["provider"], 60)
@@ -250,9 +257,9 @@ class Player(Tape):
         if self.failed is not None:
             if error is not self.failed:
                 raise self.failed
-        elif error is None and self._free:
-            first = self._requests[self._free[0]]
-            count = len(self._free)
+        elif error is None and (free := [call for call in self._free if self._requests[call].get("ask") != "tool"]):
+            first = self._requests[free[0]]
+            count = len(free)
             what = "a request" if count == 1 else f"{count} requests, the first"
             place = f" ({first['method']} {one_line(first['target'], 80)})" if "method" in first else ""
             raise ValidationError(
