@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llmspell import ScriptRuntime
 from llmspell.errors import ConfigError, NotFoundError, ValidationError
 from llmspell.tools.base import Tool
 from llmspell.tools.registry import ALSO, BUILTIN, ToolRegistry
@@ -123,6 +124,7 @@ def test_a_package_brings_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("code", "said"),
     [
         ("1/0\n", "from brought cannot be loaded: ZeroDivisionError"),
+        ("raise SystemExit(3)\n", "from brought cannot be loaded: SystemExit: 3"),
         ("made = 7\n", "made of a function"),
         ("def made(): ...\n", "calls itself `made`"),
     ],
@@ -131,6 +133,21 @@ def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     bring(tmp_path, monkeypatch, code)
     with pytest.raises(ConfigError, match=said):
         ToolRegistry().get("brought_tool")
+
+
+def test_a_broken_package_keeps_nobody_from_the_other_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bring(tmp_path, monkeypatch, "1/0\n")
+    assert [tool.name for tool in ToolRegistry()] == sorted(BUILTIN)
+    assert "the tool `brought_tool` from brought cannot be loaded" in caplog.text
+    script = """
+        local names = {}
+        for _, tool in ipairs(Tool.list()) do names[#names + 1] = tool.name end
+        local inside = Tool.execute("run_lua", { code = "local n = 0 for _ in pairs(tools) do n = n + 1 end return n" })
+        return { #names, #Tool.categories() > 3, #Tool.discover{ name = "regex" }, inside.result.result }
+    """
+    assert ScriptRuntime(timeout=30).run(script).result == [len(BUILTIN), True, 1, len(BUILTIN) - 1]
 
 
 def test_a_name_loads_its_own_tool_alone() -> None:

@@ -110,7 +110,7 @@ def _tools(context: ToolContext) -> ToolCalls:
         result: ToolResult = await run.tools.get(name).execute(params, run.tool_context())
         return result
 
-    return ToolCalls(run.tools.names, run.tools.find, call)
+    return ToolCalls(lambda: [tool.name for tool in run.tools], run.tools.find, call)
 
 
 async def _nothing(name: str, params: dict[str, Any]) -> ToolResult:

@@ -39,7 +39,7 @@ def load(key: str) -> Tool | None:
     try:
         tool = _made(found[0].load())
         tool.complaints({})
-    except Exception as error:  # whatever another's module raises
+    except (Exception, SystemExit) as error:  # whatever another's module raises
         raise ConfigError(
             f"the tool `{one_line(key, 80)}` from {packages[0]} cannot be loaded: "
             f"{one_line(f'{type(error).__name__}: {error}', 200)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import NotFoundError, ValidationError, one_line
+from llmspell.errors import ConfigError, NotFoundError, ValidationError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +56,7 @@ class ToolRegistry:
     def __init__(self, *, builtin: bool = True, base: ToolRegistry | None = None) -> None:
         self._tools: dict[str, Tool] = {}
         self._loaded: dict[str, Tool] = {}  # of the built-in ones and of packages
+        self._warned: set[str] = set()  # of tools that are broken
         self._base = base
         self._builtin = builtin and base is None
 
@@ -141,5 +142,15 @@ class ToolRegistry:
         return sorted({tool.category for tool in self})
 
     def __iter__(self) -> Iterator[Tool]:
-        """The tools by name."""
-        return (self.get(name) for name in self.names())
+        """The tools by name. One of a package that is broken is left out, and the log `llmspell.tools` warns of it."""
+        for name in self.names():
+            try:
+                tool = self.get(name)
+            except ConfigError as error:
+                if name not in self._warned:
+                    import logging
+
+                    self._warned.add(name)
+                    logging.getLogger("llmspell.tools").warning("%s", error.message)
+            else:
+                yield tool
