@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -114,6 +115,18 @@ def test_its_computing_is_the_run_s() -> None:
     """
     with pytest.raises(LLMSpellError, match=r"computed longer than its limit of 0\.3 s"):
         ScriptRuntime(timeout=60, max_cpu=0.3).run(script)
+
+
+def test_programs_at_once_share_the_computing_that_the_run_may_do() -> None:
+    calls = [{"name": "run_lua", "arguments": {"code": f"local n = {n} while true do end"}} for n in range(4)]
+    begun = time.process_time()
+    with pytest.raises(LLMSpellError, match=r"computed longer than its limit of 0\.5 s"):
+        asked(
+            MockProvider([{"tool_calls": calls}, "done"]),
+            'return Agent.create{ tools = { "run_lua" } }:execute("go").text',
+            max_cpu=0.5,
+        )
+    assert time.process_time() - begun < 1.5  # of 4 × 0.5
 
 
 def asked(mock: MockProvider, script: str, **more: Any) -> Any:

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.calls.tool import ordered
+from llmspell.bridge.limits import cpu_reached
 from llmspell.bridge.output import Captured
 from llmspell.bridge.run import Run, ScriptExit
 from llmspell.errors import LLMSpellError, NotSupportedError, ToolError, one_line
@@ -29,6 +30,7 @@ OUTPUT = 256 * 1024  # bytes that it prints
 MOST_CALLS = 1000  # of tools, in one program
 LONGEST = 100_000  # characters of a program
 AT_ONCE = 4  # programs of one run
+CHARGED = 0.02  # seconds after which what a program has computed counts for the run, again and again
 #: What a program may ask of the host.
 HOMES = frozenset(("tools", "JSON", "io", "os", "Tape", "prelude", "api", "fiber", "group", "task", "semaphore"))
 
@@ -89,13 +91,41 @@ class RunLua(Tool):
         seconds = context.setting(self.name, "timeout", SECONDS) or SECONDS
         async with _place(parent):
             child = _child(parent, context, calls, out, seconds)
+            charge = None if parent is None or not parent.max_cpu else _charging(parent, child)
+            charging = None if charge is None else asyncio.create_task(_charge_often(charge))
             try:
                 return await _executed(child, arguments["code"], out)
             finally:
-                used = getattr(child.engine, "cpu_used", 0.0)
+                if charge is not None and charging is not None:
+                    charging.cancel()
+                    charge()
                 child.close()
-                if parent is not None and hasattr(parent.engine, "charge"):
-                    parent.engine.charge(used)
+
+
+def _charging(parent: Run, child: Run) -> Callable[[], object]:
+    """What counts a program's computing as the run's, so far; and stops the program where the run may do no more.
+
+    Programs that run at once share what is left. Engines in other processes count for themselves.
+    """
+    charged = 0.0
+    engine: Any = parent.engine
+
+    def charge() -> None:
+        nonlocal charged
+        used = getattr(child.engine, "cpu_used", 0.0)
+        if hasattr(engine, "charge"):
+            engine.charge(used - charged)
+            charged = used
+            if engine.cpu_used >= parent.max_cpu:
+                child.stop(cpu_reached(parent.max_cpu))
+
+    return charge
+
+
+async def _charge_often(charge: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(CHARGED)
+        charge()
 
 
 def _tools(context: ToolContext) -> ToolCalls:
