@@ -184,6 +184,15 @@ async def test_what_it_gives() -> None:
     assert caught.value.tool == "give"
 
 
+async def test_parameters_may_have_any_name() -> None:
+    @llmspell.tool
+    def give(function: str, args: int, self: int, name: str = "n") -> Any:
+        return [function, args, self, name]
+
+    made = await give.execute({"function": "f", "args": 1, "self": 2}, ToolContext(Permissions()))
+    assert made.result == ["f", 1, 2, "n"]
+
+
 async def test_what_a_future_cannot_hold_is_an_error_and_no_hang() -> None:
     @llmspell.tool(timeout=20)
     def empty() -> Any:

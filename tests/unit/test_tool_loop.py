@@ -699,3 +699,16 @@ def test_arguments_nested_too_deep_go_back_to_the_model(streamed: bool) -> None:
     text, error = ScriptRuntime(timeout=30, providers=manager, model="mock").run(script).result
     assert text == "sorry"
     assert "too deep" in error
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ns.add", "größe", "x" * 65, "<lambda>"])
+def test_a_name_that_services_do_not_take_is_told_before_they_are_asked(name: str) -> None:
+    with pytest.raises(ValidationError, match="is no name for a tool"):
+        scripted([], [Does(name, lambda given: 1)])
+
+
+def test_a_function_without_a_name_or_a_signature_is_told_so() -> None:
+    with pytest.raises(ValidationError, match="`<lambda>` is no name for a tool"):
+        scripted([], [lambda: 1])
+    with pytest.raises(ValidationError, match="what `dict` takes cannot be read"):
+        scripted([], [dict])

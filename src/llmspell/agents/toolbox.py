@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import LimitError, ValidationError, one_line
 from llmspell.tools.base import Tool, ToolContext, ToolResult
-from llmspell.tools.registry import ToolRegistry, plain_name
+from llmspell.tools.registry import ToolRegistry, check_name, plain_name
 from llmspell.types.tools import ToolSpec
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def gather(
     made = [one if isinstance(one, ToolSpec) else _tool(one) for one in given]
     specs = tuple(one if isinstance(one, ToolSpec) else one.spec for one in made)
     tools = {one.name: one for one in made if isinstance(one, Tool)}
+    for name in tools:
+        check_name(name)
     if not tools or max_rounds == 0:
         return specs, None
     unrun = frozenset(one.name for one in made if isinstance(one, ToolSpec))

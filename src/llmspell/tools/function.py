@@ -71,7 +71,7 @@ class FunctionTool(Tool):
         members: dict[str, Any] = {}
         needed: list[str] = []
         more = False
-        for one in inspect.signature(self.function).parameters.values():
+        for one in self._signature().parameters.values():
             hint = hints.get(one.name, Any)
             if hint is ToolContext:
                 self._context = one.name
@@ -89,6 +89,14 @@ class FunctionTool(Tool):
                     needed.append(one.name)
         made: dict[str, Any] = {"type": "object", "properties": members, "additionalProperties": more}
         return made | {"required": needed} if needed else made
+
+    def _signature(self) -> inspect.Signature:
+        try:
+            return inspect.signature(self.function)
+        except (ValueError, TypeError):
+            raise ValidationError(
+                f"what `{self.name}` takes cannot be read", hint="write a function with type hints that calls it"
+            ) from None
 
     def _member(self, one: inspect.Parameter, hint: Any, about: str | None) -> dict[str, Any]:
         made = schema_of(hint, f"`{one.name}` of the tool `{self.name}`")

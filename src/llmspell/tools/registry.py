@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from llmspell.tools.base import Tool
 
-__all__ = ["ToolRegistry", "plain_name"]
+__all__ = ["ToolRegistry", "check_name", "plain_name"]
 
 #: The built-in tools and where they are: name → module of `builtin/`, whose `TOOL` it is. Loaded when first asked for.
 BUILTIN: dict[str, str] = {
@@ -46,6 +46,14 @@ def plain_name(name: str) -> str:
     return name.replace("-", "_")
 
 
+def check_name(name: str) -> None:
+    """Raises ValidationError for a name that services take for no tool's."""
+    if not 0 < len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "_-") for c in name):
+        raise ValidationError(
+            f"`{one_line(name, 80)}` is no name for a tool", hint="letters, digits, `_` and `-`, at most 64"
+        )
+
+
 class ToolRegistry:
     """Tools by name. A registry over another one sees the other's, too, and its own hide them.
 
@@ -71,11 +79,8 @@ class ToolRegistry:
             from llmspell.tools.function import tool as made
 
             tool = made(tool)
+        check_name(tool.name)
         key = plain_name(tool.name)
-        if not key or len(key) > 64 or not all(c.isascii() and (c.isalnum() or c == "_") for c in key):
-            raise ValidationError(
-                f"`{one_line(tool.name, 80)}` is no name for a tool", hint="letters, digits, `_` and `-`, at most 64"
-            )
         if not replace and key in self._tools:
             raise ValidationError(f"there is a tool `{tool.name}` already", hint="choose another name")
         if len(self._tools) >= MOST_TOOLS:

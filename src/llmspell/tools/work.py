@@ -25,7 +25,7 @@ async def worked(size: int, function: Callable[..., T], *args: Any) -> T:
     return await in_thread(function, *args)
 
 
-async def in_thread(function: Callable[..., T], *args: Any, **named: Any) -> T:
+async def in_thread(function: Callable[..., T], /, *args: Any, **named: Any) -> T:
     """*function* of *args*, in a thread. StopIteration, which a future cannot hold, comes as RuntimeError."""
     import asyncio
 
