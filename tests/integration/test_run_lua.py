@@ -129,6 +129,19 @@ def test_programs_at_once_share_the_computing_that_the_run_may_do() -> None:
     assert time.process_time() - begun < 1.5  # of 4 × 0.5
 
 
+def test_a_program_within_a_program_does_not_wait_for_its_place() -> None:
+    before = """
+        Tool.register{ name = "down", parameters = { type = "object", required = { "n" } }, execute = function(p)
+          if p.n == 0 then return "the bottom" end
+          return Tool.execute("run_lua", { code = "return tools.down{ n = " .. p.n - 1 .. " }" }).result.result
+        end }
+    """
+    begun = time.monotonic()
+    told = execute("return tools.down{ n = 6 }", before=before)
+    assert told["result"]["result"] == "the bottom"
+    assert time.monotonic() - begun < 10
+
+
 def asked(mock: MockProvider, script: str, **more: Any) -> Any:
     manager = ProviderManager({}, env={})
     manager.register(mock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import llmspell
 from llmspell import ScriptRuntime, ToolRegistry
 from llmspell.errors import LLMSpellError, PermissionDeniedError, ValidationError
+from llmspell.providers.manager import ProviderManager
+from llmspell.providers.mock import MockProvider
 from llmspell.tools.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -373,3 +376,28 @@ def test_a_call_where_lua_cannot_wait_is_told() -> None:
 def test_the_names_of_the_fields_are_checked_by_the_schema_of_scripts() -> None:
     with pytest.raises(ValidationError, match="`description` must be a string, not 1"):
         run('Tool.register{ name = "f", description = 1, execute = print }')
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        'return Tool.execute("again", {}).result',
+        'return agent:execute("go").text',
+        'return Workflow.sequential{ name = "w", steps = { { name = "s", type = "tool", tool = "again" } } }:execute{}',
+    ],
+    ids=["itself", "its agent", "its workflow"],
+)
+def test_a_tool_that_calls_itself_comes_to_an_end(within: str) -> None:
+    manager = ProviderManager({}, env={})
+    manager.register(MockProvider([{"tool_calls": [{"name": "again", "arguments": {}}]}]))
+    script = f"""
+        local agent
+        Tool.register{{ name = "again", parameters = {{ type = "object" }}, execute = function() {within} end }}
+        agent = Agent.create{{ tools = {{ "again" }} }}
+        local ok, e = pcall(Tool.execute, "again", {{}})
+        return {{ ok, e.message:match("more than 50 deep") }}
+    """
+    begun = time.monotonic()
+    done = ScriptRuntime(timeout=30, providers=manager, model="mock").run(script)
+    assert done.result == [False, "more than 50 deep"]
+    assert time.monotonic() - begun < 10

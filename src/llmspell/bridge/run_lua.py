@@ -8,6 +8,8 @@ calls are. What goes wrong is told to the model, with the line.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.calls.tool import ordered
@@ -19,6 +21,7 @@ from llmspell.tools.base import Tool, ToolContext, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
 __all__ = ["TOOL", "RunLua", "ToolCalls"]
 
@@ -33,6 +36,8 @@ AT_ONCE = 4  # programs of one run
 CHARGED = 0.02  # seconds after which what a program has computed counts for the run, again and again
 #: What a program may ask of the host.
 HOMES = frozenset(("tools", "JSON", "io", "os", "Tape", "prelude", "api", "fiber", "group", "task", "semaphore"))
+
+_within: ContextVar[Run | None] = ContextVar("llmspell_program_of", default=None)
 
 
 class ToolCalls:
@@ -93,6 +98,7 @@ class RunLua(Tool):
             child = _child(parent, context, calls, out, seconds)
             charge = None if parent is None or not parent.max_cpu else _charging(parent, child)
             charging = None if charge is None else asyncio.create_task(_charge_often(charge))
+            token = _within.set(parent)
             try:
                 return await _executed(child, arguments["code"], out)
             finally:
@@ -100,6 +106,7 @@ class RunLua(Tool):
                     charging.cancel()
                     charge()
                 child.close()
+                _within.reset(token)
 
 
 def _charging(parent: Run, child: Run) -> Callable[[], object]:
@@ -147,9 +154,10 @@ async def _nothing(name: str, params: dict[str, Any]) -> ToolResult:
     raise NotSupportedError("there are no tools here")
 
 
-def _place(parent: Run | None) -> asyncio.Semaphore:
-    if parent is None:
-        return asyncio.Semaphore(1)
+def _place(parent: Run | None) -> AbstractAsyncContextManager[Any]:
+    """A program's place among those of its run. One within another has the other's: it would wait for it for ever."""
+    if parent is None or _within.get() is parent:
+        return nullcontext()
     if parent.programs is None:
         parent.programs = asyncio.Semaphore(AT_ONCE)
     place: asyncio.Semaphore = parent.programs

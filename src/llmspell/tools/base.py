@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmspell.errors import LLMSpellError, ToolError, ValidationError, one_line
+from llmspell.errors import LimitError, LLMSpellError, ToolError, ValidationError, one_line
 from llmspell.types.tools import ToolSpec
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Tool", "ToolContext", "ToolResult"]
 
 MOST_COMPLAINTS = 5  # of a schema, in one message
+MOST_DEEP = 50  # tools that wait for tools that wait for tools …
+
+_deep: ContextVar[int] = ContextVar("llmspell_tools_deep", default=0)
 
 
 class ToolResult(NamedTuple):
@@ -210,10 +214,27 @@ class Tool:
     async def execute(self, arguments: Mapping[str, Any] | None, context: ToolContext) -> ToolResult:
         """The whole of a call: permission, the schema, the time limit, `run`; other exceptions become ToolError.
 
-        Raises PermissionDeniedError, ValidationError for arguments that do not fit, ToolError, and what `run` raises.
+        Raises PermissionDeniedError, ValidationError for arguments that do not fit, ToolError, LimitError where tools
+        call tools too deep, and what `run` raises.
         """
         await context.permissions.need("tool", self.name, by=context.agent or "the script")
         given = self.fitted(arguments)
+        deep = _deep.get()
+        if deep >= MOST_DEEP:
+            raise LimitError(
+                f"tools call tools more than {MOST_DEEP} deep",
+                hint="does one call itself, or an agent that has it?",
+                limit="tools deep",
+                value=MOST_DEEP,
+                tool=self.name,
+            )
+        token = _deep.set(deep + 1)
+        try:
+            return await self._executed(given, context)
+        finally:
+            _deep.reset(token)
+
+    async def _executed(self, given: dict[str, Any], context: ToolContext) -> ToolResult:
         if self.works and context.run is not None and context.run.tape is not None:
             from llmspell.tools.taped import taped
 

@@ -70,7 +70,7 @@ async def result_of(run: Run, value: Any, name: str) -> ToolResult:
         told = value.get("error") or text or f"tool `{name}` failed"
         if isinstance(told, dict):
             told = told.get("message") or told
-        return ToolResult(result, one_line(str(told), 2000), media, is_error=True)
+        return ToolResult(result, one_line(ToolResult(told).told(), 2000), media, is_error=True)
     if not isinstance(text, str):
         text = None if result is not None else "done"
     return ToolResult(result, text, media)
