@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import llmspell
 from llmspell import Agent, Meter
 from llmspell.agents.toolcalls import AT_ONCE
 from llmspell.errors import (
@@ -25,7 +27,7 @@ from llmspell.errors import (
 from llmspell.providers.base import ProviderCapabilities
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
-from llmspell.tools.base import ToolResult
+from llmspell.tools.base import ToolContext, ToolResult
 from llmspell.types.agent import AgentOutput
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
@@ -712,3 +714,22 @@ def test_a_function_without_a_name_or_a_signature_is_told_so() -> None:
         scripted([], [lambda: 1])
     with pytest.raises(ValidationError, match="what `dict` takes cannot be read"):
         scripted([], [dict])
+
+
+async def test_progress_of_a_function_in_a_thread_is_seen_while_it_runs() -> None:
+    seen = threading.Event()
+
+    @llmspell.tool
+    def works(context: ToolContext) -> bool:
+        assert context.on_progress is not None
+        seen.wait(0.2)  # until the loop sleeps
+        context.on_progress("half of it")
+        return seen.wait(5)
+
+    agent, _ = scripted([calling(asks("works")), "done"], [works])
+    async with asyncio.timeout(20), agent.stream("go") as stream:
+        async for chunk in stream:
+            if isinstance(chunk.content, Control) and chunk.content.message == "heartbeat":
+                seen.set()
+            if isinstance(chunk.content, ToolCallComplete):
+                assert chunk.content.result is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from itertools import count
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmspell.errors import LLMSpellError, ToolError, one_line
@@ -197,9 +198,18 @@ class ToolCalls:
     ) -> None:
         """One tool, run; what it comes to goes into *found*."""
 
-        def progress(text: str) -> None:
+        loop, here = asyncio.get_running_loop(), get_ident()
+
+        def put(note: Progress) -> None:
             if found.qsize() < MOST_PROGRESS:
-                found.put_nowait(Progress(call, text[:MOST_ERROR]))
+                found.put_nowait(note)
+
+        def progress(text: str) -> None:
+            note = Progress(call, text[:MOST_ERROR])
+            if get_ident() == here:
+                put(note)
+            elif not loop.is_closed():  # a function that runs in a thread
+                loop.call_soon_threadsafe(put, note)
 
         host = self._use.host
         try:
