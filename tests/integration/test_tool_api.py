@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from llmspell import ScriptRuntime, ToolRegistry
 from llmspell.errors import LLMSpellError, PermissionDeniedError, ValidationError
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
+from llmspell.tools.function import FunctionTool
 from llmspell.tools.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -401,3 +403,34 @@ def test_a_tool_that_calls_itself_comes_to_an_end(within: str) -> None:
     done = ScriptRuntime(timeout=30, providers=manager, model="mock").run(script)
     assert done.result == [False, "more than 50 deep"]
     assert time.monotonic() - begun < 10
+
+
+def test_a_function_in_a_thread_keeps_no_run_from_its_end() -> None:
+    ended = threading.Event()
+    tools = ToolRegistry()
+    tools.register(FunctionTool(lambda: ended.wait(20), name="stays"))
+    begun = time.monotonic()
+    try:
+        with pytest.raises(LLMSpellError, match=r"longer than its limit of 0\.3 s"):
+            ScriptRuntime(timeout=0.3, tools=tools).run('Tool.execute("stays", {})')
+        assert time.monotonic() - begun < 5
+    finally:
+        ended.set()
+
+
+def test_functions_that_never_end_leave_others_their_threads() -> None:
+    ended = threading.Event()
+    tools = ToolRegistry()
+    tools.register(FunctionTool(lambda: ended.wait(20), name="stays", timeout=0.1))
+    script = """
+        local stay = {}
+        for i = 1, 40 do stay[i] = function() return (pcall(Tool.execute, "stays", {})) end end
+        Async.all(stay)
+        return Tool.execute("data_validation", { input = 1, schema = { type = "integer" } }).text
+    """
+    begun = time.monotonic()
+    try:
+        assert ScriptRuntime(timeout=15, tools=tools).run(script).result == "it is valid"
+        assert time.monotonic() - begun < 5
+    finally:
+        ended.set()

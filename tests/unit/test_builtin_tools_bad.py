@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from llmspell.errors import LLMSpellError, ToolError, ValidationError
 from llmspell.tools.base import ToolContext, ToolResult
+from llmspell.tools.builtin.web_fetch import read_page
 from llmspell.tools.permissions import Permissions
 from llmspell.tools.registry import ToolRegistry
 
@@ -301,3 +302,18 @@ async def test_a_small_value_under_a_large_schema_does_not_hold_up_the_event_loo
     schema = {"$ref": "#/$defs/a0", "$defs": {**parts, "a30": {"type": "integer"}}}
     assert await quickly("data_validation", input=1, schema=schema) < 0.15
     assert await quickly("json_processor", operation="validate", input=1, schema=schema) < 0.15
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<!--a>", "<![CDATA[", "<![a>", "<?", "</", "<a ", "<a x='", "<!", "<title>&amp;", "<script></"]
+)
+def test_a_page_that_never_ends_what_it_begins_is_read_in_good_time(piece: str) -> None:
+    begun = time.perf_counter()
+    page = read_page("https://a.example/", "<p>first</p>" + piece * 40_000)
+    assert page.text().startswith("first")
+    assert time.perf_counter() - begun < 5  # half a minute and more, where each looks through all that follows
+
+
+def test_comments_of_a_page_are_not_read_and_what_stands_behind_them_is() -> None:
+    page = read_page("https://a.example/", "<p>a<!-- <b> -->b<!-->c<!-- x --><![if y]>d<![endif]>e <!-- f<p>g <h")
+    assert page.text() == "abcde f\ng <h"

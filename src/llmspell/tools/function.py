@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints, overload
 from llmspell.errors import ValidationError, one_line
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.hints import as_hinted, schema_of
-from llmspell.tools.work import in_thread
+from llmspell.tools.work import WAITING, in_thread
 from llmspell.types.media import Media
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class FunctionTool(Tool):
         if _is_async(self.function):
             value = await self.function(**given)
         else:
-            value = await in_thread(self.function, **given)
+            value = await in_thread(WAITING, self.function, **given)
             if inspect.isawaitable(value):
                 value = await value
         return self._result(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell.errors import ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.rules import RULES, broken, listed
-from llmspell.tools.work import in_thread
+from llmspell.tools.work import COMPUTING, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class DataValidation(Tool):
         if ("schema" in arguments) is ("rules" in arguments):
             raise ValidationError(f"tool `{self.name}` takes either `schema` or `rules`")
         value = arguments.get("input")
-        errors = await in_thread(_errors, value, arguments)  # a schema may take long whatever the value is
+        errors = await in_thread(COMPUTING, _errors, value, arguments)  # a schema may take long whatever the value is
         result = {"valid": not errors, "errors": errors, "error_count": len(errors)}
         told = "; ".join(f"{one['field'] or 'the value'} {one['message']}" for one in errors)
         return ToolResult(result, told or "it is valid")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from llmspell.errors import NetworkError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
+from llmspell.tools.work import COMPUTING, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +24,12 @@ BLOCKS = (
 
 
 class Page(HTMLParser):
-    """What a person would read of a page. title; links: (address, text) each."""
+    """What a person would read of a page. links: url and text each."""
 
     def __init__(self, url: str) -> None:
         super().__init__(convert_charrefs=True)
         self._url = url
-        self.title = ""
+        self._title: list[str] = []
         self.links: list[dict[str, str]] = []
         self._pieces: list[str] = []
         self._unseen: list[str] = []
@@ -74,11 +74,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
-            self.title += data
+            self._title.append(data)
         elif not self._unseen:
             self._pieces.append(data if self._pre else " ".join(f"x{data}x".split())[1:-1])
             if self._link is not None:
                 self._link[1].append(data)
+
+    @property
+    def title(self) -> str:
+        return " ".join("".join(self._title).split())
 
     def text(self) -> str:
         """The text, blank lines between blocks at most one."""
@@ -92,9 +96,24 @@ class Page(HTMLParser):
 def read_page(url: str, html: str) -> Page:
     """A page that was read to its end, whatever is wrong with it."""
     page = Page(url)
-    page.feed(html)
+    page.feed(_closed(html))
     page.close()
     return page
+
+
+def _closed(html: str) -> str:
+    """*html* without comments, and without what is begun and never ended.
+
+    The parser looks for the end of each such thing in all that follows: of many, it would take hours.
+    """
+    pieces: list[str] = []
+    at = 0
+    while (start := html.find("<!--", at)) >= 0 and (end := html.find("-->", start + 2)) >= 0:
+        pieces.append(html[at:start])
+        at = end + 3
+    last = html.rfind(">") + 1
+    rest = html[at : max(last, at)].replace("<!--", "").replace("<![", "<!")
+    return "".join([*pieces, rest, html[max(last, at) :].replace("<", "&lt;")])
 
 
 class WebFetch(Tool):
@@ -130,8 +149,8 @@ class WebFetch(Tool):
         kind = answer.headers.get("content-type", "text/html").partition(";")[0].strip().lower()
         text, title, links = answer.text(), "", []
         if kind in ("text/html", "application/xhtml+xml"):
-            page = await asyncio.to_thread(read_page, answer.url, text)
-            text, title, links = page.text(), " ".join(page.title.split()), page.links
+            page = await in_thread(COMPUTING, read_page, answer.url, text)
+            text, title, links = page.text(), page.title, page.links
         elif not (kind.startswith("text/") or kind.endswith(("json", "xml", "javascript"))):
             raise NetworkError(f"`{self.name}`: `{kind[:60]}` is no text", hint="`http_request` fetches anything")
         most = arguments.get("max_length", 50_000)
