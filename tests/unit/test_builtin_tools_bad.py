@@ -59,6 +59,7 @@ async def use(name: str, /, **arguments: Any) -> ToolResult:
         ("json_processor", {"input": {}, "operation": "validate"}, "needs `schema`"),
         ("json_processor", {"input": {}, "operation": "validate", "schema": {"type": "objct"}}, "which is no type"),
         ("json_processor", {"input": [1], "operation": "merge"}, "takes objects"),
+        ("http_request", {"url": "https://a.example/", "body": {"a": b"\xff"}}, "`body` cannot be written as JSON"),
         ("json_processor", {"input": {"a": b"\xff"}, "operation": "stringify"}, "not UTF-8"),
         ("data_validation", {"input": 1}, "either `schema` or `rules`"),
         ("data_validation", {"input": 1, "rules": "requird"}, "there is no rule `requird`"),

@@ -325,3 +325,10 @@ def test_deep_values_are_checked_by_schemas_that_go_through_others() -> None:
 @pytest.mark.parametrize(("text", "good"), [("23:59:60Z", True), ("12:30:60Z", False), ("01:29:60+01:30", True)])
 def test_a_leap_second_is_at_the_end_of_an_hour(text: str, good: bool) -> None:
     assert (Schema({"format": "time"}).check(text) == []) is good
+
+
+def test_what_is_no_text_is_called_so() -> None:
+    schema = {"properties": {"a": {"type": "string"}}, "additionalProperties": False, "patternProperties": {"x": {}}}
+    assert check({"a": b"\xff"}, schema) == ["$.a: must be a string, not a string that is not UTF-8"]
+    assert check({b"\xff": 1}, schema) == ["$: has a member whose name is a string that is not UTF-8"]
+    assert check({5: 1}, {**schema, "propertyNames": {"maxLength": 3}}) == ["$: has a member whose name is 5"]

@@ -239,12 +239,15 @@ class _Walk:
             if branch in schema:
                 found += self.check(value, schema[branch], where, depth + 1)
 
-    def _object(self, value: dict[str, Any], schema: dict[str, Any], where: str, depth: int, found: list[str]) -> None:
+    def _object(self, value: dict[Any, Any], schema: dict[str, Any], where: str, depth: int, found: list[str]) -> None:
         found += [f"{member(where, name)}: is missing" for name in schema.get("required", ()) if name not in value]
         _sizes(len(value), schema, "Properties", "members", where, found)
         known = schema.get("properties", {})
         patterns = [(self.schema.pattern(source), one) for source, one in schema.get("patternProperties", {}).items()]
         for name, item in value.items():
+            if not isinstance(name, str):
+                found.append(f"{where}: has a member whose name is {what(name)}")
+                continue
             at = member(where, name)
             applied = name in known
             if applied:

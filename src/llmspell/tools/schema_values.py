@@ -55,6 +55,8 @@ def what(value: Any) -> str:
         return "an object"
     if isinstance(value, list | tuple):
         return "an array"
+    if isinstance(value, bytes):
+        return "a string that is not UTF-8"
     return ("the string " if isinstance(value, str) else "") + shown(value)
 
 

@@ -73,7 +73,12 @@ def _body(given: Any, headers: dict[str, Any]) -> bytes:
     else:
         import orjson
 
-        data = orjson.dumps(given)
+        try:
+            data = orjson.dumps(given)
+        except TypeError:
+            raise ValidationError(
+                "`http_request`: `body` cannot be written as JSON", hint="texts in it must be UTF-8"
+            ) from None
         headers.setdefault("content-type", "application/json")
     if len(data) > LARGEST_BODY:
         raise ValidationError(f"`http_request`: `body` has more than {LARGEST_BODY} bytes")
