@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +144,36 @@ def test_a_program_within_a_program_does_not_wait_for_its_place() -> None:
     told = execute("return tools.down{ n = 6 }", before=before)
     assert told["result"]["result"] == "the bottom"
     assert time.monotonic() - begun < 10
+
+
+#: Computes where it cannot be put aside: in a function that C has called.
+STUCK = "table.sort({ 1, 2, 3 }, function() while true do end end)"
+
+
+def test_the_run_s_time_ends_a_program_that_holds_up_the_loop(isolation: str | None) -> None:
+    begun = time.monotonic()
+    with pytest.raises(LLMSpellError, match=r"longer than its limit of 0\.5 s"):
+        ScriptRuntime(timeout=0.5, isolation=isolation).run(f'Tool.execute("run_lua", {{ code = "{STUCK}" }})')
+    assert time.monotonic() - begun < 3  # and not after the program's own 5 seconds
+
+
+@pytest.mark.once
+def test_ctrl_c_reaches_a_program_that_holds_up_the_loop(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(f"io.stderr:write('begun\\n') Tool.execute('run_lua', {{ code = [[{STUCK}]] }})")
+    command = [sys.executable, "-m", "llmspell", "run", "s.lua"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"begun\n"
+        time.sleep(0.7)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - begun < 2
+
+
+def test_what_a_program_may_not_ask_for_is_named() -> None:
+    with pytest.raises(ToolError, match=r"`Config\.getenv` is not open to programs"):
+        execute("return os.getenv('HOME')")
 
 
 def asked(mock: MockProvider, script: str, **more: Any) -> Any:

@@ -23,6 +23,7 @@ from llmspell.errors import (
     InternalError,
     LimitError,
     LLMSpellError,
+    NotSupportedError,
     RunCancelledError,
     ScriptError,
     ValidationError,
@@ -171,6 +172,7 @@ class Run:
         self.homes: frozenset[str] | None = None  # what may be asked for; None: all
         self.pool, self.interrupts = pool, interrupts
         self.programs: Any = None  # a place for each of those that models write
+        self.children: set[Run] = set()  # those programs, while they run
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
         self.log = log
         self.tape = tape
@@ -323,7 +325,9 @@ class Run:
 
         for mark in (".", ":"):
             prefix = op.partition(mark)[0]
-            if prefix in HOMES and (self.homes is None or prefix in self.homes):
+            if prefix in HOMES and self.homes is not None and prefix not in self.homes:
+                raise NotSupportedError(f"`{op}` is not open to programs", hint="they have plain Lua and their tools")
+            if prefix in HOMES:
                 return import_module(f"llmspell.bridge.calls.{HOMES[prefix]}")
         raise InternalError(f"no operation `{op}`")
 
@@ -368,6 +372,8 @@ class Run:
         if self.stop_error is None and self.engine.stop_reason is None:
             self.stop_error = error
             self.engine.interrupt("host", grace)
+            for child in tuple(self.children):
+                child.stop(error)
         driver = self.driver
         if driver is not None and driver.loop is not None:
             try:

@@ -99,12 +99,16 @@ class RunLua(Tool):
             charge = None if parent is None or not parent.max_cpu else _charging(parent, child)
             charging = None if charge is None else asyncio.create_task(_charge_often(charge))
             token = _within.set(parent)
+            if parent is not None:
+                parent.children.add(child)
             try:
                 return await _executed(child, arguments["code"], out)
             finally:
                 if charge is not None and charging is not None:
                     charging.cancel()
                     charge()
+                if parent is not None:
+                    parent.children.discard(child)
                 child.close()
                 _within.reset(token)
 
@@ -173,6 +177,8 @@ def _child(parent: Run | None, context: ToolContext, calls: ToolCalls, out: Capt
     memory, cpu, interrupts, pool = MEMORY, CPU, "tick", None
     if parent is not None:
         interrupts, pool = parent.interrupts, parent.pool
+        if parent.deadline is not None and parent.tape is None:  # whose time is not the clock's
+            seconds = max(min(seconds, parent.deadline - parent.clock()), 0.001)
         memory = min(memory, parent.max_memory) if parent.max_memory else memory
         if parent.max_cpu:
             cpu = max(min(cpu, parent.max_cpu - getattr(parent.engine, "cpu_used", 0.0)), 0.001)
