@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -230,6 +231,8 @@ async def test_identifiers() -> None:
         found = await result("uuid_generator", version=version)
         assert re.fullmatch("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", found["uuid"])
         assert found["uuid"][14] == letter
+    found = await result("uuid_generator", version="v1")
+    assert uuid.UUID(found["uuid"]).node >> 40 & 1  # no machine's own
     found = await result("uuid_generator", operation="component_id", prefix="tool")
     assert re.fullmatch("tool-[0-9a-f]{8}", found["id"])
     many = (await result("uuid_generator", count=50, format="simple"))["uuids"]

@@ -89,7 +89,7 @@ class UuidGenerator(Tool):
                 raise ValidationError(f"tool `{self.name}`: {version} needs a `name`", hint="v4 is random")
             make = uuid.uuid5 if version == "v5" else uuid.uuid3
             return make(_namespace(arguments.get("namespace", "dns")), arguments["name"])
-        read = {"v1": uuid.uuid1, "v4": uuid.uuid4, "v7": _uuid7}[version]
+        read = {"v1": _uuid1, "v4": uuid.uuid4, "v7": _uuid7}[version]
         return uuid.UUID(context.heard("uuid", lambda: str(read())))
 
     def _parsed(self, text: str) -> ToolResult:
@@ -110,6 +110,13 @@ def _namespace(word: str) -> uuid.UUID:
         return uuid.UUID(word)
     except ValueError:
         return uuid.uuid5(OWN, word)
+
+
+def _uuid1() -> uuid.UUID:
+    """By time, with a node of chance: the machine's own address is nobody's business (RFC 9562, 6.10)."""
+    import secrets
+
+    return uuid.uuid1(secrets.randbits(48) | 1 << 40)
 
 
 def _uuid7() -> uuid.UUID:
