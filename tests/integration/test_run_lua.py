@@ -17,6 +17,7 @@ from llmspell.bridge import run_lua
 from llmspell.errors import LLMSpellError, ToolError
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
+from llmspell.tools.base import ToolContext
 from llmspell.tools.permissions import Permissions
 
 
@@ -109,6 +110,13 @@ def test_a_program_that_does_not_end_is_stopped_and_the_script_goes_on(
     ok, message, two = ScriptRuntime(timeout=30, isolation=isolation).run(script, args=[code]).result
     assert (ok, two) == (False, 2)
     assert "limit of 0." in message
+
+
+async def test_a_timeout_of_0_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lua, "SECONDS", 0.05)
+    context = ToolContext(Permissions(), settings={"run_lua": {"timeout": 0}})
+    done = await run_lua.TOOL.execute({"code": "Async.sleep(0.3) return 1"}, context)
+    assert done.result["result"] == 1
 
 
 def test_its_computing_is_the_run_s() -> None:

@@ -93,7 +93,7 @@ class RunLua(Tool):
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         parent = context.run
         calls, out = _tools(context), Captured()
-        seconds = context.setting(self.name, "timeout", SECONDS) or SECONDS
+        seconds = context.setting(self.name, "timeout", SECONDS)
         async with _place(parent):
             child = _child(parent, context, calls, out, seconds)
             charge = None if parent is None or not parent.max_cpu else _charging(parent, child)
@@ -178,7 +178,8 @@ def _child(parent: Run | None, context: ToolContext, calls: ToolCalls, out: Capt
     if parent is not None:
         interrupts, pool = parent.interrupts, parent.pool
         if parent.deadline is not None and parent.tape is None:  # whose time is not the clock's
-            seconds = max(min(seconds, parent.deadline - parent.clock()), 0.001)
+            left = max(parent.deadline - parent.clock(), 0.001)
+            seconds = min(seconds or left, left)
         memory = min(memory, parent.max_memory) if parent.max_memory else memory
         if parent.max_cpu:
             cpu = max(min(cpu, parent.max_cpu - getattr(parent.engine, "cpu_used", 0.0)), 0.001)
