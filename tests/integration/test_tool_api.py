@@ -434,3 +434,27 @@ def test_functions_that_never_end_leave_others_their_threads() -> None:
         assert time.monotonic() - begun < 5
     finally:
         ended.set()
+
+
+def test_tools_that_wake_each_other_are_not_within_each_other() -> None:
+    script = """
+        local place, done, calls = Async.semaphore(1), 0, {}
+        Tool.register{ name = "turn", parameters = { type = "object" }, execute = function()
+          place:with(function() Async.sleep(0) end)
+          done = done + 1
+        end }
+        for i = 1, 200 do calls[i] = function() Tool.execute("turn", {}) Tool.execute("turn", {}) end end
+        Async.all(calls)
+        return done
+    """
+    assert run(script) == 400
+
+
+def test_a_tool_that_calls_itself_beside_others_comes_to_an_end_too() -> None:
+    script = """
+        Tool.register{ name = "again", parameters = { type = "object" }, execute = function()
+          return Async.all{ function() return Tool.execute("again", {}) end }
+        end }
+        return select(2, pcall(Tool.execute, "again", {})).message
+    """
+    assert "more than 50 deep" in run(script)
