@@ -7,7 +7,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -446,13 +446,15 @@ async def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: P
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_input_to_a_program_that_has_ended_already(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def late() -> None:
-        child = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.PIPE)
-        stdin = child.stdin
-        assert stdin is not None
-        await child.wait()
-        with suppress(BrokenPipeError, ConnectionResetError):
-            await stdin.wait_closed()  # the loop has closed the pipe before the first write
-        await process_executor._feed(child, b"too late")
+        transport, program = await asyncio.get_running_loop().subprocess_exec(process_executor._Program, "true")
+        await program.exited
+        stdin: Any = transport.get_pipe_transport(0)
+        for _ in range(1000):  # the loop closes the pipe before the first write
+            if stdin.is_closing():
+                break
+            await asyncio.sleep(0.001)
+        process_executor._feed(transport, b"too late")
+        transport.close()
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(late())

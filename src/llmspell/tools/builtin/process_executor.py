@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["TOOL"]
 
 LARGEST = 1024 * 1024  # bytes of output, and of errors, that are kept
-PIECE = 65536
+GRACE = 0.5  # seconds that what has ended may still be read, where others hold its pipes
+LONGEST_COMMAND = 64 * 1024  # bytes of a program and its arguments: a grant is compared with all of it
 #: Variables that a program gets without a grant: it could not run without them, and they tell nothing.
 USUAL = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "SYSTEMROOT", "COMSPEC", "PATHEXT")
 
@@ -46,6 +47,11 @@ class ProcessExecutor(Tool):
         words = [arguments["executable"], *arguments.get("arguments", [])]
         if any("\0" in word for word in words):
             raise ValidationError(f"`{self.name}`: an argument has a NUL in it")
+        if sum(len(word.encode()) + 1 for word in words) > LONGEST_COMMAND:
+            raise ValidationError(
+                f"`{self.name}`: the arguments have more than {LONGEST_COMMAND} bytes",
+                hint="long texts go into `input`",
+            )
         if os.sep in words[0]:  # a path is that of the permissions' folder, wherever it is run
             words[0] = _joined(context.permissions.base, words[0])
         await context.permissions.need("run", shlex.join(words), by=self.name)
@@ -67,11 +73,12 @@ def _joined(folder: str, path: str) -> str:
 
 async def _run(words: list[str], data: bytes, folder: str, env: dict[str, str], seconds: float) -> ToolResult:
     shown = one_line(words[0], 100)
-    pipe = asyncio.subprocess.PIPE
+    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
-        child = await asyncio.create_subprocess_exec(
+        transport, program = await asyncio.get_running_loop().subprocess_exec(
+            _Program,
             *words,
-            stdin=pipe if data else asyncio.subprocess.DEVNULL,
+            stdin=pipe if data else nothing,
             stdout=pipe,
             stderr=pipe,
             cwd=folder,
@@ -84,57 +91,81 @@ async def _run(words: list[str], data: bytes, folder: str, env: dict[str, str], 
         raise ToolError(f"`{shown}` cannot be run: {one_line(str(error), 200)}", cause=error) from None
     try:
         async with asyncio.timeout(seconds):
-            (out, more), (err, _), _ = await asyncio.gather(
-                _all_of(child.stdout), _all_of(child.stderr), _feed(child, data)
-            )
-            code = await child.wait()
+            _feed(transport, data)
+            await asyncio.wait([program.exited])  # a plain await would cancel what is awaited again below
+            await asyncio.wait([program.read], timeout=GRACE)
+            _end(transport)  # what it left running holds its pipes, and would keep the call waiting
+            await asyncio.wait([program.read], timeout=GRACE)
     except TimeoutError:
         raise CallTimeoutError(f"`{shown}` has not ended within {seconds:g} s", hint="raise `timeout_ms`") from None
     finally:
-        _end(child)
-        if child.returncode is None:
-            await asyncio.shield(child.wait())
-    output, errors = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        _end(transport)
+        if not program.exited.done():
+            await asyncio.shield(program.exited)
+        transport.close()
+    return _told(program, transport.get_returncode() or 0)
+
+
+def _told(program: _Program, code: int) -> ToolResult:
+    output, errors = (bytes(program.kept[number]).decode("utf-8", "replace") for number in (1, 2))
     result = {
         "output": output,
         "stdout": output,
         "stderr": errors,
         "exit_code": code,
         "success": code == 0,
-        "truncated": more,
+        "truncated": 1 in program.cut,
     }
     text = output if code == 0 else f"exit code {code}\n{errors or output}"
     return ToolResult(result, text)  # a program that fails has run all the same
 
 
-def _end(child: asyncio.subprocess.Process) -> None:
+class _Program(asyncio.SubprocessProtocol):
+    """What a program says: the first LARGEST bytes of each pipe; more is read and dropped.
+
+    exited: done when it has ended; read: done when nobody can say more.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.read: asyncio.Future[None] = loop.create_future()
+        self.kept = {1: bytearray(), 2: bytearray()}
+        self.cut: set[int] = set()
+        self._open = {1, 2}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        kept = self.kept[fd]
+        room = LARGEST - len(kept)
+        kept += data[:room]
+        if len(data) > room:
+            self.cut.add(fd)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open.discard(fd)
+        if not self._open and not self.read.done():
+            self.read.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+def _end(transport: asyncio.SubprocessTransport) -> None:
     """Ends it and whatever it has started."""
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)
-        elif child.returncode is None:
-            child.kill()
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        elif transport.get_returncode() is None:
+            transport.kill()
 
 
-async def _feed(child: asyncio.subprocess.Process, data: bytes) -> None:
-    if child.stdin is None:
+def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
+    stdin: Any = transport.get_pipe_transport(0)
+    if stdin is None or stdin.is_closing():  # it has ended already: uvloop refuses a write then
         return
-    with suppress(BrokenPipeError, ConnectionResetError):  # it has read enough
-        if not child.stdin.is_closing():  # it has ended already: uvloop refuses a write then
-            child.stdin.write(data)
-            await child.stdin.drain()
-    child.stdin.close()
-
-
-async def _all_of(stream: asyncio.StreamReader | None) -> tuple[bytes, bool]:
-    """The first LARGEST bytes, and whether there were more: those are read and dropped."""
-    assert stream is not None
-    kept, more = bytearray(), False
-    while piece := await stream.read(PIECE):
-        room = LARGEST - len(kept)
-        kept += piece[:room]
-        more = more or len(piece) > room
-    return bytes(kept), more
+    stdin.write(data)
+    stdin.write_eof()
 
 
 TOOL = ProcessExecutor()
