@@ -187,7 +187,11 @@ class Permissions:
         return _below(_top(real), real, path)
 
     def place_granted(self, capability: str, path: str) -> Place | None:
-        """The same of what is granted; asks nobody. None where it is not."""
+        """The same of what is granted; asks nobody. None where it is not. Raises ValidationError for one that no system
+        takes.
+        """
+        if len(path) > grants.LONGEST:
+            raise ValidationError(f"`{one_line(path, 60)}` is longer than the {grants.LONGEST} characters of a path")
         try:
             real = grants.wanted(capability, path, self.base)
         except ValueError:
