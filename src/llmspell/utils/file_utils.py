@@ -27,9 +27,11 @@ __all__ = [
     "delete",
     "entries",
     "exists",
+    "is_link",
     "open_file",
     "read",
     "size",
+    "text_of",
     "write",
 ]
 
@@ -53,6 +55,16 @@ class Place(NamedTuple):
     def path(self) -> str:
         """The whole path."""
         return os.path.join(self.root, *self.parts)
+
+
+def text_of(name: str) -> str:
+    """A file's name as a text: what of it is no UTF-8 is a replacement character each."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def is_link(path: str) -> bool:
+    """Whether a link is there, wherever it leads."""
+    return "\0" not in path and os.path.islink(path)
 
 
 class Entry(NamedTuple):
@@ -161,6 +173,8 @@ def read(place: Place, *, largest: int = LARGEST_READ) -> bytes:
     number = open_file(place, largest=largest)
     with _telling(place, "read"), open(number, "rb") as file:
         data = file.read(largest + 1)
+        if data is None:  # one of the kernel's, which would wait for something to be told
+            raise BlockingIOError(errno.EAGAIN, "it has nothing to read now")
     if len(data) > largest:  # it has grown, or does not know its size
         raise LimitError(f"`{one_line(place.shown, 200)}` has more than {largest} bytes", hint="read it in pieces")
     return data
@@ -174,11 +188,16 @@ def write(place: Place, data: bytes, *, parents: bool = True) -> None:
     with _telling(place, "write"), _folder(place, create=parents) as folder:
         name, at = _at(folder, place)
         mode = _mode_of(name, at, place)
-        beside = os.path.join(os.path.dirname(name), f".{os.path.basename(name)[:100]}.{secrets.token_hex(6)}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
-        number = os.open(beside, flags, 0o666 if mode is None else stat.S_IMODE(mode), dir_fd=at)
+        beside = os.path.join(os.path.dirname(name), f".llmspell.{secrets.token_hex(8)}")
+        number = os.open(
+            beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666 if mode is None else 0o600, dir_fd=at
+        )
         try:
             with open(number, "wb") as file:
+                if mode is not None and hasattr(
+                    os, "fchmod"
+                ):  # a mode that is given to `open` is less what umask takes
+                    os.fchmod(number, mode & 0o777)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -190,12 +209,16 @@ def write(place: Place, data: bytes, *, parents: bool = True) -> None:
 
 
 def _mode_of(name: str, at: int | None, place: Place) -> int | None:
-    """Of the file that is there, None where none is. Raises ValidationError for another thing."""
+    """Of the file that is there, None where none is. Raises ValidationError for another thing, PermissionError for a
+    file that may not be written: its folder would let another be put in its place.
+    """
     try:
         found = os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
         return None
     _regular(found, place, "write", None)
+    if not os.access(name, os.W_OK, dir_fd=at):
+        raise PermissionError(errno.EACCES, "it is read-only")
     return found.st_mode
 
 
@@ -231,8 +254,8 @@ def _stat(place: Place) -> os.stat_result | None:
         return None
 
 
-def entries(place: Place) -> list[Entry]:
-    """What a folder has, by name. Raises LimitError for more than MOST_ENTRIES."""
+def entries(place: Place, *, most: int = MOST_ENTRIES) -> list[Entry]:
+    """What a folder has, by name. Raises LimitError for more than *most*."""
     with _telling(place, "list"), _folder(place) as folder:
         name, at = _at(folder, place)
         number = os.open(name, os.O_RDONLY | _FOLDER, dir_fd=at) if at is not None else None
@@ -241,8 +264,8 @@ def entries(place: Place) -> list[Entry]:
                 told = []
                 for one in found:
                     told.append(_entry(one))
-                    if len(told) > MOST_ENTRIES:
-                        raise LimitError(f"`{one_line(place.shown, 200)}` has more than {MOST_ENTRIES} entries")
+                    if len(told) > most:
+                        raise LimitError(f"`{one_line(place.shown, 200)}` has more than {most} entries")
         finally:
             if number is not None:
                 os.close(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import ValidationError
+from llmspell.errors import LimitError, ValidationError
 from llmspell.utils import file_utils
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmspell.utils.file_utils import Place
 
 SMALL = 1024 * 1024  # bytes that are read or written while the event loop waits
+FEW = 500  # entries of a folder that are looked at meanwhile
 CAPABILITY = {"read": "read", "list": "read", "exists": "read", "write": "write", "append": "write"}
 
 
@@ -35,8 +36,15 @@ def _do(name: str, place: Place, data: bytes) -> Any:
         return file_utils.append(place, data)
     if name == "exists":
         return file_utils.exists(place)
-    told = file_utils.entries(place)
-    return [{"name": one.name, "type": one.kind, "size": one.size, "modified": one.modified} for one in told]
+    return _listed(place, file_utils.MOST_ENTRIES)
+
+
+def _listed(place: Place, most: int) -> list[dict[str, Any]]:
+    """What a folder has: names as they are, which need not be UTF-8."""
+    return [
+        {"name": os.fsencode(one.name), "type": one.kind, "size": one.size, "modified": one.modified}
+        for one in file_utils.entries(place, most=most)
+    ]
 
 
 def _bytes(data: Any) -> bytes:
@@ -55,6 +63,11 @@ def _at_once(run: Run, name: str, path: Any, data: Any = None) -> list[Any]:
         return [False]
     if data is not None and len(data) > SMALL:
         return [False]
+    if name == "list":
+        try:
+            return [True, _listed(place, FEW)]
+        except LimitError:
+            return [False]
     return [True, _do(name, place, _bytes(data))]
 
 

@@ -172,7 +172,7 @@ async def _of_file(run: Run, path: Any, declared: Any) -> dict[str, Any]:
     told = await asyncio.to_thread(_look, place, _declared(declared, "application", name), name)
     number = len(run.media) + 1
     run.media[number] = FileMedia(place, told["size"], told["mime_type"])
-    return {**told, "filename": os.path.basename(place.path), "file": number}
+    return {**told, "filename": file_utils.text_of(os.path.basename(place.path)), "file": number}
 
 
 def _look(place: Place, declared: str | None, name: str) -> dict[str, Any]:

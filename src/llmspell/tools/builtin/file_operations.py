@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LimitError, ToolError, ValidationError
@@ -49,11 +50,20 @@ class FileOperations(Tool):
             data = given.encode()
             if len(data) > LARGEST:
                 raise ValidationError(f"`{self.name}`: `input` has more than {LARGEST} bytes")
-        place = await context.permissions.place(OPERATIONS[operation], path, by=self.name)
+        place = await self._place(operation, path, context)
         try:
             return await asyncio.to_thread(_do, operation, place, data)
         except LimitError as error:  # of one file, and not of the run: a model may do something about it
             raise ToolError(error.message, hint=error.hint, cause=error) from None
+
+    async def _place(self, operation: str, path: str, context: ToolContext) -> Place:
+        """Where it is, links followed; of a link that is to be deleted the link itself, in its folder."""
+        permissions = context.permissions
+        folder, name = os.path.split(path)
+        if operation == "delete" and file_utils.is_link(os.path.join(permissions.base, path)):
+            above = await permissions.place("write", folder or ".", by=self.name)
+            return above._replace(parts=(*above.parts, name), shown=path)
+        return await permissions.place(OPERATIONS[operation], path, by=self.name)
 
 
 def _do(operation: str, place: Place, data: bytes) -> ToolResult:
@@ -64,7 +74,10 @@ def _do(operation: str, place: Place, data: bytes) -> ToolResult:
         found = file_utils.exists(place)
         return ToolResult({**told, "exists": found}, "yes" if found else "no")
     if operation == "list":
-        entries = [{"name": one.name, "type": one.kind, "size": one.size} for one in file_utils.entries(place)]
+        entries = [
+            {"name": file_utils.text_of(one.name), "type": one.kind, "size": one.size}
+            for one in file_utils.entries(place)
+        ]
         text = "\n".join(f"{one['name']}/" if one["type"] == "folder" else str(one["name"]) for one in entries)
         return ToolResult({**told, "entries": entries, "files": [one["name"] for one in entries]}, text or "(empty)")
     if operation == "delete":

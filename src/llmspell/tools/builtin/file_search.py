@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from llmspell.errors import LLMSpellError, ValidationError
+from llmspell.errors import LimitError, LLMSpellError, ToolError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.grants import is_of_processes
-from llmspell.tools.patterns import Pattern, TooLong
+from llmspell.tools.matching import Matcher
+from llmspell.tools.patterns import TooLong
 from llmspell.utils import file_utils
 from llmspell.utils.file_utils import Place
 
@@ -25,6 +27,7 @@ LARGEST = 8 * 1024 * 1024  # bytes of one file
 DEEPEST = 64  # folders below each other
 LONGEST_LINE = 400  # characters of a line that are shown
 STEPS = 50_000_000  # of a regular expression, in all
+LINE_STEPS = 2_000_000  # of these for one line: nothing stops a thread meanwhile
 
 
 class FileSearch(Tool):
@@ -55,6 +58,8 @@ class FileSearch(Tool):
         search = _Search(arguments, stop)
         try:
             return await asyncio.to_thread(search.run, place)
+        except LimitError as error:  # of one folder, and not of the run: a model may do something about it
+            raise ToolError(error.message, hint="search in the folders below it", cause=error) from None
         finally:
             stop.set()  # a thread is not cancelled: it looks here
 
@@ -76,17 +81,14 @@ class _Search:
         if not pattern:
             return None
         whole = arguments.get("case_sensitive", True)
-        wanted = pattern if whole else pattern.lower()
         if not arguments.get("regex"):
+            wanted = pattern if whole else pattern.lower()
             return lambda line: wanted in (line if whole else line.lower())
-        compiled = Pattern(wanted)
-        left = STEPS
+        matcher = Matcher(pattern, "" if whole else "i")
 
         def fits(line: str) -> bool:
-            nonlocal left
-            found, steps = compiled.find(line if whole else line.lower(), left)
-            left -= steps
-            return found
+            most = min(STEPS, matcher.steps + LINE_STEPS)
+            return matcher.match_at(line[: 100 * LONGEST_LINE], 0, most) is not None
 
         return fits
 
@@ -118,9 +120,9 @@ class _Search:
             if one.name.startswith(".") and not self._hidden:
                 continue
             below = Place(place.root, (*place.parts, one.name), f"{place.shown}/{one.name}")
-            relative = above + one.name
             if is_of_processes(below.path) and not is_of_processes(place.path):  # whoever wants those names them
                 continue
+            relative = above + file_utils.text_of(one.name)
             if one.kind == "folder" and self._recursive and depth < DEEPEST:
                 try:
                     yield from self._walk(below, relative + "/", depth + 1)
@@ -147,8 +149,10 @@ class _Search:
         self._bytes += len(data)
         if b"\0" in data[:4096]:
             return
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-            if self._fits(line[: 100 * LONGEST_LINE]):
+        for number, line in enumerate(io.StringIO(data.decode("utf-8", "replace"), newline=None), 1):
+            if self._stop.is_set():
+                return
+            if self._fits(line.removesuffix("\n")):
                 self._found.append({"path": relative, "line": number, "text": line.strip()[:LONGEST_LINE]})
                 if len(self._found) >= self._most:
                     return
