@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, TypeVar
 
-from llmspell.errors import ConfigError, InternalError, LimitError, LLMSpellError, one_line
-from llmspell.workflows.state import LARGEST_STORE, MOST_KEYS, Slot, StateStore, decode, encode, full, named
+from llmspell.errors import ConfigError, LimitError, LLMSpellError, one_line
+from llmspell.workflows.state import (
+    LARGEST_STORE,
+    LARGEST_VALUE,
+    MOST_KEYS,
+    Slot,
+    StateStore,
+    decode,
+    encode,
+    full,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +29,17 @@ __all__ = ["SqliteState"]
 
 T = TypeVar("T")
 PATIENCE = 10.0  # seconds that a write waits for those of other processes
-_TABLES = """
-CREATE TABLE IF NOT EXISTS state (
+#: The tables as SQLite tells of them: a file that has others is somebody else's.
+_TABLES = {
+    "state": """CREATE TABLE state (
   scope TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (scope, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counter (
+) WITHOUT ROWID""",
+    "counter": """CREATE TABLE counter (
   id INTEGER PRIMARY KEY CHECK (id = 0), version INTEGER NOT NULL, keys INTEGER NOT NULL, bytes INTEGER NOT NULL
-);
-INSERT OR IGNORE INTO counter VALUES (0, 0, 0, 0);
-"""
+)""",
+}
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_LATER = (*_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)  # what may be otherwise another time
 
 
 class SqliteState(StateStore):
@@ -43,12 +56,9 @@ class SqliteState(StateStore):
             os.makedirs(folder, mode=0o700, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
             self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            with _Write(self._db):
-                for statement in _TABLES.strip().split(";")[:-1]:
-                    self._db.execute(statement)
-        except (OSError, sqlite3.Error) as error:
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE + 65536)  # of what the file holds, too
+            self._patiently(self._prepare)
+        except (OSError, sqlite3.Error, _Foreign) as error:
             if hasattr(self, "_db"):
                 self._db.close()
             raise ConfigError(
@@ -56,6 +66,29 @@ class SqliteState(StateStore):
                 hint="set `state.path` to a file of State's own, in a folder that can be written",
                 cause=error,
             ) from None
+
+    def _prepare(self) -> None:
+        """Makes the tables. Raises _Foreign where the file has others, and leaves it as it is."""
+        found = dict(self._db.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        if not found.items() <= _TABLES.items():
+            raise _Foreign("it is a database of something else")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with _Write(self._db):
+            for statement in _TABLES.values():
+                self._db.execute(statement.replace("TABLE", "TABLE IF NOT EXISTS", 1))
+            self._db.execute("INSERT OR IGNORE INTO counter VALUES (0, 0, 0, 0)")
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        """Does *work* again while others hold the file: SQLite does not wait for them where its mode is changed."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if _code(error) not in _BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     def get(self, scope: str, key: str) -> Slot:
         named("scope", scope), named("key", key)
@@ -129,19 +162,25 @@ class SqliteState(StateStore):
                 return work()
         except LLMSpellError:
             raise
-        except sqlite3.OperationalError as error:
-            raise LimitError(
-                f"State in `{one_line(self.path, 200)}`: {error}",
-                hint="another process may hold it, or the disk may be full",
-                retryable=True,
-                cause=error,
-            ) from None
-        except (sqlite3.Error, ValueError) as error:
-            raise InternalError(f"State in `{one_line(self.path, 200)}`: {error}", cause=error) from None
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            shown = one_line(f"State in `{one_line(self.path, 200)}`: {error}")
+            if _code(error) in _LATER:
+                hint = "another process may hold it, or the disk may be full"
+                raise LimitError(shown, hint=hint, retryable=True, cause=error) from None
+            raise ConfigError(shown, hint="the file is broken: move it away", cause=error) from None
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+class _Foreign(Exception):
+    """The file is no state's."""
+
+
+def _code(error: Exception) -> int:
+    """SQLite's, without what is more exact."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 class _Write:
