@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from llmspell import ScriptRuntime
 from llmspell.config.loader import load
-from llmspell.errors import ConfigError, LLMSpellError
+from llmspell.errors import ConfigError, LLMSpellError, ValidationError
 from llmspell.workflows import state as kept
 from llmspell.workflows.state import MemoryState, StateStore
 from llmspell.workflows.state_file import SqliteState
@@ -114,10 +115,48 @@ def test_an_update_whose_function_raises_changes_nothing(store: StateStore) -> N
     assert run(script, store) == [False, 1]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        'State.update("global", "n", function(old) return old + 1 end)',
+        'State.set("n", 2)',
+        'State.delete("global", "n")',
+        'coroutine.wrap(function() State.update("global", "m", function() State.set("n", 2) end) end)()',
+    ],
+)
+def test_a_function_that_changes_what_it_updates_is_told_at_once(store: StateStore, change: str) -> None:
+    """Else it would be called again without end: somebody has always come between."""
+    script = f"""
+        State.set("n", 1)
+        local calls = 0
+        local function f(old) calls = calls + 1 {change} return old + 1 end
+        local ok, e = pcall(State.update, "global", "n", f)
+        State.set("n", State.get("n") + 10)
+        return {{ calls, e.kind, State.get("n") }}
+    """
+    if "wrap" not in change:
+        assert run(script, store) == [1, "validation", 11]
+        return
+    calls, kind, _ = run(script, store)
+    assert (kind, calls) == ("limit", 1000), "what another coroutine does is somebody else's"
+
+
+def test_updates_of_two_keys_may_be_within_each_other(store: StateStore) -> None:
+    script = """
+        State.set("a", 1)
+        local function outer(old)
+          return old + State.update("global", "b", function() return State.get("a") + 10 end)
+        end
+        return { State.update("global", "a", outer), State.get("b"), State.update("global", "a", outer) }
+    """
+    assert run(script, store) == [12, 11, 34]
+
+
+names = st.text(max_size=8) | st.just("\0bytes")  # the key that a store has for itself
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20) | st.binary(max_size=20).filter(lambda b: not _is_text(b)),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
     max_leaves=10,
 )  # fmt: skip
 
@@ -134,6 +173,21 @@ def _is_text(data: bytes) -> bool:
 @settings(max_examples=50)
 def test_every_value_comes_back_as_it_was(value: Any) -> None:
     assert kept.decode(kept.encode("k", value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": [1, {"b": float("nan")}]}, "nan at `a[2].b`"),
+        ({"a": {5: 1}}, "the key 5 at `a`"),
+        ({"a": [object()]}, "a value of type object at `a[1]`"),
+        ({"a": 1 << 70}, "a number of more than 64 bits at `a`"),
+        ({"a": ["\ud800"]}, "a text with half a surrogate pair at `a[1]`"),
+    ],
+)
+def test_what_cannot_be_kept_is_named_by_its_place(store: StateStore, value: Any, told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(f"`k` of State cannot keep that value: {told}")):
+        store.put("s", "k", value)
 
 
 def test_a_version_is_never_the_same_again(store: StateStore) -> None:

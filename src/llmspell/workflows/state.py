@@ -20,7 +20,7 @@ LONGEST_NAME = 512  # bytes of a scope, and of a key
 LARGEST_VALUE = 4 * 1024 * 1024  # bytes of a value, as JSON
 LARGEST_STORE = 64 * 1024 * 1024  # bytes of all values
 MOST_KEYS = 100_000
-_BYTES = "\0bytes"  # the key of a table that stands for a string that is no UTF-8
+_BYTES = "\0bytes"  # the key of a table that stands for a string that is no UTF-8, or for a table with that key alone
 
 
 class Slot(NamedTuple):
@@ -41,7 +41,8 @@ def _packed(value: Any) -> Any:
     if isinstance(value, bytes):
         return {_BYTES: base64.b64encode(value).decode("ascii")}
     if isinstance(value, dict):
-        return {key: _packed(one) for key, one in value.items()}
+        plain = {key: _packed(one) for key, one in value.items()}
+        return {_BYTES: plain} if plain.keys() == {_BYTES} else plain
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("it has a number that JSON does not")
     return [_packed(one) for one in value] if isinstance(value, list | tuple) else value
@@ -49,32 +50,76 @@ def _packed(value: Any) -> Any:
 
 def _unpacked(value: Any) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {_BYTES}:
-            return base64.b64decode(value[_BYTES])
-        return {key: _unpacked(one) for key, one in value.items()}
+        if value.keys() != {_BYTES}:
+            return {key: _unpacked(one) for key, one in value.items()}
+        inner = value[_BYTES]
+        return {_BYTES: _unpacked(inner[_BYTES])} if isinstance(inner, dict) else base64.b64decode(inner)
     return [_unpacked(one) for one in value] if isinstance(value, list) else value
 
 
 def decode(data: bytes) -> Any:
-    """The value of what `encode` gave."""
-    return _unpacked(orjson.loads(data))
+    """The value of what `encode` gave. Raises ValueError for what it cannot have given."""
+    try:
+        return _unpacked(orjson.loads(data))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is no value of State: {error}") from None
+
+
+def _misfit(value: Any, at: str = "") -> str | None:
+    """What in *value* cannot be kept, and where."""
+    what = None
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not (isinstance(key, str) and _is_text(key)):
+                what = f"the key {key!r}"
+            elif found := _misfit(one, f"{at}.{key}" if at else key):
+                return found
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value, 1):
+            if found := _misfit(one, f"{at}[{number}]"):
+                return found
+    elif isinstance(value, float):
+        what = None if math.isfinite(value) else str(value)
+    elif isinstance(value, str):
+        what = None if _is_text(value) else "a text with half a surrogate pair"
+    elif isinstance(value, int):
+        what = None if -(1 << 63) <= value < 1 << 64 else "a number of more than 64 bits"
+    elif value is not None and not isinstance(value, bytes):
+        what = f"a value of type {type(value).__name__}"
+    return what and f"{what} at `{one_line(at, 200)}`" if at else what
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def encode(key: str, value: Any) -> bytes:
-    """A value as it is kept. Raises ValidationError for what cannot be, LimitError for one that is too large."""
+    """A value as it is kept. Raises ValidationError, naming its place, for what cannot be; LimitError for one that is
+    too large.
+    """
     try:
         data = orjson.dumps(_packed(value))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(
-            f"`{one_line(key, 80)}` of State cannot keep that value: {error}",
-            hint="keep strings, numbers, booleans, and tables of them",
-        ) from None
+    except (TypeError, ValueError) as error:
+        raise _unkept(key, _misfit(value) or str(error)) from None
+    except RecursionError:
+        raise _unkept(key, "it is nested too deep") from None
     if len(data) > LARGEST_VALUE:
         raise LimitError(
             f"`{one_line(key, 80)}` of State would take {len(data)} bytes, more than the {LARGEST_VALUE} of one value",
             hint="keep it in parts, or in a file",
         )
     return data
+
+
+def _unkept(key: str, why: str) -> ValidationError:
+    return ValidationError(
+        f"`{one_line(key, 80)}` of State cannot keep that value: {one_line(why, 300)}",
+        hint="keep strings, numbers, booleans, and tables of them",
+    )
 
 
 class StateStore:

@@ -3,6 +3,7 @@
 local host = ...
 local ask_json, call, raise, typename = host.ask_json, host.call, host.raise, host.typename
 local type, select = type, select
+local running, setmetatable = host.public.running, host.globals.setmetatable
 
 local MOST_TRIES = 1000 -- of an update, each after somebody else's
 
@@ -23,9 +24,38 @@ local function done(name, shown, ...)
   return call("State." .. shown, name, ...)
 end
 
+-- What the functions of updates are working on, by coroutine; one within another is linked to it.
+local updating = setmetatable({}, { __mode = "k" })
+local leaving = {
+  __close = function(mark)
+    updating[mark.fiber] = mark.outer
+  end,
+}
+
+-- A function that changes what its own update is to replace would be called again without end.
+local function need_free(scope, key, name)
+  local mark = updating[running()]
+  while mark do
+    if mark.scope == scope and mark.key == key then
+      raise("validation", "`State." .. name .. "` of `" .. key .. "` within the function that updates it", "let the function return the new value")
+    end
+    mark = mark.outer
+  end
+end
+
+local function applied(f, old, scope, key)
+  local fiber = running()
+  local mark <close> = setmetatable({ fiber = fiber, scope = scope, key = key, outer = updating[fiber] }, leaving)
+  updating[fiber] = mark
+  return (f(old))
+end
+
 local function op(name, shown, scope, key, ...)
   need_text(scope, shown, "a scope first")
   need_text(key, shown, "a key")
+  if name ~= "get" or shown == "update" then
+    need_free(scope, key, shown)
+  end
   return done(name, shown, scope, key, ...)
 end
 
@@ -81,7 +111,7 @@ function State.update(scope, key, f)
   end
   for _ = 1, MOST_TRIES do
     local found = op("get", "update", scope, key)
-    local value = f(found.value)
+    local value = applied(f, found.value, scope, key)
     if done("swap", "update", scope, key, found.version, value) then
       return value
     end
