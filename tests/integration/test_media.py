@@ -184,6 +184,8 @@ def test_the_fields_of_a_medium(isolation: str | None) -> None:
         (f"Media.image({lua(wav(1)[:60])})", "the bytes are audio/wav, and no image"),
         (f"Media.audio({lua(png())})", "the bytes are image/png, and no audio"),
         ("Media.image('no image')", "no image that is known"),
+        ("Media.image('no image', 'png')", "said to be image/png, and its bytes are not"),
+        ("Media.image('\\x89PN', 'image/png')", "said to be image/png, and its bytes are not"),
         ("Media.image('')", "it is empty"),
         ("Media.image()", "takes the bytes first"),
         (f"Media.image({lua(png(0, 1))})", "the image is broken"),

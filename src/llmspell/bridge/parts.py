@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from llmspell.bridge.api import PART, check
 from llmspell.errors import LimitError, ValidationError, one_line
-from llmspell.types.media import Media, sniff
+from llmspell.types.media import Media, agree, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +73,8 @@ def media_of(given: Any, function: str, where: str, read: Callable[[int], bytes]
     url = fields.get("url")
     data: bytes | None = None
     if url is not None and url[:5].lower() == "data:":
-        declared, data, url = *_data_url(url, declared, function, where), None
+        told, data = _data_url(url, function, where)
+        declared, url = declared or _declared({"mime_type": told or None}, kind, function, where), None
     elif url is not None:
         _check_url(url, function, where)
     elif "file" in fields:
@@ -109,13 +110,14 @@ def _decoded(value: str, function: str, where: str) -> bytes:
         ) from None
 
 
-def _data_url(url: str, declared: str | None, function: str, where: str) -> tuple[str | None, bytes]:
+def _data_url(url: str, function: str, where: str) -> tuple[str, bytes]:
+    """What the address says that it has, and that."""
     head, comma, body = url[5:].partition(",")
     mime_type, *more = head.split(";")
     if not comma:
         raise ValidationError(f"`{function}`: `{where}.url` is a data URL without data")
     data = _decoded(body, function, f"{where}.url") if "base64" in more else unquote_to_bytes(body)
-    return declared or mime_type.lower() or None, data
+    return mime_type, data
 
 
 def _check_url(url: str, function: str, where: str) -> None:
@@ -137,7 +139,8 @@ def _declared(fields: Mapping[str, Any], kind: str | None, function: str, where:
         return None
     declared = declared.strip().lower()
     major, slash, minor = declared.partition("/")
-    if not (slash and major.isalnum() and minor) or len(declared) > 100 or not declared.isascii() or " " in minor:
+    plain = declared.isascii() and all(c.isalnum() or c in "+-._;=" for c in minor)
+    if not (slash and major.isalnum() and minor and plain) or len(declared) > 100:
         raise ValidationError(
             f"`{function}`: `{where}.mime_type` must be like image/png, not `{one_line(declared, 60)}`"
         )
@@ -160,7 +163,8 @@ def _mime_type(
     """What it is: as was said, else as its bytes, its name or its address say."""
     found = sniff(data) if data is not None else None
     if declared is not None:
-        if found is not None and found != declared and found.startswith("image/") and declared.startswith("image/"):
+        words = data is not None and declared.startswith("text/") and _is_text(data)
+        if found is not None and not words and not agree(found, declared):
             raise ValidationError(
                 f"`{function}`: `{where}` is said to be {one_line(declared, 60)}, and its bytes are {found}",
                 hint="leave `mime_type` out: the bytes tell it",

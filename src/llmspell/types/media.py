@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["LIMITS", "Media", "Part", "sniff"]
+__all__ = ["LIMITS", "Media", "Part", "agree", "sniff"]
 
 
 class Media(NamedTuple):
@@ -60,3 +60,22 @@ def sniff(data: bytes) -> str | None:
     from llmspell._speedups import sniff as told
 
     return told(data)
+
+
+#: Other names of formats, as the bytes tell them.
+_NAMES = {
+    "jpg": "jpeg", "pjpeg": "jpeg", "tif": "tiff", "heif": "heic", "mp3": "mpeg", "x-mp3": "mpeg", "m4a": "mp4",
+    "x-m4a": "mp4", "3gpp": "mp4", "quicktime": "mp4", "mov": "mp4", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav",
+    "x-flac": "flac", "x-aac": "aac", "opus": "ogg", "x-matroska": "webm", "mkv": "webm", "avi": "x-msvideo",
+}  # fmt: skip
+
+
+def agree(found: str, declared: str) -> bool:
+    """Whether what is said to be *declared* may have the bytes of *found*. A container of sound may hold video."""
+    (one, _, first), (other, _, second) = found.partition("/"), declared.partition(";")[0].strip().partition("/")
+    if declared == "application/octet-stream":  # which says nothing
+        return True
+    sound = {"audio", "video"}
+    if (one in sound and other in {*sound, "application"}) or one == other:
+        return _NAMES.get(first, first) == _NAMES.get(second, second)
+    return False
