@@ -307,6 +307,33 @@ def test_a_provider_s_own_limit_is_looked_at_before_a_file_is_read(tmp_path: Pat
         kept(script, Small(["ok"]), permissions=Permissions(read=(".",), base=str(tmp_path)))
 
 
+def test_media_of_one_call_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A medium of a file takes no room of Lua's: a short script could name one a thousand times."""
+    for module in ("bridge.calls.media", "agents.attachments"):
+        monkeypatch.setattr(f"llmspell.{module}.LARGEST_CALL", 500)
+    (tmp_path / "a.pdf").write_bytes(PDF + b"x" * 100)
+    script = """
+        local file, told = Media.from_file("a.pdf"), {}
+        local chat = Agent.create{}:chat()
+        for i, count in ipairs{ 2, 3, 1 } do
+          local media = {}
+          for n = 1, count do media[n] = file end
+          local ok, e = pcall(chat.send, chat, { text = "see", media = media })
+          told[i] = ok or e.message
+        end
+        return told
+    """
+    permissions = Permissions(read=(".",), base=str(tmp_path))
+    told, calls = kept(script, MockProvider(["ok"]), permissions=permissions)
+    assert told == [
+        True,
+        "`chat:send`: `media[3]`: the files of one call have more than 500 bytes",
+        "the media up to part 2 of message 3 (application/pdf) have 627 bytes; one call takes at most 500",
+    ]
+    first, second = calls[0].messages[-1].media
+    assert first.data is second.data, "and it is read once"
+
+
 def test_a_stranger_s_number_is_no_file(tmp_path: Path) -> None:
     script = 'return Agent.create{}:execute{ text = "look", media = { { type = "file", file = 1 } } }'
     with pytest.raises(LLMSpellError, match="no longer known"):

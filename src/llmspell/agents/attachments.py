@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmspell.errors import ValidationError, one_line
-from llmspell.types.media import LIMITS, Media
+from llmspell.types.media import LARGEST_CALL, LIMITS, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,12 @@ __all__ = ["check_sizes"]
 
 
 def check_sizes(messages: Sequence[Message], provider: ProviderInstance, model: str) -> None:
-    """Raises ValidationError, naming the part, where a medium is empty or larger than *model* takes."""
+    """Raises ValidationError, naming the part, where a medium is empty or larger than *model* takes, or where all of
+    them are too large together.
+    """
     most: int | None = None
     asked = False
+    together = 0
     for index, message in enumerate(messages, 1):
         for number, part in enumerate(message.parts, 1):
             if not isinstance(part, Media) or part.data is None:
@@ -35,4 +38,10 @@ def check_sizes(messages: Sequence[Message], provider: ProviderInstance, model: 
                 raise ValidationError(
                     f"{where} has {len(part.data)} bytes; {whose} takes at most {limit}",
                     hint="make it smaller, or give its `url` where the service takes one",
+                )
+            together += len(part.data)
+            if together > LARGEST_CALL:
+                raise ValidationError(
+                    f"the media up to {where} have {together} bytes; one call takes at most {LARGEST_CALL}",
+                    hint="send fewer at once, or begin a new conversation",
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["LIMITS", "Media", "Part", "agree", "sniff"]
+__all__ = ["LARGEST_CALL", "LIMITS", "Media", "Part", "agree", "sniff"]
 
 
 class Media(NamedTuple):
@@ -53,6 +53,9 @@ Part: TypeAlias = str | Media
 
 #: Bytes of one medium, by its kind, where the provider's own limit is not lower.
 LIMITS = {"image": 100 << 20, "audio": 500 << 20, "video": 5 << 30, "file": 100 << 20}
+
+#: Bytes of all media that go along with one call.
+LARGEST_CALL = 512 << 20
 
 
 def sniff(data: bytes) -> str | None:

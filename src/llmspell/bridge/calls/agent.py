@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.agents import agent_tool, make
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from llmspell.agents.agent import Agent
+    from llmspell.bridge.calls.media import Reader
     from llmspell.bridge.run import Run
     from llmspell.types.agent import AgentOutput
     from llmspell.types.streaming import AgentStream, Collector
@@ -133,12 +133,24 @@ def _media_types(run: Run, number: int) -> list[str]:
 # ---- what comes out
 
 
-def _read_file(run: Run, agent: Agent, number: int) -> bytes:
-    """The bytes of a medium of a file, where they are no more than the agent's model takes."""
-    from llmspell.bridge.calls.media import read_file
+def reader(run: Run, agent: Agent) -> Callable[[int], bytes]:
+    """What gives the bytes of media of files to one call of an agent's, where they are no more than its model takes."""
 
-    provider, model = agent.resolve()
-    return read_file(run, number, provider.capabilities(model).max_media_size)
+    files: Reader | None = None
+
+    def most() -> int | None:
+        provider, model = agent.resolve()
+        return provider.capabilities(model).max_media_size
+
+    def read(number: int) -> bytes:
+        nonlocal files
+        if files is None:
+            from llmspell.bridge.calls.media import Reader
+
+            files = Reader(run, most)
+        return files(number)
+
+    return read
 
 
 def _label(agent: Agent) -> str:
@@ -154,7 +166,7 @@ async def _execute(run: Run, number: int, given: Any) -> dict[str, Any]:
 async def run_agent(run: Run, number: int, given: Any, function: str = "agent:execute") -> AgentOutput:
     """The whole answer of an agent of the run's, counted, and seen by who looks on. given: what a script says to it."""
     agent = run.agents[number]
-    told = agent_input(given, function, partial(_read_file, run, agent))
+    told = agent_input(given, function, reader(run, agent))
     # A run with a tape always has an observer: it streams, whoever looks on.
     return await counted(run, number, agent.execute(told) if run.observer is None else agent.stream(told))
 
@@ -209,7 +221,7 @@ async def _watched(run: Run, stream: AgentStream, agent: Agent) -> AgentOutput:
 
 def _stream(run: Run, number: int, given: Any) -> int:
     agent = run.agents[number]
-    told = agent_input(given, "agent:stream_execute", partial(_read_file, run, agent))
+    told = agent_input(given, "agent:stream_execute", reader(run, agent))
     return open_stream(run, number, agent.stream(told))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.agents.chat import Chat
 from llmspell.bridge.api import COMPACT, check
-from llmspell.bridge.calls.agent import _read_file, counted, open_stream
+from llmspell.bridge.calls.agent import counted, open_stream, reader
 from llmspell.bridge.inputs import agent_input
 from llmspell.errors import LimitError, NotFoundError
 
@@ -40,7 +40,7 @@ def _new(run: Run, agent: int, saved: Any = None) -> int:
 
 
 def _input(run: Run, chat: Chat, given: Any, function: str) -> Any:
-    return agent_input(given, function, partial(_read_file, run, chat.agent))
+    return agent_input(given, function, reader(run, chat.agent))
 
 
 async def _send(run: Run, number: int, given: Any) -> dict[str, Any]:

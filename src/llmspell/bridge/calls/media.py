@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell._speedups import media_facts
 from llmspell.errors import LimitError, NotFoundError, ValidationError, one_line
-from llmspell.types.media import LIMITS, agree, sniff
+from llmspell.types.media import LARGEST_CALL, LIMITS, agree, sniff
 from llmspell.utils import file_utils
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmspell.utils.file_utils import Place
 
 HEAD = 65536  # bytes that are looked at
-LARGEST_READ = 512 * 1024 * 1024  # bytes of a file that are ever read into memory
+LARGEST_READ = LARGEST_CALL  # bytes of a file that are ever read into memory
 MOST_FILES = 10_000  # of one run
 #: What a format is called, where its name is not the MIME type's second half.
 FORMATS = {
@@ -173,6 +173,29 @@ def _look(place: Place, declared: str | None, name: str) -> dict[str, Any]:
         if size > max(LIMITS.values()):
             raise LimitError(f"`{name}`: it has {size} bytes, more than {max(LIMITS.values())}")
         return _told(file.read(HEAD), size, None, declared, name)
+
+
+class Reader:
+    """Gives the bytes of media of files to one call, each file's once.
+
+    most: tells how many bytes one of them may have. Raises LimitError before those are read that would be too many in
+    all: a medium takes no room of Lua's, however often it is named.
+    """
+
+    def __init__(self, run: Run, most: Callable[[], int | None] = lambda: None) -> None:
+        self._run, self._most = run, most
+        self._left = LARGEST_CALL
+        self._known: dict[int, bytes] = {}
+
+    def __call__(self, number: int) -> bytes:
+        one = self._run.media.get(number)
+        if one is not None and one.size > self._left and one.size <= LARGEST_READ:
+            raise LimitError(f"the files of one call have more than {LARGEST_CALL} bytes", hint="send fewer at once")
+        if number not in self._known:
+            self._known[number] = read_file(self._run, number, self._most())
+        data = self._known[number]
+        self._left -= len(data)
+        return data
 
 
 def read_file(run: Run, number: Any, most: int | None = None) -> bytes:

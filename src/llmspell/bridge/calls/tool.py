@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell.bridge.api import TOOL, check
@@ -81,14 +80,14 @@ async def _media(run: Run, given: Any, name: str) -> tuple[Media, ...]:
         return ()
     import asyncio
 
-    from llmspell.bridge.calls.media import read_file
+    from llmspell.bridge.calls.media import Reader
     from llmspell.bridge.parts import media_of
 
     if len(given) > MOST_MEDIA:
         raise ToolError(f"tool `{name}` gave more than {MOST_MEDIA} media", tool=name)
 
     def work() -> tuple[Media, ...]:
-        read = partial(read_file, run)
+        read = Reader(run)
         return tuple(media_of(one, name, f"media[{number}]", read) for number, one in enumerate(given, 1))
 
     if any(isinstance(one, dict) and "file" in one for one in given):  # of a file, which is read now
