@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from llmspell.errors import ConfigError
+from llmspell import ScriptRuntime
+from llmspell.config.loader import load
+from llmspell.errors import ConfigError, LimitError, ValidationError
+from llmspell.workflows import state_file
 from llmspell.workflows.state_file import SqliteState
 
 
@@ -71,6 +76,48 @@ def test_a_value_that_is_none_is_told(tmp_path: Path, statement: str) -> None:
     store.put("s", "k", 2)
     assert store.get("s", "k").value == 2, "it can be replaced"
     store.close()
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Path]:
+    """A file that somebody else is writing to."""
+    kept(path := tmp_path / "s.db")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield path
+    other.close()
+
+
+def test_a_run_ends_in_time_though_others_hold_the_file(held: Path) -> None:
+    """To open it waits for nobody, and to close it for none of those that wait."""
+    flags = {"state.backend": "sqlite", "state.path": str(held)}
+    config = load(script_dir=None, config_file=None, env={}, flags=flags)
+    script = """
+        local all = {}
+        for i = 1, 20 do all[i] = function() State.set("k" .. i, 1) end end
+        Async.all(all)
+    """
+
+    async def main() -> None:
+        async with ScriptRuntime(config, timeout=0.5) as runtime:
+            await runtime.execute_script(script)
+
+    begin = time.monotonic()
+    with pytest.raises(LimitError, match="took longer than its limit"):
+        asyncio.run(main())
+    assert time.monotonic() - begin < 5
+
+
+def test_a_write_gives_up_where_others_do_not(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_file, "PATIENCE", 0.2)
+    store = SqliteState(str(held))
+    with pytest.raises(LimitError, match="database is locked") as caught:
+        store.put("s", "k", 2)
+    assert caught.value.retryable
+    assert store.get("s", "k").value == 1, "to read waits for nobody"
+    store.close()
+    with pytest.raises(ValidationError, match="was closed"):
+        store.get("s", "k")
 
 
 OPENER = textwrap.dedent("""

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from llmspell.errors import ConfigError, LimitError, LLMSpellError, one_line
+from llmspell.errors import ConfigError, LimitError, LLMSpellError, ValidationError, one_line
 from llmspell.workflows.state import (
     LARGEST_STORE,
     LARGEST_VALUE,
@@ -29,6 +29,7 @@ __all__ = ["SqliteState"]
 
 T = TypeVar("T")
 PATIENCE = 10.0  # seconds that a write waits for those of other processes
+TURN = 0.05  # of these that it waits before it looks whether it still is to
 #: The tables as SQLite tells of them: a file that has others is somebody else's.
 _TABLES = {
     "state": """CREATE TABLE state (
@@ -51,13 +52,14 @@ class SqliteState(StateStore):
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._closed = False
         folder = os.path.dirname(os.path.abspath(path))
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-            self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=TURN, isolation_level=None, check_same_thread=False)
             self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE + 65536)  # of what the file holds, too
-            self._patiently(self._prepare)
+            self._patiently(self._prepare, time.monotonic() + PATIENCE)
         except (OSError, sqlite3.Error, _Foreign) as error:
             if hasattr(self, "_db"):
                 self._db.close()
@@ -74,15 +76,20 @@ class SqliteState(StateStore):
             raise _Foreign("it is a database of something else")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        if found.keys() == _TABLES.keys():  # so that nobody waits here for those who write
+            return
         with _Write(self._db):
             for statement in _TABLES.values():
                 self._db.execute(statement.replace("TABLE", "TABLE IF NOT EXISTS", 1))
             self._db.execute("INSERT OR IGNORE INTO counter VALUES (0, 0, 0, 0)")
 
-    def _patiently(self, work: Callable[[], None]) -> None:
-        """Does *work* again while others hold the file: SQLite does not wait for them where its mode is changed."""
-        until = time.monotonic() + PATIENCE
+    def _patiently(self, work: Callable[[], T], until: float) -> T:
+        """Does *work* again while others hold the file. SQLite's own waiting would outlast a run that has ended, and
+        there is none where a file's mode is changed.
+        """
         while True:
+            if self._closed:
+                raise ValidationError(f"State in `{one_line(self.path, 200)}` was closed")
             try:
                 return work()
             except sqlite3.OperationalError as error:
@@ -157,9 +164,10 @@ class SqliteState(StateStore):
 
     def _told(self, work: Callable[[], T]) -> T:
         """Does *work*, one at a time; what the database says is told as llmspell's own."""
+        until = time.monotonic() + PATIENCE
         try:
             with self._lock:
-                return work()
+                return self._patiently(work, until)
         except LLMSpellError:
             raise
         except (sqlite3.Error, ValueError, TypeError) as error:
@@ -170,6 +178,7 @@ class SqliteState(StateStore):
             raise ConfigError(shown, hint="the file is broken: move it away", cause=error) from None
 
     def close(self) -> None:
+        self._closed = True  # those that wait do so no longer
         with self._lock:
             self._db.close()
 
