@@ -263,6 +263,7 @@ def test_blocks_that_are_none_leave_the_turn_as_it_reads(blocks: Any) -> None:
             {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "/9g="}},
         ),
         (Media("image/webp", url="https://a/b"), {"type": "image", "source": {"type": "url", "url": "https://a/b"}}),
+        (Media("image/*", url="https://a/b"), {"type": "image", "source": {"type": "url", "url": "https://a/b"}}),
         (
             Media("application/pdf", url="https://a/b.pdf"),
             {"type": "document", "source": {"type": "url", "url": "https://a/b.pdf"}},

@@ -248,6 +248,7 @@ def test_parts_that_are_none_leave_the_turn_as_it_reads(parts: Any) -> None:
             {"fileData": {"mimeType": "application/pdf", "fileUri": "gs://bucket/a.pdf"}},
         ),
         (Media("", url="https://a/b"), {"fileData": {"fileUri": "https://a/b"}}),
+        (Media("image/*", url="https://a/b"), {"fileData": {"fileUri": "https://a/b"}}),
     ],
 )
 def test_each_medium_has_its_part(media: Media, part: Any) -> None:

@@ -295,7 +295,7 @@ def _result(message: Message, place: int) -> dict[str, Any]:
 def _medium(media: Media, place: str) -> dict[str, Any]:
     mime = media.mime_type.partition(";")[0].strip().lower()
     told: dict[str, Any]
-    if mime in IMAGES:
+    if mime in IMAGES or (mime == "image/*" and media.data is None):  # an address need not tell its format
         return {"type": "image", "source": _source(media, mime, place)}
     if mime == "application/pdf":
         told = {"type": "document", "source": _source(media, mime, place)}

@@ -331,6 +331,6 @@ def _medium(media: Media, place: str) -> dict[str, Any]:
     if not url.lower().startswith(("https://", "http://", "gs://")):
         raise ValidationError(f"{place} has neither bytes nor an address", hint="give it `data`, or a `url`")
     told = {"fileUri": url}
-    if media.mime_type:
+    if media.mime_type and not media.mime_type.endswith("/*"):  # an address that tells no format
         told["mimeType"] = media.mime_type
     return {"fileData": told}
