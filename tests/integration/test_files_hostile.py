@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llmspell import ScriptRuntime
-from llmspell.errors import LLMSpellError, ToolError, ValidationError
+from llmspell.errors import LLMSpellError, PermissionDeniedError, ToolError, ValidationError
 from llmspell.tools.permissions import Permissions
 from llmspell.utils import file_utils
 
@@ -60,6 +60,28 @@ def test_a_file_keeps_its_mode_whatever_the_umask(granted: Permissions, tmp_path
     finally:
         os.umask(before)
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="the superuser alone gives files away")
+def test_a_file_keeps_its_owner(granted: Permissions, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "x"
+    path.write_text("old")
+    os.chown(path, 65534, 65534)
+    path.chmod(0o640)
+    run('File.write("out/x", "new")', granted)
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65534, 0o640)
+
+
+def test_all_files_are_not_the_variables_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "hush")
+    for grant in ("*", "/"):
+        with pytest.raises(PermissionDeniedError) as caught:
+            run('return File.read("/proc/self/environ")', Permissions(read=(grant,)))
+        assert "--allow-read=/proc/" in str(caught.value.hint)
+    search = 'return Tool.execute("file_search", { path = "/", glob = "proc" }).text'
+    monkeypatch.setattr(file_utils, "entries", lambda place: [file_utils.Entry("proc", "file", 0, 0.0)])
+    assert run(search, Permissions(read=("/",))) == "nothing was found"
 
 
 READ_ONLY = """

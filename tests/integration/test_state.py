@@ -84,6 +84,7 @@ def test_what_is_kept_is_a_copy(store: StateStore) -> None:
         ("State.set(1, 1)", "takes a key first"),
         ('State.save("a")', "takes a key"),
         ('State.save(("a"):rep(600), "k", 1)', "512 bytes"),
+        (r'State.save("a", "\xff", 1)', "a text in UTF-8 of 1 to 512 bytes"),
         ('State.update("a", "k", 1)', "takes a function last"),
         ('State.lod("a", "k")', "there is no `State.lod`"),
         ('State.set("k", ("x"):rep(5000000))', "4194304"),
@@ -188,6 +189,13 @@ def test_every_value_comes_back_as_it_was(value: Any) -> None:
 def test_what_cannot_be_kept_is_named_by_its_place(store: StateStore, value: Any, told: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(f"`k` of State cannot keep that value: {told}")):
         store.put("s", "k", value)
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "x" * 513, None])
+def test_what_is_no_name_is_told(store: StateStore, name: Any) -> None:
+    for call in (lambda: store.put("s", name, 1), lambda: store.get(name, "k"), lambda: store.keys(name)):
+        with pytest.raises(ValidationError, match="a text in UTF-8 of 1 to 512 bytes"):
+            call()
 
 
 def test_a_version_is_never_the_same_again(store: StateStore) -> None:

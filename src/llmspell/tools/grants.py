@@ -6,6 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from llmspell.utils.file_utils import is_of_kernel
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -23,6 +25,9 @@ __all__ = [
     "read",
     "wanted",
     "with_port",
+    "is_public",
+    "read",
+    "wanted",
 ]
 
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96, without its last 32 bits
@@ -53,6 +58,7 @@ class AllPaths(Grant):
 
     def __call__(self, what: str) -> bool:
         return not is_of_processes(what)
+        return not is_of_kernel(what)
 
 
 class Exactly(Grant):
@@ -77,6 +83,8 @@ class PathGrant(Grant):
             return False
         if os.name == "nt":
             root, what = os.path.normcase(root), os.path.normcase(what)
+        if is_of_kernel(what) and not is_of_kernel(root):
+            return False
         return what == root or what.startswith(root.rstrip(os.sep) + os.sep)
 
 
@@ -276,6 +284,9 @@ def read(capability: str, text: str, base: str) -> Grant:
     if text == "*":
         return AllPaths() if path else All()
     return _READ[capability](text if path else text.strip(), base)
+    if text == "*":
+        return AllPaths() if capability in ("read", "write") else All()
+    return _READ[capability](text.strip(), base)
 
 
 def wanted(capability: str, what: str, base: str) -> Any:

@@ -28,6 +28,7 @@ __all__ = [
     "entries",
     "exists",
     "is_link",
+    "is_of_kernel",
     "open_file",
     "read",
     "size",
@@ -65,6 +66,13 @@ def text_of(name: str) -> str:
 def is_link(path: str) -> bool:
     """Whether a link is there, wherever it leads."""
     return "\0" not in path and os.path.islink(path)
+
+
+def is_of_kernel(path: str) -> bool:
+    """Whether a real path is no file but a word of the kernel's on its processes, their variables and memory among it:
+    that is granted by its name alone.
+    """
+    return path == "/proc" or path.startswith("/proc/")
 
 
 class Entry(NamedTuple):
@@ -187,17 +195,14 @@ def write(place: Place, data: bytes, *, parents: bool = True) -> None:
     """
     with _telling(place, "write"), _folder(place, create=parents) as folder:
         name, at = _at(folder, place)
-        mode = _mode_of(name, at, place)
+        before = _found(name, at, place)
         beside = os.path.join(os.path.dirname(name), f".llmspell.{secrets.token_hex(8)}")
-        number = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666 if mode is None else 0o600, dir_fd=at
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
+        number = os.open(beside, flags, 0o666 if before is None else 0o600, dir_fd=at)
         try:
             with open(number, "wb") as file:
-                if mode is not None and hasattr(
-                    os, "fchmod"
-                ):  # a mode that is given to `open` is less what umask takes
-                    os.fchmod(number, mode & 0o777)
+                if before is not None:
+                    _made_alike(number, before)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -208,8 +213,18 @@ def write(place: Place, data: bytes, *, parents: bool = True) -> None:
             raise
 
 
-def _mode_of(name: str, at: int | None, place: Place) -> int | None:
-    """Of the file that is there, None where none is. Raises ValidationError for another thing, PermissionError for a
+def _made_alike(number: int, before: os.stat_result) -> None:
+    """Gives a new file the owner, as far as the system lets it, and the mode of the one whose place it takes."""
+    if hasattr(os, "fchown"):
+        with suppress(OSError):
+            os.fchown(number, before.st_uid, before.st_gid)
+    if hasattr(os, "fchmod"):  # `open` takes from a mode what umask says
+        with suppress(OSError):  # not every file system has modes
+            os.fchmod(number, before.st_mode & 0o777)
+
+
+def _found(name: str, at: int | None, place: Place) -> os.stat_result | None:
+    """The file that is there, None where none is. Raises ValidationError for another thing, PermissionError for a
     file that may not be written: its folder would let another be put in its place.
     """
     try:
@@ -219,7 +234,7 @@ def _mode_of(name: str, at: int | None, place: Place) -> int | None:
     _regular(found, place, "write", None)
     if not os.access(name, os.W_OK, dir_fd=at):
         raise PermissionError(errno.EACCES, "it is read-only")
-    return found.st_mode
+    return found
 
 
 def append(place: Place, data: bytes, *, parents: bool = True) -> None:

@@ -32,8 +32,8 @@ class Slot(NamedTuple):
 
 def named(word: str, text: Any) -> str:
     """A scope or a key. Raises ValidationError."""
-    if not isinstance(text, str) or not text or len(text.encode()) > LONGEST_NAME:
-        raise ValidationError(f"a {word} of State is a string of 1 to {LONGEST_NAME} bytes")
+    if not isinstance(text, str) or not text or not _is_text(text) or len(text.encode()) > LONGEST_NAME:
+        raise ValidationError(f"a {word} of State is a text in UTF-8 of 1 to {LONGEST_NAME} bytes")
     return text
 
 

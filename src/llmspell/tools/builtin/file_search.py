@@ -123,6 +123,8 @@ class _Search:
             if is_of_processes(below.path) and not is_of_processes(place.path):  # whoever wants those names them
                 continue
             relative = above + file_utils.text_of(one.name)
+            if file_utils.is_of_kernel(below.path) and not file_utils.is_of_kernel(place.path):
+                continue  # which what is above it does not grant
             if one.kind == "folder" and self._recursive and depth < DEEPEST:
                 try:
                     yield from self._walk(below, relative + "/", depth + 1)
