@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llmspell import ScriptRuntime
-from llmspell.errors import LLMSpellError, PermissionDeniedError, ToolError, ValidationError
+from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ToolError, ValidationError
 from llmspell.tools.permissions import Permissions
 from llmspell.utils import file_utils
 
@@ -169,6 +169,26 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(granted: Permissions, tmp_pa
         run(delete.format("in/link"), granted)
     assert os.listdir(tmp_path / "out") == ["target"]
     assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_bytes_that_are_no_text_are_written_too(granted: Permissions, tmp_path: Path) -> None:
+    script = r"""
+        for _, operation in ipairs{ "write", "append" } do
+          Tool.execute("file_operations", { operation = operation, path = "out/x", input = "\xff\0" })
+        end
+    """
+    run(script, granted)
+    assert (tmp_path / "out" / "x").read_bytes() == b"\xff\0" * 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [r'Config.get("\xff")', "m:bytes()", 'm:save("out/x")', 'Agent.create{ model = "mock" }:execute{ media = { m } }'],
+)
+def test_names_and_numbers_of_nothing_are_told(granted: Permissions, tmp_path: Path, call: str) -> None:
+    (tmp_path / "in" / "x").write_text("text")
+    with pytest.raises((NotFoundError, ValidationError)):
+        run(f'local m = Media.from_file("in/x") m.file = {{}} return {call}', granted)
 
 
 # ---- looking for files

@@ -27,7 +27,9 @@ def _plain(name: str, value: Any) -> Any:
     return [_plain("", one) for one in value] if isinstance(value, (tuple, list)) else value
 
 
-def _get(run: Run, path: str) -> Any:
+def _get(run: Run, path: str | bytes) -> Any:
+    if isinstance(path, bytes):
+        raise NotFoundError("there is no setting of that name: it is no text in UTF-8")
     last = path.rpartition(".")[2]
     if last == "api_key":
         return SECRET

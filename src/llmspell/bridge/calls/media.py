@@ -200,7 +200,7 @@ class Reader:
 
 def read_file(run: Run, number: Any, most: int | None = None) -> bytes:
     """The bytes of a medium of a file. Raises LimitError before they are read where there are more than *most*."""
-    one = run.media.get(number)
+    one = run.media.get(number) if isinstance(number, int) else None
     if one is None:
         raise NotFoundError("the medium's file is no longer known")
     return file_utils.read(one.place, largest=LARGEST_READ if most is None else min(most, LARGEST_READ))

@@ -26,6 +26,7 @@ class FileOperations(Tool):
     description = "Read, write, append to, list, look for or delete files and folders."
     category = "files"
     needs = ("read", "write")
+    takes_bytes = ("input", "content")
     parameters: Mapping[str, Any] = {
         "type": "object",
         "properties": {
@@ -47,7 +48,7 @@ class FileOperations(Tool):
                 raise ValidationError(
                     f"`{self.name}`: to {operation} it needs `input`", hint="an empty text is one, too"
                 )
-            data = given.encode()
+            data = given if isinstance(given, bytes) else given.encode()
             if len(data) > LARGEST:
                 raise ValidationError(f"`{self.name}`: `input` has more than {LARGEST} bytes")
         place = await self._place(operation, path, context)
