@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,28 @@ def test_the_time_limit_holds_whoever_has_the_pipes(loop: Loop) -> None:
     with pytest.raises(CallTimeoutError):
         shell(loop, "setsid sleep 20 & sleep 20", timeout_ms=500)
     assert time.monotonic() - begin < 10
+
+
+HOLDS = "exec 3<&0; (exec setsid sleep 30 <&3 >/dev/null 2>&1) & exec 3<&-; sleep 0.1"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted there")
+def test_input_that_nobody_reads_is_not_kept(loop: Loop) -> None:
+    """Though one that the program has left behind holds the pipe."""
+    permissions = Permissions(run=("sh",))
+    given = {"executable": "sh", "arguments": ["-c", HOLDS], "input": "x" * 1_000_000}
+
+    async def opened() -> int:
+        await process_executor.TOOL.execute(given, ToolContext(permissions))
+        await asyncio.sleep(0.05)
+        return len(os.listdir("/proc/self/fd"))
+
+    async def work() -> list[int]:
+        return [await opened() for _ in range(3)]
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        first, _, last = runner.run(work())
+    assert last == first
 
 
 def test_arguments_without_end_are_told_at_once(loop: Loop) -> None:

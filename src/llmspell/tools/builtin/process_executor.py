@@ -102,6 +102,9 @@ async def _run(words: list[str], data: bytes, folder: str, env: dict[str, str], 
         _end(transport)
         if not program.exited.done():
             await asyncio.shield(program.exited)
+        stdin: Any = transport.get_pipe_transport(0)
+        if stdin is not None and 0 in program.open:
+            stdin.abort()  # closing would keep what nobody reads, as long as another holds the pipe
         transport.close()
     return _told(program, transport.get_returncode() or 0)
 
@@ -123,7 +126,7 @@ def _told(program: _Program, code: int) -> ToolResult:
 class _Program(asyncio.SubprocessProtocol):
     """What a program says: the first LARGEST bytes of each pipe; more is read and dropped.
 
-    exited: done when it has ended; read: done when nobody can say more.
+    exited: done when it has ended; read: done when nobody can say more; open: the numbers of pipes that are.
     """
 
     def __init__(self) -> None:
@@ -132,7 +135,7 @@ class _Program(asyncio.SubprocessProtocol):
         self.read: asyncio.Future[None] = loop.create_future()
         self.kept = {1: bytearray(), 2: bytearray()}
         self.cut: set[int] = set()
-        self._open = {1, 2}
+        self.open = {0, 1, 2}
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         kept = self.kept[fd]
@@ -142,8 +145,8 @@ class _Program(asyncio.SubprocessProtocol):
             self.cut.add(fd)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open.discard(fd)
-        if not self._open and not self.read.done():
+        self.open.discard(fd)
+        if not self.open & {1, 2} and not self.read.done():
             self.read.set_result(None)
 
     def process_exited(self) -> None:
