@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,30 @@ def test_updates_of_many_tasks_all_count(store: StateStore, isolation: str | Non
         return State.load("a", "n")
     """
     assert run(script, store, isolation) == 20
+
+
+def test_updates_of_many_threads_all_count(store: StateStore) -> None:
+    """Runtimes of several threads may share a store."""
+    rounds = 2000 if isinstance(store, MemoryState) else 100
+
+    def add() -> None:
+        for _ in range(rounds):
+            while True:
+                found = store.get("a", "n")
+                if store.swap("a", "n", found.version, (found.value or 0) + 1):
+                    break
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert store.get("a", "n").value == 4 * rounds
 
 
 def test_an_update_whose_function_raises_changes_nothing(store: StateStore) -> None:

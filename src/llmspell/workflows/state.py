@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import threading
 from typing import Any, NamedTuple
 
 import orjson
@@ -150,9 +151,10 @@ class StateStore:
 
 
 class MemoryState(StateStore):
-    """Kept as long as the object is."""
+    """Kept as long as the object is; several threads may use it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # scripts of several threads may share it
         self._slots: dict[str, dict[str, tuple[bytes, int]]] = {}
         self._count = self._size = self._version = 0
 
@@ -161,40 +163,48 @@ class MemoryState(StateStore):
         return Slot(None, 0) if found is None else Slot(decode(found[0]), found[1])
 
     def put(self, scope: str, key: str, value: Any) -> None:
-        if value is None:
-            self.delete(scope, key)
-            return
-        named("scope", scope)
-        data = encode(named("key", key), value)
-        before = self._slots.get(scope, {}).get(key)
-        size = self._size + len(data) - (len(before[0]) if before else 0)
-        count = self._count + (before is None)
-        if size > LARGEST_STORE or count > MOST_KEYS:
-            raise full()
-        self._size, self._count = size, count
-        self._version += 1
-        self._slots.setdefault(scope, {})[key] = data, self._version
+        self._change(scope, key, value, None)
 
     def swap(self, scope: str, key: str, version: int, value: Any) -> bool:
-        found = self._slots.get(named("scope", scope), {}).get(named("key", key))
-        if (found[1] if found else 0) != version:
-            return False
-        self.put(scope, key, value)
-        return True
+        return self._change(scope, key, value, version)
+
+    def _change(self, scope: str, key: str, value: Any, expected: int | None) -> bool:
+        named("scope", scope), named("key", key)
+        data = None if value is None else encode(key, value)
+        with self._lock:
+            before = self._slots.get(scope, {}).get(key)
+            if expected is not None and expected != (before[1] if before else 0):
+                return False
+            self._replace(scope, key, data)
+            return True
+
+    def _replace(self, scope: str, key: str, data: bytes | None) -> bool:
+        """Puts *data*, or nothing, in the place of what is there; gives whether something was."""
+        before = self._slots.get(scope, {}).get(key)
+        size = self._size + len(data or b"") - (len(before[0]) if before else 0)
+        count = self._count + (data is not None) - (before is not None)
+        if data is not None and (size > LARGEST_STORE or count > MOST_KEYS):
+            raise full()
+        self._size, self._count = size, count
+        if data is not None:
+            self._version += 1
+            self._slots.setdefault(scope, {})[key] = data, self._version
+        elif before is not None:
+            keys = self._slots[scope]
+            del keys[key]
+            if not keys:
+                del self._slots[scope]
+        return before is not None
 
     def delete(self, scope: str, key: str) -> bool:
-        keys = self._slots.get(named("scope", scope), {})
-        found = keys.pop(named("key", key), None)
-        if found is None:
-            return False
-        self._size -= len(found[0])
-        self._count -= 1
-        if not keys:
-            del self._slots[scope]
-        return True
+        named("scope", scope), named("key", key)
+        with self._lock:
+            return self._replace(scope, key, None)
 
     def keys(self, scope: str) -> list[str]:
-        return sorted(self._slots.get(named("scope", scope), ()))
+        named("scope", scope)
+        with self._lock:
+            return sorted(self._slots.get(scope, ()))
 
 
 def full() -> LimitError:
