@@ -31,6 +31,8 @@ OGG = b"OggS\0\2" + b"\0" * 20
         ("audio/ogg", "audio/opus", True),
         ("audio/ogg", "application/ogg", True),
         ("audio/ogg", "audio/ogg; codecs=opus", True),
+        ("audio/mpeg", "audio/pcm", True),
+        ("audio/aac", "audio/l16;rate=24000", True),
         ("video/mp4", "audio/mp4", True),
         ("video/mp4", "audio/x-m4a", True),
         ("video/mp4", "video/quicktime", True),

@@ -72,11 +72,13 @@ _NAMES = {
     "x-flac": "flac", "x-aac": "aac", "opus": "ogg", "x-matroska": "webm", "mkv": "webm", "avi": "x-msvideo",
 }  # fmt: skip
 
+_RAW = ("pcm", "x-pcm", "l16", "l24", "basic", "x-raw")
+
 
 def agree(found: str, declared: str) -> bool:
     """Whether what is said to be *declared* may have the bytes of *found*. A container of sound may hold video."""
     (one, _, first), (other, _, second) = found.partition("/"), declared.partition(";")[0].strip().partition("/")
-    if declared == "application/octet-stream":  # which says nothing
+    if declared == "application/octet-stream" or (other == "audio" and second in _RAW):  # whose bytes may be any
         return True
     sound = {"audio", "video"}
     if (one in sound and other in {*sound, "application"}) or one == other:
