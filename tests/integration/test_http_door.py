@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
+import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -271,7 +272,8 @@ async def test_redirects_are_not_followed() -> None:
      b"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
      b"HTTP/1.1 101 Switching\r\n\r\n", head() + b"zz\r\n", head() + b"-1\r\n", head() + b"0x5\r\nhello\r\n",
      head() + b"5\r\nhello!\r\n", head() + b"\r\n", head() + b"1_0\r\n", head() + b"x" * 5000,
-     b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000, head() + b"0\r\n" + b"t: x\r\n" * 5000],
+     b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000, head() + b"0\r\n" + b"t: x\r\n" * 5000,
+     b"HTTP/1.1 100 Continue\r\n\r\n" * 5000],
 )  # fmt: skip
 async def test_what_is_no_http_is_an_error_and_closes(wire: bytes) -> None:
     with Loopback([[wire, STALL]]) as server:
@@ -366,6 +368,18 @@ async def test_what_unpacks_beyond_all_measure_is_refused() -> None:
     packed = gzip.compress(b"\n" * (64 << 20))
     error = await failure(reply(packed, 200, {"content-encoding": "gzip"}, sized=True))
     assert isinstance(error, ProviderError)
+
+
+async def test_what_is_packed_and_becomes_nothing_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = gzip.compress(b"".join(EVENTS[:2]))
+    error = await failure([head(headers={"content-encoding": "gzip"}), *chunked([packed, b"x" * 9], end=False), STALL])
+    assert isinstance(error, ProviderError)
+    assert "goes on after the end of its gzip" in error.message
+    monkeypatch.setattr(http, "ANSWER_MAX", 1 << 20)
+    empty = [zlib.compress(b"")[:2] + b"\0\0\0\xff\xff" * 100_000] + [b"\0\0\0\xff\xff" * 100_000] * 3
+    error = await failure([head(headers={"content-encoding": "deflate"}), *chunked(empty, end=False), STALL])
+    assert isinstance(error, ProviderError)
+    assert "more than 1 MiB" in error.message
 
 
 # Closing.

@@ -34,6 +34,8 @@ def inflater(coding: str) -> Callable[[bytes], bytes]:
             raise WireError(f"its answer is not the {coding} that it says") from None
         if machine.unconsumed_tail:
             raise WireError("its answer is packed more tightly than any text is")
+        if machine.unused_data:  # zlib would keep all of it
+            raise WireError(f"its answer goes on after the end of its {coding}")
         return out
 
     return inflate

@@ -278,9 +278,10 @@ class Answer:
                 watch.waited_for = "idle"
                 if not data:
                     return data
+                self._size += len(data)
                 if self._inflate is not None:
                     data = self._inflate(data)
-                self._size += len(data)
+                    self._size += len(data)  # besides what came: that may become nothing for ever
                 if self._size > ANSWER_MAX:
                     raise WireError(f"its answer has more than {ANSWER_MAX >> 20} MiB")
                 if data:

@@ -59,6 +59,7 @@ class Exchange:
         """Sends the request and reads the answer's head."""
         self._connection.send(request)
         data = b""
+        passed = 0  # bytes of interim answers
         while True:
             while (stop := head_end(data)) is None:
                 if len(data) > HEAD_MAX:
@@ -71,6 +72,9 @@ class Exchange:
             data = data[stop[1] :]
             if head.status >= 200:
                 break
+            passed += stop[1]
+            if passed > HEAD_MAX:  # while bytes come without a pause, no deadline is looked at
+                raise WireError("the service sends interim answers without end")
             if head.status == 101:
                 raise WireError("the service changed to a protocol that was not asked for")
         self._head, self._early, self._body = head, data, body_of(head)
