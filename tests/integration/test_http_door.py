@@ -241,6 +241,15 @@ async def test_retry_after_is_told() -> None:
     assert (await failure(reply(b"{}", 429))).retry_after is None
 
 
+@pytest.mark.parametrize("end", [CLOSE, RESET, STALL])
+@pytest.mark.parametrize(("status", "kind"), [(401, "auth"), (429, "rate_limit")])
+async def test_an_error_answer_whose_body_breaks_off_is_still_that_error(status: int, kind: str, end: str) -> None:
+    plan = [head(status, {"retry-after": "7"}, size=200), b'{"error": {"mess', end]
+    error = await failure(plan, timeout={"idle": 0.2})
+    assert (error.kind, error.status, error.retry_after) == (kind, status, 7.0)
+    assert error.retryable == (status == 429)
+
+
 async def test_an_error_answers_body_is_bounded() -> None:
     error = await failure(reply([b"x" * 65536] * 64, 500))
     assert error.status == 500

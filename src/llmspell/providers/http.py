@@ -253,6 +253,8 @@ class Door:
 class Answer:
     """An answer whose head has come. Belongs to one task."""
 
+    over = False  # `whole` has read it to its end
+
     def __init__(self, exchange: Exchange | ProxiedExchange, watch: _Watch) -> None:
         self._exchange = exchange
         self._watch = watch
@@ -323,12 +325,21 @@ class Answer:
         self._exchange.close(finished=finished)
 
     async def whole(self, limit: int, *, cut: bool = False) -> WireReply:
-        """The answer, read to its end. Beyond *limit* bytes: ProviderError, or with *cut* just the beginning."""
+        """The answer, read to its end. Beyond *limit* bytes: ProviderError.
+
+        With *cut* just the beginning is given then, and where the rest does not come.
+        """
         pieces: list[bytes] = []
         size = 0
-        while size <= limit and (data := await self.read()):
-            pieces.append(data)
-            size += len(data)
+        try:
+            while size <= limit and not self.over:
+                data = await self.read()
+                pieces.append(data)
+                size += len(data)
+                self.over = not data
+        except (CallTimeoutError, StreamTruncatedError, ProviderError):
+            if not cut:
+                raise
         if size > limit and not cut:
             raise self._watch.garbage(f"its answer has more than {limit >> 20} MiB")
         return WireReply(self.status, self.headers, b"".join(pieces)[:limit])

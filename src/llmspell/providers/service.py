@@ -375,13 +375,11 @@ class Service(ProviderInstance):
         return await self._refuse(answer, call.model)
 
     async def _refuse(self, answer: Answer, model: str) -> NoReturn:
-        """Raises what an answer means that has the status of an error."""
-        whole = False
+        """Raises what an answer means that has the status of an error, also where its body breaks off."""
         try:
             reply = await answer.whole(ERROR_MAX, cut=True)
-            whole = len(reply.body) < ERROR_MAX
         finally:
-            await answer.aclose(finished=whole)
+            await answer.aclose(finished=answer.over)
         from llmspell.providers.wire_errors import from_reply
 
         raise from_reply(reply, provider=self.name, model=model, key_env=self._key_env, secrets=self._secrets)
