@@ -69,7 +69,7 @@ class LLMSpellError(Exception):
     cause: what lies beneath; also set as `__cause__`.
     context: whatever else is known. Names in use: provider, model, status, retry_after (seconds), request_id,
         tool, step, partial (the text so far), limit, value, setting, script, line, column, traceback (the
-        script's frames), signal. An unknown one reads as None.
+        script's frames), signal, unsent (of a call: no connection stood). An unknown one reads as None.
     """
 
     kind: ClassVar[str] = "internal"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmspell import Agent, ScriptRuntime
+from llmspell import Agent, Meter, ScriptRuntime
 from llmspell.errors import (
     AuthError,
     CallTimeoutError,
@@ -408,6 +409,21 @@ async def test_the_next_model_answers_where_the_first_fails(first: list[Any]) ->
     assert (controls[1].details or {})["model"] == "p1/b"
     assert chunks[-1].metadata["provider"] == "p1"
     assert [details["model"] for details in told] == ["p1/b"]
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_service_that_cannot_be_reached_takes_nothing_of_a_limit(proxied: bool) -> None:
+    with Loopback([reply(EVENTS)]) as good, socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        one = {"type": "openai", "base_url": nowhere, "retry": 1}
+        if proxied:
+            one |= {"base_url": "http://service.invalid/v1", "proxy": nowhere}
+        manager = ProviderManager({"p0": one, "p1": {"type": "openai", "base_url": good.url}}, env={})
+        meter = Meter(max_tokens_total=500)
+        assert (await Agent(["p0/a", "p1/b"], providers=manager, meter=meter).execute("hi")).text == "Hello"
+        await manager.aclose()
+    assert meter.tokens == 9
 
 
 async def test_a_model_that_has_begun_is_not_followed_by_another() -> None:

@@ -14,7 +14,7 @@ from llmspell import Agent, Meter
 from llmspell.agents import meter as meter_module
 from llmspell.agents.estimate import UNKNOWN_OUTPUT, input_tokens, need_of
 from llmspell.agents.meter import LEAST_OUTPUT
-from llmspell.errors import AuthError, CallTimeoutError, LimitError, RateLimitError
+from llmspell.errors import AuthError, CallTimeoutError, LimitError, NetworkError, RateLimitError
 from llmspell.providers.base import Embeddings, ModelCall, ProviderCapabilities, ProviderInstance
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.turn import Turn
@@ -211,7 +211,15 @@ async def test_the_services_own_word_of_a_cost_goes_before_the_price() -> None:
     assert meter.cost_usd == 1.0
 
 
-@pytest.mark.parametrize("error", [RateLimitError("slow down"), AuthError("no key")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitError("slow down"),
+        AuthError("no key"),
+        NetworkError("nobody there", unsent=True),
+        CallTimeoutError("nobody there", limit="connect"),
+    ],
+)
 async def test_a_call_that_was_refused_takes_nothing(error: Exception) -> None:
     inner = Scripted(error=error, words=())
     meter = Meter(max_tokens_total=1000)
@@ -233,6 +241,9 @@ async def test_a_call_that_broke_off_takes_what_was_seen_or_all_that_it_might() 
     with pytest.raises(CallTimeoutError):
         await meter.over(inner).execute(call(max_tokens=500))
     assert meter.tokens == READ + 20 + READ + 500
+    with pytest.raises(NetworkError):  # a connection stood, and who knows what the service did
+        await meter.over(Scripted(error=NetworkError("lost"))).execute(call(max_tokens=500))
+    assert meter.tokens == READ + 20 + 2 * (READ + 500)
     assert meter.reserved_tokens == 0
 
 

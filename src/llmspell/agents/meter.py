@@ -219,8 +219,7 @@ class Held:
             return
         self.settled = True
         need, price = self.need, self.need.price
-        refused = isinstance(error, LLMSpellError) and error.kind in REFUSED and not came
-        if refused and usage.total_tokens is None and usage.input_tokens is None:
+        if _took_nothing(error) and not came and usage.total_tokens is None and usage.input_tokens is None:
             return self._meter.take(self, 0, 0.0)
         read = need.input if usage.input_tokens is None else usage.input_tokens
         written = usage.output_tokens
@@ -233,6 +232,13 @@ class Held:
             # The service's own word goes before the price list; but a request may name another model than the call.
             cost = known if usage.cost_usd is None else max(cost, known if need.swapped else 0.0)
         return self._meter.take(self, tokens, cost)
+
+
+def _took_nothing(error: BaseException | None) -> bool:
+    """Whether the service has surely done nothing: it was not reached, or refused."""
+    if not isinstance(error, LLMSpellError):
+        return False
+    return error.kind in REFUSED or bool(error.unsent) or error.limit == "connect"
 
 
 def _unpriced(provider: str, model: str) -> LimitError:

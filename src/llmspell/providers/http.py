@@ -175,6 +175,7 @@ class Door:
         except BaseException as error:
             if exchange is not None:
                 await exchange.aclose(finished=False)
+                watch.sent = exchange.sent
             failure = watch.failure(error, begun=exchange is not None and exchange.answered)
             if failure is None:
                 raise
@@ -190,6 +191,7 @@ class Door:
             self._pool = Pool(self.origin.host, self.origin.port, self._tls())
         kept = await self._pool.take()
         if kept is not None:
+            watch.sent = True
             exchange = Exchange(kept)
             try:
                 await exchange.start(wire, watch.due())
@@ -201,6 +203,7 @@ class Door:
                     watch.begun = exchange.answered
                     raise
         connection = await self._pool.connect(watch.left(self.timeouts.connect))
+        watch.sent = True
         exchange = Exchange(connection)
         try:
             await exchange.start(wire, watch.due())
@@ -373,6 +376,7 @@ class _Watch:
         self.idle = door.timeouts.idle or None
         self._first = door.timeouts.first_token or None
         self.begun = False
+        self.sent = False  # a connection stood, so a request may have gone out
 
     def due(self) -> float | None:
         """When the wait that now begins has lasted too long, by the loop's clock; None is never."""
@@ -462,7 +466,13 @@ class _Watch:
         else:
             reason = one_line(error.strerror or str(error) or type(error).__name__, 120)
             what, hint = f"no connection to {place}: {reason}", f"is there a network? else check {setting}"
-        return NetworkError(f"{name} cannot be reached: {what}", hint=hint, retryable=retryable, **self._about())
+        return NetworkError(
+            f"{name} cannot be reached: {what}",
+            hint=hint,
+            retryable=retryable,
+            unsent=None if self.sent else True,
+            **self._about(),
+        )
 
     def _about(self) -> dict[str, Any]:
         return {"provider": self._door.name, "model": self._model}

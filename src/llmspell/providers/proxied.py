@@ -74,6 +74,7 @@ class ProxiedExchange:
         self._response: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self.answered = False
+        self.sent = False  # a connection stood, so the request may have gone out
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -94,8 +95,9 @@ class ProxiedExchange:
             async with asyncio.timeout_at(deadline):
                 self._response = await client.send(request, stream=True)
         except httpx.HTTPError as error:
+            self.sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
             raise _plain(error) from error
-        self.answered = True
+        self.sent = self.answered = True
         self.status = self._response.status_code
         self.headers = {name.lower(): value for name, value in self._response.headers.items()}
         self._pieces = self._response.aiter_raw()

@@ -36,6 +36,8 @@ class ConnectTimeout(TimeoutError):
 class Exchange:
     """One request and its answer. `aclose` it, whatever happened."""
 
+    sent = True  # it has a connection
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._early = b""  # of the body, read with the head
