@@ -159,6 +159,19 @@ def test_a_date_is_a_wait_until_it() -> None:
     assert 57 < wait <= 60
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone is the system's")
+def test_a_date_without_a_zone_is_one_of_greenwich(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XST+5")
+    time.tzset()
+    try:
+        wait = retry_after({"retry-after": time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime(time.time() + 60))})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert wait is not None
+    assert 57 < wait <= 60
+
+
 def test_geminis_delay_is_a_wait_and_a_header_goes_before_it() -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48.5s"}
     body = [{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "M", "details": [info]}}]

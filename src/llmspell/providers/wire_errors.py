@@ -143,10 +143,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     wait = _seconds(text)
     if wait is not None or not text:
         return wait
+    from datetime import UTC
     from email.utils import parsedate_to_datetime
 
     try:
-        return max(0.0, min(parsedate_to_datetime(text).timestamp() - time.time(), LONGEST_WAIT))
+        when = parsedate_to_datetime(text)
+        if when.tzinfo is None:  # HTTP's oldest form names no zone: Greenwich is meant, and not this machine's
+            when = when.replace(tzinfo=UTC)
+        return max(0.0, min(when.timestamp() - time.time(), LONGEST_WAIT))
     except (ValueError, TypeError, OverflowError):
         return None
 
