@@ -639,6 +639,14 @@ async def test_a_proxy_that_is_gone_is_an_error_of_the_network(monkeypatch: pyte
         assert isinstance(await asking.failure(), NetworkError)
 
 
+async def test_a_proxy_that_closes_without_an_answer_is_an_error_of_the_network() -> None:
+    with Loopback([[CLOSE]]) as proxy:
+        async with Asking("http://service.invalid/v1", proxy=f"http://127.0.0.1:{proxy.port}") as asking:
+            error = await asking.failure()
+    assert isinstance(error, NetworkError)
+    assert error.retryable
+
+
 async def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")

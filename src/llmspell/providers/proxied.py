@@ -122,6 +122,8 @@ class ProxiedExchange:
 
 def _plain(error: httpx.HTTPError) -> Exception:
     """As transport.py words it."""
+    if isinstance(error, httpx.RemoteProtocolError) and str(error).startswith("Server disconnected"):
+        return ConnectionResetError("the connection was closed before the answer's headers were whole")
     if isinstance(error, httpx.ConnectTimeout):
         return ConnectTimeout()
     if isinstance(error, httpx.ProxyError):
