@@ -166,6 +166,19 @@ def test_a_changed_request_is_an_error_that_shows_the_difference(tapes: Tapes) -
     assert b"the recording has no requests to openai" in other.out + other.err
 
 
+def test_a_call_with_tools_and_a_timeout_is_replayed(tapes: Tapes) -> None:
+    script = """
+    Tool.register{ name = 'look', description = 'd', execute = function() Async.sleep(0.02) return 'x' end }
+    print(Agent.create{ model = 'mock', tools = { 'look' }, timeout = 30 }:execute('hi').text)
+    """
+    (tapes.folder / "s.lua").write_text(script)
+    replies = '[{ tool_calls = [{ name = "look", arguments = {} }] }, "done"]'
+    (tapes.folder / "c.toml").write_text(f'[providers.mock]\ntype = "mock"\nreplies = {replies}\n')
+    recorded = tapes.run("--config", "c.toml", "--record", str(tapes.file))
+    replayed = tapes.replay()
+    assert (recorded.code, replayed.code, replayed.out) == (0, 0, recorded.out), (recorded.err, replayed.err)
+
+
 def test_a_provider_without_http_is_recorded_by_its_chunks(tapes: Tapes) -> None:
     script = "for c in Agent.create{ model = 'mock' }:stream('say this') do io.write(c.content.text or '', '|') end"
     recorded = tapes.record([streamed("openai")], script)

@@ -51,5 +51,7 @@ class RunHost(ToolHost):
             self._run.observer.tool_started(stream_id, call)
 
     def tool_ended(self, stream_id: str, call: ToolCall, seconds: float) -> None:
+        if (tape := self._run.tape) is not None:
+            seconds = tape.value(f"tool.seconds.{call.id}", lambda: round(seconds, 6))
         if self._run.observer is not None:
             self._run.observer.tool_ended(stream_id, call, seconds)
