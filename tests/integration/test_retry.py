@@ -7,6 +7,7 @@ import json
 import socket
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -409,6 +410,51 @@ async def test_the_next_model_answers_where_the_first_fails(first: list[Any]) ->
     assert (controls[1].details or {})["model"] == "p1/b"
     assert chunks[-1].metadata["provider"] == "p1"
     assert [details["model"] for details in told] == ["p1/b"]
+
+
+HOW: dict[str, Any] = {
+    "execute": lambda agent: agent.execute("hi"),
+    "stream": lambda agent: agent.stream("hi").collect(),
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("tools", [False, True])
+async def test_all_models_together_have_the_time_of_the_call(how: str, tools: bool) -> None:
+    def look() -> str:
+        return "x"
+
+    with Loopback([[STALL]]) as silent, Loopback([[0.3, *failing(503)]]) as slow:
+        manager = models(slow, silent, silent)
+        agent = Agent(["p0/a", "p1/b", "p2/c"], providers=manager, timeout=0.6, tools=[look] if tools else [])
+        began = monotonic()
+        with pytest.raises(CallTimeoutError) as caught:
+            await HOW[how](agent)
+        took = monotonic() - began
+        await manager.aclose()
+    assert caught.value.provider == "p1"
+    assert 0.5 < took < 1.0
+    assert len(silent.requests) == 1
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_repair_has_what_is_left_of_the_time_of_the_call(how: str) -> None:
+    def unfit(request: Any) -> list[Any]:
+        if request.json.get("stream"):
+            return [0.3, *reply(sse(["nothing"]))]
+        body = json.dumps({"choices": [{"message": {"content": "nothing"}, "finish_reason": "stop"}]}).encode()
+        return [0.3, head(size=len(body)) + body]
+
+    with Loopback([unfit, [STALL]]) as server:
+        manager = models(server)
+        agent = Agent("p0/a", providers=manager, timeout=0.6, response_schema={"type": "object"})
+        began = monotonic()
+        with pytest.raises(CallTimeoutError):
+            await HOW[how](agent)
+        took = monotonic() - began
+        await manager.aclose()
+    assert len(server.requests) == 2
+    assert 0.5 < took < 0.85
 
 
 @pytest.mark.parametrize("proxied", [False, True])

@@ -220,7 +220,7 @@ class Agent:
             self._resolved = pairs[0]
         return self._resolved
 
-    def _call(self, told: AgentInput, provider: ProviderInstance, model: str) -> ModelCall:
+    def _call(self, told: AgentInput, provider: ProviderInstance, model: str, left: float | None = None) -> ModelCall:
         messages = told.messages
         if self.system_prompt and messages[0].role != "system":
             messages = (Message("system", self.system_prompt), *messages)
@@ -232,7 +232,7 @@ class Agent:
             told.parameters.over(self.parameters),
             self.extra.get("body") or {},
             self.extra.get("headers") or {},
-            self.timeout,
+            self.timeout if left is None else left,
             self.tools,
             self.tool_choice,
             modalities=told.modalities,
@@ -253,11 +253,15 @@ class Agent:
         if self._candidates:
             from llmspell.agents import fallback
 
-            return await fallback.execute(self._candidates, lambda one: self._execute(told, *one), self.on_retry)
+            return await fallback.execute(
+                self._candidates, lambda one, left: self._execute(told, *one, left), self.on_retry, self.timeout
+            )
         return await self._execute(told, *resolved)
 
-    async def _execute(self, told: AgentInput, provider: ProviderInstance, model: str) -> AgentOutput:
-        call = self._call(told, provider, model)
+    async def _execute(
+        self, told: AgentInput, provider: ProviderInstance, model: str, left: float | None = None
+    ) -> AgentOutput:
+        call = self._call(told, provider, model, left)
         if self._form is not None:
             from llmspell.agents import structured
 
@@ -272,11 +276,15 @@ class Agent:
         if self._candidates:
             from llmspell.agents import fallback
 
-            return fallback.stream(self._candidates, lambda one: self._stream(told, *one), self.on_retry)
+            return fallback.stream(
+                self._candidates, lambda one, left: self._stream(told, *one, left), self.on_retry, self.timeout
+            )
         return self._stream(told, *resolved)
 
-    def _stream(self, told: AgentInput, provider: ProviderInstance, model: str) -> AgentStream:
-        call = self._call(told, provider, model)
+    def _stream(
+        self, told: AgentInput, provider: ProviderInstance, model: str, left: float | None = None
+    ) -> AgentStream:
+        call = self._call(told, provider, model, left)
         if self._form is not None:
             from llmspell.agents import structured
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmspell.agents.timeleft import TimeLeft
 from llmspell.errors import LLMSpellError
 from llmspell.types.streaming import AgentChunk, AgentStream, Control
 
@@ -32,11 +33,18 @@ class Candidate(NamedTuple):
 
 
 class _Failures:
-    """What went wrong so far, in order."""
+    """What went wrong so far, in order. left: the time of the whole; the first model has what its call says."""
 
-    def __init__(self, candidates: Sequence[Candidate], on_retry: Callable[[Mapping[str, Any]], object] | None) -> None:
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        on_retry: Callable[[Mapping[str, Any]], object] | None,
+        whole: float | None,
+    ) -> None:
         self._candidates = candidates
         self._on_retry = on_retry
+        self._whole = whole
+        self.left = TimeLeft(whole)
         self._errors: list[LLMSpellError] = []
 
     @property
@@ -47,7 +55,9 @@ class _Failures:
     def next(self, error: LLMSpellError) -> Control:
         """What a stream says of the model that comes. Raises *error* where there is none, or it would not help."""
         self._errors.append(error)
-        if error.kind in FINAL or len(self._errors) >= len(self._candidates):
+        # The error says whether the whole is over, and no clock: in a replay it comes at once.
+        late = self._whole and error.kind == "timeout" and error.limit == "total"
+        if error.kind in FINAL or len(self._errors) >= len(self._candidates) or late:
             if len(self._errors) > 1:
                 pairs = zip(self._candidates, self._errors, strict=False)
                 error.context["tried"] = [f"{candidate}: {one.message}" for candidate, one in pairs]
@@ -64,40 +74,50 @@ class _Failures:
 
 async def execute(
     candidates: Sequence[Candidate],
-    ask: Callable[[Candidate], Awaitable[AgentOutput]],
+    ask: Callable[[Candidate, float | None], Awaitable[AgentOutput]],
     on_retry: Callable[[Mapping[str, Any]], object] | None = None,
+    whole: float | None = None,
 ) -> AgentOutput:
-    """The answer of the first that gives one; `metadata` say who. Raises the last one's error; `tried` names all."""
-    failures = _Failures(candidates, on_retry)
+    """The answer of the first that gives one; `metadata` say who. Raises the last one's error; `tried` names all.
+
+    ask: is given a model, and the seconds that it has where those are fewer than the call's. whole: seconds of all
+    of it.
+    """
+    failures = _Failures(candidates, on_retry, whole)
+    failures.left.begin()
+    seconds = None
     while True:
         try:
-            return await ask(failures.candidate)
+            return await ask(failures.candidate, seconds)
         except LLMSpellError as error:
             failures.next(error)
+            seconds = failures.left.seconds()
 
 
 def stream(
     candidates: Sequence[Candidate],
-    ask: Callable[[Candidate], AgentStream],
+    ask: Callable[[Candidate, float | None], AgentStream],
     on_retry: Callable[[Mapping[str, Any]], object] | None = None,
+    whole: float | None = None,
 ) -> AgentStream:
     """The same, streamed: a Control "retry" names the model that comes."""
-    chain = _Chain(_Failures(candidates, on_retry), ask)
+    chain = _Chain(_Failures(candidates, on_retry, whole), ask)
     return AgentStream(chain.id, chain.batches(), chain.pour)
 
 
 class _Chain:
     """One stream out of those of the models that are asked one after the other."""
 
-    def __init__(self, failures: _Failures, ask: Callable[[Candidate], AgentStream]) -> None:
+    def __init__(self, failures: _Failures, ask: Callable[[Candidate, float | None], AgentStream]) -> None:
         self._failures, self._ask = failures, ask
-        self._stream = ask(failures.candidate)
+        self._stream = ask(failures.candidate, None)
         self.id = self._stream.stream_id
         self._given = False  # content was given out: no other model may follow
         self._next = 0  # the number of the next chunk
         self._first = True  # it is the first model's stream
 
     async def batches(self) -> AsyncGenerator[list[AgentChunk], None]:
+        self._failures.left.begin()
         while True:
             async with self._stream as source:
                 try:
@@ -108,7 +128,7 @@ class _Chain:
                 except LLMSpellError as error:
                     retry = self._after(error)
             yield retry
-            self._stream = self._ask(self._failures.candidate)
+            self._stream = self._next_stream()
 
     async def pour(self, take: Taker, room: Room) -> None:
         """See AgentStream.pour."""
@@ -117,6 +137,7 @@ class _Chain:
             batch = self._batch(batch)
             return take(batch) if batch else True
 
+        self._failures.left.begin()
         while True:
             async with self._stream as source:
                 try:
@@ -126,7 +147,10 @@ class _Chain:
                     retry = self._after(error)
             if not take(retry):
                 await room()
-            self._stream = self._ask(self._failures.candidate)
+            self._stream = self._next_stream()
+
+    def _next_stream(self) -> AgentStream:
+        return self._ask(self._failures.candidate, self._failures.left.seconds())
 
     def _batch(self, batch: list[AgentChunk]) -> list[AgentChunk]:
         if not self._given:

@@ -94,8 +94,8 @@ class Loop:
 
     # ---- the request of a round
 
-    def _call(self, who: Candidate) -> ModelCall:
-        """What is sent to *who* now. Raises ContextLengthError where it cannot fit."""
+    def _call(self, who: Candidate, left: float | None = None) -> ModelCall:
+        """What is sent to *who* now, who has *left* seconds. Raises ContextLengthError where it cannot fit."""
         self._asking = True
         if self._base is None or self._rounds == 0:
             self._who, self._base = who, self._make(who)
@@ -106,8 +106,8 @@ class Loop:
                 choice = "none"
             call = call._replace(messages=(*call.messages, *self._turns), tool_choice=choice)
         if self._rounds and self._deadline is not None:
-            call = call._replace(timeout=max(self._deadline - asyncio.get_running_loop().time(), 0.001))
-        return call
+            left = max(self._deadline - asyncio.get_running_loop().time(), 0.001)
+        return call if left is None else call._replace(timeout=left)
 
     def _check(self, call: ModelCall) -> None:
         """Refuses what cannot fit the model's context. Only what is sure: the service itself counts the rest."""
@@ -149,11 +149,11 @@ class Loop:
 
     async def _ask(self) -> AgentOutput:
         if self._rounds == 0 and len(self._candidates) > 1:
-            return await fallback.execute(self._candidates, self._ask_one, self._on_retry)
+            return await fallback.execute(self._candidates, self._ask_one, self._on_retry, self._timeout)
         return await self._ask_one(self._who)
 
-    async def _ask_one(self, who: Candidate) -> AgentOutput:
-        call = self._call(who)
+    async def _ask_one(self, who: Candidate, left: float | None = None) -> AgentOutput:
+        call = self._call(who, left)
         self._check(call)
         if self._form is None:
             return await who.provider.execute(call)
@@ -266,11 +266,11 @@ class Loop:
         """The stream of the next round: nothing is sent before it is read."""
         self._held, self._end = [], None
         if self._rounds == 0 and len(self._candidates) > 1:
-            return fallback.stream(self._candidates, self._open_one, self._on_retry)
+            return fallback.stream(self._candidates, self._open_one, self._on_retry, self._timeout)
         return self._open_one(self._who)
 
-    def _open_one(self, who: Candidate) -> AgentStream:
-        call = self._call(who)
+    def _open_one(self, who: Candidate, left: float | None = None) -> AgentStream:
+        call = self._call(who, left)
         if self._rounds:
             self._check(call)
         if self._form is None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, spoken, way_of
+from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, way_of
+from llmspell.agents.timeleft import TimeLeft
 from llmspell.errors import LLMSpellError, ProviderError
 from llmspell.types.partial_json import PartialJson
 from llmspell.types.streaming import (
@@ -49,6 +51,8 @@ async def execute(provider: ProviderInstance, call: ModelCall, form: Form) -> Ag
     by a token limit or does not fit after one repair; its context has partial, complaints and call_usage.
     """
     way, asked = way_of(provider, call, form)
+    left = TimeLeft(call.timeout)
+    left.begin()
     usage: Usage | None = None
     for last in (False, True):
         try:
@@ -67,7 +71,7 @@ async def execute(provider: ProviderInstance, call: ModelCall, form: Form) -> Ag
         except Unfit as unfit:
             if last or unfit.cut:
                 raise complain(provider, call, unfit, output.text, usage) from None
-            asked = repair_call(asked, output.text, unfit)
+            asked = left.of(repair_call(asked, output.text, unfit))
         else:
             return output._replace(data=data)
     raise AssertionError("unreachable")
@@ -120,6 +124,7 @@ class _Joined:
         self._provider, self._call, self._asked, self._form, self._way = provider, call, asked, form, way
         self._stream = first
         self._id = first.stream_id
+        self._left = TimeLeft(call.timeout)
         self._numbers = count()
         self._metadata: dict[str, Any] = {}
         self._usage: Usage | None = None
@@ -141,6 +146,7 @@ class _Joined:
 
     async def batches(self) -> AsyncGenerator[list[AgentChunk], None]:
         more = True
+        self._left.begin()
         while more:
             async with self._stream as source:
                 try:
@@ -161,6 +167,7 @@ class _Joined:
             return take(made) if made else True
 
         more = True
+        self._left.begin()
         while more:
             async with self._stream as source:
                 try:
@@ -288,7 +295,8 @@ class _Joined:
             if self._repairs or unfit.cut:
                 raise complain(self._provider, self._call, unfit, text, self._usage) from None
             self._repairs = True
-            self._stream = self._provider.stream(repair_call(self._asked, text, unfit))
+            asked = repair_call(self._asked, text, unfit)
+            self._stream = self._provider.stream(self._left.of(asked))
             self._begin()
             details = {"attempt": 2, "wait": 0.0, "error": unfit.said, "kind": "provider"}
             return True, [*made, self._chunk(Control("retry", details=details), end.timestamp)]
