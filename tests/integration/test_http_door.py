@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import os
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llmspell import ScriptRuntime
+from llmspell.bridge import runtime
 from llmspell.errors import (
     CallTimeoutError,
     LLMSpellError,
@@ -574,6 +577,27 @@ def test_one_manager_may_serve_a_second_loop() -> None:
 
         asyncio.run(once())
         asyncio.run(once())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_manager_whose_loop_has_ended_is_closed_all_the_same() -> None:
+    with Loopback([reply(EVENTS)]) as server:
+        asking = Asking(server.url)
+        assert asyncio.run(asking.text()) == "Hello wörld"
+        asyncio.run(asking.manager.aclose())
+        del asking
+        gc.collect()
+
+
+def test_a_script_that_runs_in_a_loop_of_its_own_leaves_no_connection_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_loop_factory", lambda: None)  # uvloop's own end may hang where a connection is open
+    with Loopback([reply(EVENTS)]) as server:
+        asking = Asking(server.url)
+        for number in range(2):
+            script = "return Agent.create{ model = 'acme/m' }:execute('hi').text"
+            assert ScriptRuntime(providers=asking.manager).run(script).result == "Hello wörld"
+            server.connections[number].wait_closed()
+        assert asking.manager.resolve("acme")[0] is asking.provider  # which is its owner's to close
 
 
 # What goes over the wire.

@@ -408,6 +408,8 @@ class ScriptRuntime:
                 return await self._drive(run, main, outcome)
             finally:
                 await self.aclose()
+                if self._providers is not None:  # its owner's; but what it opened here ends with this loop
+                    await self._providers.disconnect()
 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work())

@@ -193,6 +193,10 @@ class ProviderInstance(ABC):
         """The models that the service says it has. Raises NotSupportedError where it does not say."""
         raise NotSupportedError(f"{self.name} does not list its models")
 
+    async def disconnect(self) -> None:
+        """Closes the connections of an event loop that is about to end; on another, it serves on as it was."""
+        return None
+
     async def aclose(self) -> None:
         """Gives back connections and models."""
         return None

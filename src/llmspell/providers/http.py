@@ -246,11 +246,10 @@ class Door:
     async def aclose(self) -> None:
         """Closes all connections."""
         pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.aclose()
         road, self._proxied = self._proxied, None
-        if road is not None:
-            await road.aclose()
+        for one in (pool, road):
+            if one is not None and not one.loop.is_closed():  # else nothing of it can be closed any more
+                await one.aclose()
 
 
 class Answer:

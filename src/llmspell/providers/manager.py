@@ -361,6 +361,11 @@ class ProviderManager:
 
         return [queries.about(self, name) for name in self.known()]
 
+    async def disconnect(self) -> None:
+        """Closes the connections of an event loop that is about to end, and nothing else."""
+        for instance in (*self._registered.values(), *self._made.values()):
+            await instance.disconnect()
+
     async def aclose(self) -> None:
         """Closes every provider that was made; they are made anew when they are used again."""
         made, self._made = self._made, {}

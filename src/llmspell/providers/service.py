@@ -149,10 +149,13 @@ class Service(ProviderInstance):
             collector.add(chunk)
         return collector.output()
 
-    async def aclose(self) -> None:
+    async def disconnect(self) -> None:
         """Closes all connections; calls in flight end with an error."""
         await self._late.aclose()
         await self._door.aclose()
+
+    async def aclose(self) -> None:
+        await self.disconnect()
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
         """*texts* as vectors; *model* may be empty for the service's usual one. See `sides.embed`."""

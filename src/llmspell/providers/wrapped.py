@@ -55,5 +55,8 @@ class WrappedProvider(ProviderInstance):
     async def models(self) -> tuple[ModelInfo, ...]:
         return await self.inner.models()
 
+    async def disconnect(self) -> None:
+        await self.inner.disconnect()
+
     async def aclose(self) -> None:
         await self.inner.aclose()
