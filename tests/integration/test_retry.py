@@ -382,6 +382,39 @@ async def test_a_service_that_refuses_too_many_at_once_is_asked_for_fewer_and_al
     server.close()
 
 
+async def test_a_service_that_takes_one_call_a_moment_is_given_it_and_all_get_their_answer() -> None:
+    last = 0.0
+
+    def answer(request: Any) -> list[Any]:
+        nonlocal last
+        if monotonic() - last < 0.1:
+            return failing(429, retry_after_ms="110")
+        last = monotonic()
+        return reply(EVENTS)
+
+    with Loopback([answer]) as server:
+        service = Service("acme", {"type": "openai", "base_url": server.url, "retry": {"attempts": 5}})
+        answers = [in_iteration(service) for _ in range(12)]
+        assert [text_of(chunks) for chunks in await asyncio.gather(*answers)] == ["Hello"] * 12
+        await service.aclose()
+        assert len(server.requests) <= 4 * 12  # without a pause each is refused by each moment that it waits for
+
+
+async def test_who_leaves_a_wait_that_holds_all_others_holds_them_no_longer() -> None:
+    with Loopback([failing(429, retry_after="20"), reply(EVENTS)]) as server:
+        service = Service("acme", {"type": "openai", "base_url": server.url})
+        waits = asyncio.create_task(in_iteration(service))
+        while not service._retries.slots._paused:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(0.005)
+        other = asyncio.create_task(in_iteration(service))
+        await asyncio.sleep(0.05)
+        assert (len(server.requests), other.done()) == (1, False)
+        waits.cancel()
+        async with asyncio.timeout(5):
+            assert text_of(await other) == "Hello"
+        await service.aclose()
+
+
 # ---- a list of models
 
 

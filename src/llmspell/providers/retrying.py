@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Retries", "Slots", "Tries"]
 
+LEFT_ALONE = 0.1  # seconds after which who held up all others, and was left in its wait, does so no longer
+
 
 class Slots:
     """As many calls at once as a service bears; more wait their turn, who came first goes first."""
@@ -29,6 +31,8 @@ class Slots:
         self.ceiling = Ceiling()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._asked = 0
+        self._paused: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the pause, which ends with it
 
     def __len__(self) -> int:
         """How many wait."""
@@ -37,7 +41,7 @@ class Slots:
     async def enter(self, ticket: int) -> int:
         """Waits for room; gives what the ceiling's `refused` wants back. ticket: of the call, the lower the earlier."""
         ceiling = self.ceiling
-        if self._waiting or not ceiling.room():
+        if self._waiting or not self._room():
             future = asyncio.get_running_loop().create_future()
             self._asked += 1
             heappush(self._waiting, (ticket, self._asked, future))
@@ -55,11 +59,32 @@ class Slots:
     def serve(self) -> None:
         """Lets in who waits, as far as there is room."""
         waiting, ceiling = self._waiting, self.ceiling
-        while waiting and ceiling.room():
+        while waiting and self._room():
             future = heappop(waiting)[2]
             if not future.done():
                 ceiling.begin()
                 future.set_result(None)
+
+    def _room(self) -> bool:
+        paused = self._paused is not None and self._loop is not None and not self._loop.is_closed()
+        return not paused and self.ceiling.room()
+
+    def pause(self, seconds: float) -> None:
+        """Lets nobody in for so long, or until `go_on`."""
+        self.go_on()
+        self._loop = asyncio.get_running_loop()
+        self._paused = self._loop.call_later(seconds, self.resume)
+
+    def go_on(self) -> None:
+        """The pause is over; who asks now, or `serve`, lets in who waits."""
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
+
+    def resume(self) -> None:
+        """The pause is over, and who waits is let in."""
+        self.go_on()
+        self.serve()
 
 
 class Retries:
@@ -96,6 +121,7 @@ class Tries:
         "_epoch",
         "_inside",
         "_on_retry",
+        "_pauses",
         "_policy",
         "_shared",
         "_started",
@@ -125,6 +151,7 @@ class Tries:
         self._wait = 0.0
         self._epoch = 0
         self._inside = False
+        self._pauses = False  # while it waits, so do all others
         self.made = 0  # attempts
 
     async def enter(self) -> float | None:
@@ -169,12 +196,26 @@ class Tries:
 
     def after(self, error: LLMSpellError) -> Control:
         """The attempt failed before any content: what a stream says of the next. Raises *error* if there is none."""
-        shared, policy = self._shared, self._policy
+        slots, ceiling = self._shared.slots, self._shared.slots.ceiling
+        alone = False
         if self._inside and isinstance(error, RateLimitError):
             self._inside = False
-            shared.slots.ceiling.refused(self._epoch)
-            shared.slots.serve()
+            # Where even one at once is too many, it is not how many they are, but how fast they come.
+            alone = self._epoch == ceiling.epoch and ceiling.in_flight == 1
+            ceiling.refused(self._epoch)
         self.leave(answered=False)
+        try:
+            told = self._again(error)
+            if alone:
+                self._pauses = True
+                slots.pause(self._wait + LEFT_ALONE)
+            return told
+        finally:
+            slots.serve()
+
+    def _again(self, error: LLMSpellError) -> Control:
+        """Decides; see `after`."""
+        shared, policy = self._shared, self._policy
         if not error.retryable:
             raise self._told(error)
         told = error.context.get("retry_after")
@@ -199,7 +240,15 @@ class Tries:
 
     async def wait(self) -> None:
         """Until the next attempt is due."""
-        await self._shared.clock.sleep(self._wait)
+        pauses, self._pauses = self._pauses, False
+        try:
+            await self._shared.clock.sleep(self._wait)
+        except BaseException:
+            if pauses:
+                self._shared.slots.resume()
+            raise
+        if pauses:
+            self._shared.slots.go_on()  # it comes before those who came later
         self._begun = self._shared.clock.now()
 
     def _told(self, error: LLMSpellError, why: str = "") -> LLMSpellError:
