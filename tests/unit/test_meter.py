@@ -319,6 +319,27 @@ async def test_calls_at_once_wait_for_one_another_and_never_go_over() -> None:
     assert (meter.tokens, meter.reserved_tokens) == (meter.max_tokens_total, 0)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_waits_for_others_no_longer_than_it_has_time(stream: bool) -> None:
+    inner = Scripted()
+    inner.gate.clear()
+    meter = Meter(max_tokens_total=READ + 150)
+    provider = meter.over(inner)
+    first = asyncio.ensure_future(provider.execute(call(max_tokens=100)))
+    await asyncio.wait_for(inner.at_gate.wait(), 10)
+    late = call(max_tokens=100, timeout=0.05)
+    with pytest.raises(CallTimeoutError) as caught:
+        await (provider.stream(late).collect() if stream else provider.execute(late))
+    assert (caught.value.limit, caught.value.value) == ("total", 0.05)
+    second = asyncio.ensure_future(provider.execute(call(max_tokens=100, timeout=60)))
+    await asyncio.sleep(0.05)
+    inner.gate.set()
+    await first
+    await second
+    assert 59 < (inner.calls[-1].timeout or 0) < 59.99  # what it has left
+    assert inner.calls[0].timeout is None
+
+
 async def test_a_call_that_takes_little_lets_the_next_one_in() -> None:
     inner = Scripted(usage=Usage(5, 5), longest=100_000)
     meter = Meter(max_tokens_total=100_000 + READ)

@@ -12,7 +12,8 @@ import math
 from typing import TYPE_CHECKING
 
 from llmspell.agents.estimate import Need, need_of, text_tokens, texts_need
-from llmspell.errors import LimitError, LLMSpellError
+from llmspell.agents.timeleft import TimeLeft
+from llmspell.errors import CallTimeoutError, LimitError, LLMSpellError
 from llmspell.types.price import dollars
 
 if TYPE_CHECKING:
@@ -90,9 +91,21 @@ class Meter:
     # ---- before a call and after it
 
     async def hold(self, provider: ProviderInstance, call: ModelCall) -> tuple[ModelCall, Held]:
-        """Reserves what *call* may take; gives the call as it is to be sent. `settle` what is held, in any case."""
+        """Reserves what *call* may take; gives the call as it is to be sent. `settle` what is held, in any case.
+
+        Raises LimitError; CallTimeoutError where the call's own time ends while it waits for others.
+        """
         need = need_of(provider, call)
-        granted, held = await self._hold(provider, need)
+        left = TimeLeft(call.timeout)
+        left.begin()
+        waits = not self._free(need)
+        try:
+            async with asyncio.timeout(left.seconds()):
+                granted, held = await self._hold(provider, need)
+        except TimeoutError:
+            raise _late(provider.name, call) from None
+        if waits:
+            call = left.of(call)
         if not need.fixed and (need.capped or granted < need.output):
             call = call._replace(parameters=call.parameters._replace(max_tokens=granted))
         return call, held
@@ -116,6 +129,10 @@ class Meter:
             held = Held(self, need, granted)
             self._held.add(held)
         return granted, held
+
+    def _free(self, need: Need) -> bool:
+        """Whether a call would not have to wait."""
+        return not self._turn.locked() and self._fits(need, alone=not self._held) is not None
 
     def _fits(self, need: Need, *, alone: bool) -> int | None:
         """How long the answer may be; None where the call does not fit, or would better wait for the others."""
@@ -232,6 +249,18 @@ class Held:
             # The service's own word goes before the price list; but a request may name another model than the call.
             cost = known if usage.cost_usd is None else max(cost, known if need.swapped else 0.0)
         return self._meter.take(self, tokens, cost)
+
+
+def _late(provider: str, call: ModelCall) -> CallTimeoutError:
+    return CallTimeoutError(
+        f"the call waited {call.timeout:g} s for others, which may take all that is left of a limit (total timeout)",
+        hint="send fewer calls at once, give them a lower `max_tokens`, or raise the call's `timeout`",
+        retryable=False,
+        limit="total",
+        value=call.timeout,
+        provider=provider,
+        model=call.model,
+    )
 
 
 def _took_nothing(error: BaseException | None) -> bool:
