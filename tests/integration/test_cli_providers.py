@@ -65,3 +65,15 @@ def test_check(tmp_path: Path) -> None:
     assert "1 models" in good.stdout
     assert "answered 401" in bad.stdout
     assert KEY not in bad.stdout + bad.stderr
+
+
+def test_an_ollama_that_is_named_is_asked_though_no_model_of_it_is_set(tmp_path: Path) -> None:
+    with Loopback([models({"models": [{"name": "a"}]})]) as server:
+        env = {"OLLAMA_HOST": server.url.removesuffix("/v1")}
+        assert llmspell(tmp_path, "check", "--ask", **env).returncode == 0
+        assert server.requests == []
+        done = llmspell(tmp_path, "check", "ollama", "--ask", **env)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "ok")
+    assert "1 models" in done.stdout
+    gone = llmspell(tmp_path, "check", "ollama", "--ask", **env)
+    assert (gone.returncode, gone.stdout.split()[0]) == (4, "failed")

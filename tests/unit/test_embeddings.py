@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 
-from llmspell.errors import AuthError, LLMSpellError, NotSupportedError, ProviderError, ValidationError
+from llmspell.errors import (
+    AuthError,
+    CallTimeoutError,
+    LLMSpellError,
+    NotSupportedError,
+    ProviderError,
+    ValidationError,
+)
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.service import Service
 from llmspell.types.usage import Usage
-from support.loopback import Loopback, Request, reply
+from support.loopback import STALL, Loopback, Request, reply
 
 pytestmark = pytest.mark.once
 
@@ -227,6 +234,15 @@ async def test_models(type_: str, pages: list[Any], ids: list[str], paths: list[
     assert [info.id for info in found] == ids
     assert [request.path for request in server.requests] == paths
     assert "\x1b" not in str(found)
+
+
+async def test_a_service_that_lists_nothing_is_not_waited_for_as_long_as_for_an_answer() -> None:
+    with Loopback([[STALL]]) as server:
+        one = service(server, timeout={"first_token": 0.1, "total": 20}, retry=1)
+        with pytest.raises(CallTimeoutError) as caught:
+            await one.models()
+        await one.aclose()
+    assert (caught.value.limit, caught.value.model) == ("first_token", None)
 
 
 async def test_models_that_are_garbage() -> None:

@@ -474,4 +474,4 @@ class _Watch:
         )
 
     def _about(self) -> dict[str, Any]:
-        return {"provider": self._door.name, "model": self._model}
+        return {"provider": self._door.name, "model": self._model or None}

@@ -185,7 +185,8 @@ class Service(ProviderInstance):
 
     async def _asked(self, request: WireRequest, model: str, total: float | None) -> Any:
         await self._late.need(model)
-        answer = await self._door.send(request, model=model, total=total, first_token=False)
+        lists = request.method == "GET"  # which no service has to think about
+        answer = await self._door.send(request, model=model, total=total, first_token=lists)
         if not 200 <= answer.status < 300:
             await self._refuse(answer, model)
         whole = False

@@ -69,13 +69,18 @@ def check(names: list[str], options: dict[str, Any]) -> int:
         for row in rows:
             row["state"] = "ok" if row["enabled"] else "missing" if row["key"]["kind"] == "missing" else "off"
         if options.get("ask"):
-            _ask([row for row in rows if row["enabled"]], manager)
+            _ask([row for row in rows if row["enabled"] or (names and _askable(row))], manager)
         _write(rows, options, lambda look: _table(_checked(rows), look), "check")
         if any(row["state"] == "failed" for row in rows):
             return 4
         return 3 if names and any(row["state"] != "ok" for row in rows) else 0
 
     return _safely(options, work)
+
+
+def _askable(row: dict[str, Any]) -> bool:
+    """Whether one that is off can be asked all the same: it only lacks a model."""
+    return row["state"] == "off" and "error" not in row and bool(row["address"])
 
 
 def _ask(rows: list[dict[str, Any]], manager: ProviderManager) -> None:
@@ -87,6 +92,7 @@ def _ask(rows: list[dict[str, Any]], manager: ProviderManager) -> None:
         started = monotonic()
         try:
             row["models_found"] = len(await manager.get(row["name"]).models())
+            row["state"] = "ok"
         except NotSupportedError as error:
             row["told"] = error.message
         except LLMSpellError as error:
