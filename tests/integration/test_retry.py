@@ -400,16 +400,21 @@ async def test_a_service_that_takes_one_call_a_moment_is_given_it_and_all_get_th
         assert len(server.requests) <= 4 * 12  # without a pause each is refused by each moment that it waits for
 
 
-async def test_who_leaves_a_wait_that_holds_all_others_holds_them_no_longer() -> None:
+@pytest.mark.parametrize("leaves", ["cancelled", "at the retry"])
+async def test_who_leaves_a_wait_that_holds_all_others_holds_them_no_longer(leaves: str) -> None:
     with Loopback([failing(429, retry_after="20"), reply(EVENTS)]) as server:
         service = Service("acme", {"type": "openai", "base_url": server.url})
-        waits = asyncio.create_task(in_iteration(service))
-        while not service._retries.slots._paused:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0.005)
+        stream = service.stream(CALL)
+        chunks = [await anext(stream), await anext(stream)]
+        assert getattr(chunks[1].content, "message", "") == "retry"
+        waits = asyncio.create_task(anext(stream)) if leaves == "cancelled" else None
         other = asyncio.create_task(in_iteration(service))
         await asyncio.sleep(0.05)
         assert (len(server.requests), other.done()) == (1, False)
-        waits.cancel()
+        if waits is not None:
+            waits.cancel()
+            await asyncio.wait([waits])
+        await stream.aclose()
         async with asyncio.timeout(5):
             assert text_of(await other) == "Hello"
         await service.aclose()

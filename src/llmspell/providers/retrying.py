@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Retries", "Slots", "Tries"]
 
-LEFT_ALONE = 0.1  # seconds after which who held up all others, and was left in its wait, does so no longer
+SLOW = 0.1  # seconds after which who holds up all others, and is not read from, does so no longer
 
 
 class Slots:
@@ -114,7 +114,8 @@ class Retries:
 
 
 class Tries:
-    """Where one call stands. For each attempt: `enter`, then `leave`, or `after` its error and `wait`."""
+    """Where one call stands. `enter`; where the attempt fails, `after`, `wait` and `enter` again; at the call's end,
+    however that comes, `leave`."""
 
     __slots__ = (
         "_begun",
@@ -184,10 +185,13 @@ class Tries:
         return max(0.0, self._total - (self._shared.clock.now() - self._started))
 
     def leave(self, *, answered: bool) -> None:
-        """The attempt is over. answered: in full."""
+        """The call is over. answered: in full. Of several times, the first counts."""
+        slots = self._shared.slots
+        if self._pauses:
+            self._pauses = False
+            slots.resume()
         if self._inside:
             self._inside = False
-            slots = self._shared.slots
             if answered:
                 slots.ceiling.succeeded()
             else:
@@ -208,7 +212,7 @@ class Tries:
             told = self._again(error)
             if alone:
                 self._pauses = True
-                slots.pause(self._wait + LEFT_ALONE)
+                slots.pause(self._wait + SLOW)
             return told
         finally:
             slots.serve()
@@ -240,14 +244,9 @@ class Tries:
 
     async def wait(self) -> None:
         """Until the next attempt is due."""
-        pauses, self._pauses = self._pauses, False
-        try:
-            await self._shared.clock.sleep(self._wait)
-        except BaseException:
-            if pauses:
-                self._shared.slots.resume()
-            raise
-        if pauses:
+        await self._shared.clock.sleep(self._wait)
+        if self._pauses:
+            self._pauses = False
             self._shared.slots.go_on()  # it comes before those who came later
         self._begun = self._shared.clock.now()
 

@@ -135,15 +135,16 @@ class Service(ProviderInstance):
         """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
         turn = Turn(self.name, call.model, partial(self._priced, call))
         tries = self._tries(call)
-        while True:
-            try:
-                contents = await self._whole(call, turn, tries)
-                break
-            except LLMSpellError as error:
-                tries.after(error)
-            finally:
-                tries.leave(answered=False)  # where it was cancelled
-            await tries.wait()
+        try:
+            while True:
+                try:
+                    contents = await self._whole(call, turn, tries)
+                    break
+                except LLMSpellError as error:
+                    tries.after(error)
+                await tries.wait()
+        finally:
+            tries.leave(answered=False)  # where it was cancelled
         collector = Collector()
         for chunk in turn.chunks(contents):
             collector.add(chunk)
@@ -172,16 +173,17 @@ class Service(ProviderInstance):
     async def _ask(self, request: WireRequest, model: str) -> Any:
         """The parsed answer to a request that is no call of a model, tried again as calls are. Raises typed errors."""
         tries = self._retries.call(None, self._door.timeouts.total)
-        while True:
-            try:
-                value = await self._asked(request, model, await tries.enter())
-                tries.leave(answered=True)
-                return value
-            except LLMSpellError as error:
-                tries.after(error)
-            finally:
-                tries.leave(answered=False)
-            await tries.wait()
+        try:
+            while True:
+                try:
+                    value = await self._asked(request, model, await tries.enter())
+                    tries.leave(answered=True)
+                    return value
+                except LLMSpellError as error:
+                    tries.after(error)
+                await tries.wait()
+        finally:
+            tries.leave(answered=False)
 
     async def _asked(self, request: WireRequest, model: str, total: float | None) -> Any:
         await self._late.need(model)
