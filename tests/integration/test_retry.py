@@ -411,6 +411,7 @@ async def test_who_leaves_a_wait_that_holds_all_others_holds_them_no_longer(leav
         other = asyncio.create_task(in_iteration(service))
         await asyncio.sleep(0.05)
         assert (len(server.requests), other.done()) == (1, False)
+        assert text_of(await in_iteration(service, CALL._replace(model="another"))) == "Hello"
         if waits is not None:
             waits.cancel()
             await asyncio.wait([waits])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Retries", "Slots", "Tries"]
 
-SLOW = 0.1  # seconds after which who holds up all others, and is not read from, does so no longer
+SLOW = 0.1  # seconds after which who holds up others, and is not read from, does so no longer
 
 
 class Slots:
@@ -29,22 +29,21 @@ class Slots:
 
     def __init__(self) -> None:
         self.ceiling = Ceiling()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, str, asyncio.Future[None]]] = []
         self._asked = 0
-        self._paused: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # of the pause, which ends with it
+        self._paused: dict[str, tuple[asyncio.TimerHandle, asyncio.AbstractEventLoop]] = {}  # by model
 
     def __len__(self) -> int:
         """How many wait."""
-        return sum(not future.done() for _, _, future in self._waiting)
+        return sum(not future.done() for *_, future in self._waiting)
 
-    async def enter(self, ticket: int) -> int:
+    async def enter(self, ticket: int, model: str) -> int:
         """Waits for room; gives what the ceiling's `refused` wants back. ticket: of the call, the lower the earlier."""
         ceiling = self.ceiling
-        if self._waiting or not self._room():
+        if self._waiting or not ceiling.room() or self._holds(model):
             future = asyncio.get_running_loop().create_future()
             self._asked += 1
-            heappush(self._waiting, (ticket, self._asked, future))
+            heappush(self._waiting, (ticket, self._asked, model, future))
             self.serve()
             try:
                 await future
@@ -59,31 +58,39 @@ class Slots:
     def serve(self) -> None:
         """Lets in who waits, as far as there is room."""
         waiting, ceiling = self._waiting, self.ceiling
-        while waiting and self._room():
-            future = heappop(waiting)[2]
-            if not future.done():
+        held = []
+        while waiting and ceiling.room():
+            one = heappop(waiting)
+            *_, model, future = one
+            if future.done():
+                continue
+            if self._holds(model):
+                held.append(one)
+            else:
                 ceiling.begin()
                 future.set_result(None)
+        for one in held:
+            heappush(waiting, one)
 
-    def _room(self) -> bool:
-        paused = self._paused is not None and self._loop is not None and not self._loop.is_closed()
-        return not paused and self.ceiling.room()
+    def _holds(self, model: str) -> bool:
+        if (paused := self._paused.get(model)) is None:
+            return False
+        return not paused[1].is_closed()  # with its loop, a pause has ended
 
-    def pause(self, seconds: float) -> None:
-        """Lets nobody in for so long, or until `go_on`."""
-        self.go_on()
-        self._loop = asyncio.get_running_loop()
-        self._paused = self._loop.call_later(seconds, self.resume)
+    def pause(self, model: str, seconds: float) -> None:
+        """Lets in nobody who asks *model* for so long, or until `go_on`."""
+        self.go_on(model)
+        loop = asyncio.get_running_loop()
+        self._paused[model] = loop.call_later(seconds, self.resume, model), loop
 
-    def go_on(self) -> None:
+    def go_on(self, model: str) -> None:
         """The pause is over; who asks now, or `serve`, lets in who waits."""
-        if self._paused is not None:
-            self._paused.cancel()
-            self._paused = None
+        if (paused := self._paused.pop(model, None)) is not None:
+            paused[0].cancel()
 
-    def resume(self) -> None:
+    def resume(self, model: str) -> None:
         """The pause is over, and who waits is let in."""
-        self.go_on()
+        self.go_on(model)
         self.serve()
 
 
@@ -99,6 +106,7 @@ class Retries:
 
     def call(
         self,
+        model: str,
         given: Mapping[str, Any] | int | None,
         total: float | None,
         on_retry: Callable[[Mapping[str, Any]], object] | None = None,
@@ -110,7 +118,7 @@ class Retries:
         self._calls += 1
         self.tokens.earn()
         policy = self.policy if given is None else RetryPolicy.of(given, self.policy)
-        return Tries(self, policy, self._calls, total or None, on_retry)
+        return Tries(self, model, policy, self._calls, total or None, on_retry)
 
 
 class Tries:
@@ -121,6 +129,7 @@ class Tries:
         "_begun",
         "_epoch",
         "_inside",
+        "_model",
         "_on_retry",
         "_pauses",
         "_policy",
@@ -136,12 +145,14 @@ class Tries:
     def __init__(
         self,
         shared: Retries,
+        model: str,
         policy: RetryPolicy,
         ticket: int,
         total: float | None,
         on_retry: Callable[[Mapping[str, Any]], object] | None,
     ) -> None:
         self._shared = shared
+        self._model = model
         self._policy = policy
         self._ticket = ticket
         self._total = total
@@ -152,7 +163,7 @@ class Tries:
         self._wait = 0.0
         self._epoch = 0
         self._inside = False
-        self._pauses = False  # while it waits, so do all others
+        self._pauses = False  # while it waits, so do all others of its model
         self.made = 0  # attempts
 
     async def enter(self) -> float | None:
@@ -166,7 +177,7 @@ class Tries:
         else:
             try:
                 async with asyncio.timeout(self._left()):
-                    self._epoch = await slots.enter(self._ticket)
+                    self._epoch = await slots.enter(self._ticket, self._model)
             except TimeoutError:
                 raise CallTimeoutError(
                     f"the call waited {self._total:g} s for others: the service refuses more at once (total timeout)",
@@ -189,7 +200,7 @@ class Tries:
         slots = self._shared.slots
         if self._pauses:
             self._pauses = False
-            slots.resume()
+            slots.resume(self._model)
         if self._inside:
             self._inside = False
             if answered:
@@ -212,7 +223,7 @@ class Tries:
             told = self._again(error)
             if alone:
                 self._pauses = True
-                slots.pause(self._wait + SLOW)
+                slots.pause(self._model, self._wait + SLOW)
             return told
         finally:
             slots.serve()
@@ -247,7 +258,7 @@ class Tries:
         await self._shared.clock.sleep(self._wait)
         if self._pauses:
             self._pauses = False
-            self._shared.slots.go_on()  # it comes before those who came later
+            self._shared.slots.go_on(self._model)  # it comes before those who came later
         self._begun = self._shared.clock.now()
 
     def _told(self, error: LLMSpellError, why: str = "") -> LLMSpellError:

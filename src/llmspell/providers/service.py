@@ -172,7 +172,7 @@ class Service(ProviderInstance):
 
     async def _ask(self, request: WireRequest, model: str) -> Any:
         """The parsed answer to a request that is no call of a model, tried again as calls are. Raises typed errors."""
-        tries = self._retries.call(None, self._door.timeouts.total)
+        tries = self._retries.call(model, None, self._door.timeouts.total)
         try:
             while True:
                 try:
@@ -335,7 +335,7 @@ class Service(ProviderInstance):
 
     def _tries(self, call: ModelCall) -> Tries:
         total = self._door.timeouts.total if call.timeout is None else call.timeout
-        return self._retries.call(call.retry, total, call.on_retry)
+        return self._retries.call(call.model, call.retry, total, call.on_retry)
 
     def go_through(
         self, way: Callable[[Door, tuple[str, ...]], Any], clock: Clock, *, keyless: bool = False, played: bool = False
