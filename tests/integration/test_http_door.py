@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import json
@@ -12,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from itertools import pairwise
@@ -192,6 +194,38 @@ async def test_the_whole_call_has_a_timeout_too() -> None:
             error = await asking.failure(timeout=0.1)
     assert (error.limit, error.value) == ("total", 0.1)
     assert "the call's `timeout`" in (error.hint or "")
+
+
+@pytest.mark.parametrize("piece", [b"1\r\n\n\r\n" * 8000, b"6\r\n: x\n\n\r\n" * 5000], ids=["tiny chunks", "comments"])
+async def test_the_timeout_of_the_whole_call_holds_against_a_flood(piece: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def flood() -> None:
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.recv(65536)
+            peer.sendall(head())
+            while True:
+                peer.sendall(piece)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    async with Asking(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", timeout={"total": 0.3}) as asking:
+        async with asyncio.timeout(4):
+            error = await asking.failure()
+    await asyncio.to_thread(thread.join)
+    listener.close()
+    assert isinstance(error, CallTimeoutError)
+    assert error.limit == "total"
+
+
+async def test_it_ends_the_connection_though_nobody_reads() -> None:
+    with Loopback([[head(), *chunked(EVENTS[:2], end=False), STALL]]) as server:
+        async with Asking(server.url, timeout={"total": 0.2}) as asking, asking.stream() as stream:
+            await stream.next_batch()
+            await asyncio.to_thread(server.connections[0].wait_closed)
+            with pytest.raises(CallTimeoutError):
+                await stream.collect()
 
 
 async def test_comments_are_signs_of_life() -> None:

@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._late = False  # the request's whole time is over
+        self._late_timer: asyncio.TimerHandle | None = None
         self._spare: Body | None = None  # the body whose rest is thrown away
         self._spare_timer: asyncio.TimerHandle | None = None
         self.settled: asyncio.Future[None] | None = None  # of a connection whose answer is to end at any moment
@@ -112,8 +114,14 @@ class Connection(asyncio.Protocol):
         """Whether a request can be sent over it."""
         return not self._over and self._transport is not None and not self._transport.is_closing()
 
-    def send(self, data: bytes) -> None:
-        """Sends a request; how its answer goes is told by `receive`."""
+    def send(self, data: bytes, ends: float | None = None) -> None:
+        """Sends a request; how its answer goes is told by `receive`.
+
+        ends: in the loop's time: then it is closed, however much still comes, and whether anybody reads or not.
+        """
+        self._late = False
+        if ends is not None:
+            self._late_timer = self.loop.call_at(ends, self._end)
         self.idle_since = None
         self.answered = False
         self._wanted = True
@@ -126,6 +134,8 @@ class Connection(asyncio.Protocol):
         deadline: in the loop's time; beyond it TimeoutError. Raises OSError for a connection that broke.
         """
         while not self._held:
+            if self._late:
+                raise TimeoutError
             if self._over:
                 if self._broken is not None:
                     raise self._broken
@@ -162,6 +172,8 @@ class Connection(asyncio.Protocol):
             finally:  # the connection may serve the next request already
                 if self._waiter is waiter:
                     self._waiter = self._take = None
+        if self._late:
+            raise TimeoutError
         if self._broken is not None:
             raise self._broken
         return False
@@ -206,6 +218,11 @@ class Connection(asyncio.Protocol):
             self._arm(deadline)
         else:
             waiter.set_exception(TimeoutError())
+
+    def _end(self) -> None:
+        self._late = True
+        self._wake()
+        self.abort()
 
     def abort(self) -> None:
         """Closes at once; the other side sees it now."""
@@ -257,7 +274,7 @@ class Connection(asyncio.Protocol):
         if self.settled is not None and not self.settled.done():
             self.settled.set_result(None)
         self.settled = None
-        for timer in (self._timer, self._spare_timer):
+        for timer in (self._timer, self._spare_timer, self._late_timer):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._spare_timer = None
+        self._timer = self._spare_timer = self._late_timer = None

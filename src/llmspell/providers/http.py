@@ -194,7 +194,7 @@ class Door:
             watch.sent = True
             exchange = Exchange(kept)
             try:
-                await exchange.start(wire, watch.due())
+                await exchange.start(wire, watch.due(), watch.ends)
                 return exchange
             except BaseException as error:
                 await exchange.aclose(finished=False)
@@ -206,7 +206,7 @@ class Door:
         watch.sent = True
         exchange = Exchange(connection)
         try:
-            await exchange.start(wire, watch.due())
+            await exchange.start(wire, watch.due(), watch.ends)
         except BaseException:
             watch.begun = exchange.answered
             await exchange.aclose(finished=False)

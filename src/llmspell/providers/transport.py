@@ -57,9 +57,9 @@ class Exchange:
         """Whether the body is at its end."""
         return self._body.done
 
-    async def start(self, request: bytes, deadline: float | None) -> None:
-        """Sends the request and reads the answer's head."""
-        self._connection.send(request)
+    async def start(self, request: bytes, deadline: float | None, ends: float | None = None) -> None:
+        """Sends the request and reads the answer's head. ends: of the whole answer; see Connection.send."""
+        self._connection.send(request, ends)
         data = b""
         passed = 0  # bytes of interim answers
         while True:
