@@ -236,6 +236,16 @@ async def test_models(type_: str, pages: list[Any], ids: list[str], paths: list[
     assert "\x1b" not in str(found)
 
 
+async def test_a_name_of_a_model_leads_nowhere_else() -> None:
+    with Loopback([answer({"embeddings": [{"values": [1]}]})]) as server:
+        one = service(server, "gemini")
+        await one.embed("../../x?y=1", ["hi"])
+        await one.embed("models/e", ["hi"])
+        await one.aclose()
+    paths = [request.path.partition("/models/")[2] for request in server.requests]
+    assert paths == ["..%2F..%2Fx%3Fy%3D1:batchEmbedContents", "e:batchEmbedContents"]
+
+
 async def test_a_service_that_lists_nothing_is_not_waited_for_as_long_as_for_an_answer() -> None:
     with Loopback([[STALL]]) as server:
         one = service(server, timeout={"first_token": 0.1, "total": 20}, retry=1)

@@ -162,7 +162,8 @@ def _gemini_request(dialect: Dialect, model: str, texts: Sequence[str], dimensio
     if dimensions is not None:
         one["outputDimensionality"] = dimensions
     requests = [{**one, "content": {"parts": [{"text": text}]}} for text in texts]
-    return post(f"/{quote(name, safe='/')}:batchEmbedContents", {"requests": requests})
+    path = quote(name.removeprefix("models/"), safe="-._~:@")  # no name of a model leads anywhere else
+    return post(f"/models/{path}:batchEmbedContents", {"requests": requests})
 
 
 def _gemini_embeddings(value: Any) -> Embeddings:
