@@ -92,9 +92,6 @@ def test_a_flag_that_grants_nonsense_is_told_before_the_script_begins(tmp_path: 
         ('read = ["/"]', 'read = ["/proc"]', True),
         ('read = ["/proc"]', 'read = ["/proc/self"]', False),
         ('read = ["/usr/lib"]', 'read = ["/usr/lib/.. "]', False),  # a folder of that name, and not /usr
-        ('read = ["/"]', 'read = ["/proc"]', True),
-        ('read = ["*"]', 'read = ["/proc/self"]', True),
-        ('read = ["/proc"]', 'read = ["/proc/cpuinfo"]', False),
     ],
 )
 def test_a_project_s_file_may_narrow_and_never_widen(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, spoken, way_of
-from llmspell.agents.forms import CUT, Form, Unfit, complain, parsed, repair_call, way_of
 from llmspell.agents.timeleft import TimeLeft
 from llmspell.errors import LLMSpellError, ProviderError
 from llmspell.types.partial_json import PartialJson

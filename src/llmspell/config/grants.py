@@ -36,7 +36,7 @@ def narrows(capability: str, one: str, granted: Sequence[str]) -> bool:
         granted = [other for other in granted if _is_of_processes(other)]
     if capability == "net" and "*" in granted and _is_special(one):  # `*` is the open internet
         return one in granted
-    if "*" in granted and not (capability in ("read", "write") and _is_of_kernel(one)):
+    if "*" in granted:
         return True
     if "*" in one or ("/" in one and capability == "net"):
         return False
@@ -51,18 +51,12 @@ def _is_special(host: str) -> bool:
 
 
 def _is_of_processes(path: str) -> bool:
-    import os
-
-    return f"{os.path.realpath(path)}/".startswith("/proc/")
-
-
-def _is_of_kernel(path: str) -> bool:
     """Whether a path is one that is granted by its name alone."""
     import os
 
-    from llmspell.utils.file_utils import is_of_kernel
+    from llmspell.utils.file_utils import is_of_processes
 
-    return is_of_kernel(os.path.realpath(path))
+    return is_of_processes(os.path.realpath(path))
 
 
 def _covers(capability: str, one: str, other: str) -> bool:
@@ -71,8 +65,6 @@ def _covers(capability: str, one: str, other: str) -> bool:
 
     if capability in ("read", "write"):
         real, root = os.path.realpath(one), os.path.realpath(other)
-        if _is_of_kernel(real) and not _is_of_kernel(root):
-            return False
         return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
     if capability == "net":
         host, other = one.lower().partition(":")[0], other.lower()

@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from llmspell.utils.file_utils import is_of_kernel
+from llmspell.utils.file_utils import is_of_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,14 +20,10 @@ __all__ = [
     "host_and_port",
     "host_of",
     "is_address",
-    "is_of_processes",
     "is_public",
     "read",
     "wanted",
     "with_port",
-    "is_public",
-    "read",
-    "wanted",
 ]
 
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96, without its last 32 bits
@@ -58,7 +54,6 @@ class AllPaths(Grant):
 
     def __call__(self, what: str) -> bool:
         return not is_of_processes(what)
-        return not is_of_kernel(what)
 
 
 class Exactly(Grant):
@@ -83,8 +78,6 @@ class PathGrant(Grant):
             return False
         if os.name == "nt":
             root, what = os.path.normcase(root), os.path.normcase(what)
-        if is_of_kernel(what) and not is_of_kernel(root):
-            return False
         return what == root or what.startswith(root.rstrip(os.sep) + os.sep)
 
 
@@ -284,9 +277,6 @@ def read(capability: str, text: str, base: str) -> Grant:
     if text == "*":
         return AllPaths() if path else All()
     return _READ[capability](text if path else text.strip(), base)
-    if text == "*":
-        return AllPaths() if capability in ("read", "write") else All()
-    return _READ[capability](text.strip(), base)
 
 
 def wanted(capability: str, what: str, base: str) -> Any:
@@ -312,14 +302,6 @@ def wanted(capability: str, what: str, base: str) -> Any:
     if capability == "tool":
         return what.replace("-", "_")
     return what.upper() if os.name == "nt" else what
-
-
-def is_of_processes(path: str) -> bool:
-    """Whether a real path is of `/proc`: there are the variables and the memory of llmspell itself.
-
-    Whoever may read all files was not granted those, so this is a part of no folder above it.
-    """
-    return path == "/proc" or path.startswith("/proc/")
 
 
 def grant_for(capability: str, what: str, base: str) -> str:

@@ -28,7 +28,7 @@ __all__ = [
     "entries",
     "exists",
     "is_link",
-    "is_of_kernel",
+    "is_of_processes",
     "open_file",
     "read",
     "size",
@@ -68,7 +68,7 @@ def is_link(path: str) -> bool:
     return "\0" not in path and os.path.islink(path)
 
 
-def is_of_kernel(path: str) -> bool:
+def is_of_processes(path: str) -> bool:
     """Whether a real path is no file but a word of the kernel's on its processes, their variables and memory among it:
     that is granted by its name alone.
     """

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LimitError, LLMSpellError, ToolError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
-from llmspell.tools.grants import is_of_processes
 from llmspell.tools.matching import Matcher
 from llmspell.tools.patterns import TooLong
 from llmspell.utils import file_utils
@@ -120,10 +119,8 @@ class _Search:
             if one.name.startswith(".") and not self._hidden:
                 continue
             below = Place(place.root, (*place.parts, one.name), f"{place.shown}/{one.name}")
-            if is_of_processes(below.path) and not is_of_processes(place.path):  # whoever wants those names them
-                continue
             relative = above + file_utils.text_of(one.name)
-            if file_utils.is_of_kernel(below.path) and not file_utils.is_of_kernel(place.path):
+            if file_utils.is_of_processes(below.path) and not file_utils.is_of_processes(place.path):
                 continue  # which what is above it does not grant
             if one.kind == "folder" and self._recursive and depth < DEEPEST:
                 try:
