@@ -22,6 +22,7 @@ from llmspell import ScriptRuntime
 from llmspell.bridge.engine import CALL, DONE, Engine
 from llmspell.config.loader import Config, load
 from llmspell.errors import LimitError, LLMSpellError, RunCancelledError, ScriptError, ValidationError
+from llmspell.providers.manager import ProviderManager
 from support.loopback import STALL, Gate, Loopback, chunked, head, reply, sse
 from support.quiet import Nowhere, quiet
 
@@ -300,6 +301,32 @@ def test_a_stream_goes_on_while_another_thread_s_script_goes_wild(wild: str) -> 
         raging.result(PATIENCE)
     assert ends
     assert set(ends) <= {"timeout", "memory", "output"}
+
+
+def test_a_run_that_ends_closes_no_connection_of_a_manager_s_other_threads() -> None:
+    """The stream waits at its second piece until runs of another thread, by the same manager, have come and gone."""
+    steps, gates = gated("calm")
+    shown = threading.Event()
+    with Loopback([steps, *[by_name] * 3]) as server:
+        url = server.url
+        manager = ProviderManager({"openai": {"base_url": url}}, env={"OPENAI_API_KEY": "test-key"})
+
+        def show(level: str, message: str, fields: dict[str, Any] | None) -> None:
+            shown.set()
+            if int(message) > 1:
+                gates[int(message)].open()
+
+        calm = ScriptRuntime(providers=manager, model="openai/m", timeout=PATIENCE, log=show)
+        script = READ.replace("texts[#texts + 1]", "Log.info(tostring(#texts)) texts[#texts + 1]")
+        with ThreadPoolExecutor(1) as pool:
+            streaming = pool.submit(lambda: calm.run(script + "return texts", args=["calm"]).result)
+            assert shown.wait(PATIENCE)
+            for _ in range(3):
+                one = ScriptRuntime(providers=manager, model="openai/m", timeout=PATIENCE)
+                assert one.run(READ + "return texts", args=["short"]).result == pieces_of("short")
+            for gate in gates[:2]:
+                gate.open()
+            assert streaming.result(PATIENCE) == pieces_of("calm")
 
 
 async def test_a_stream_of_the_same_loop_is_whole_after_another_s_script_went_wild() -> None:

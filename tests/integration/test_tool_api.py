@@ -381,27 +381,28 @@ def test_the_names_of_the_fields_are_checked_by_the_schema_of_scripts() -> None:
 
 
 @pytest.mark.parametrize(
-    "within",
+    ("within", "told"),
     [
-        'return Tool.execute("again", {}).result',
-        'return agent:execute("go").text',
-        'return Workflow.sequential{ name = "w", steps = { { name = "s", type = "tool", tool = "again" } } }:execute{}',
+        ('return Tool.execute("again", {}).result', "more than 50 deep"),
+        ('return agent:execute("go").text', "more than 50 deep"),
+        ('return Workflow.sequential{ name = "w", steps = { step } }:execute{}', "than 16 deep"),
     ],
     ids=["itself", "its agent", "its workflow"],
 )
-def test_a_tool_that_calls_itself_comes_to_an_end(within: str) -> None:
+def test_a_tool_that_calls_itself_comes_to_an_end(within: str, told: str) -> None:
     manager = ProviderManager({}, env={})
     manager.register(MockProvider([{"tool_calls": [{"name": "again", "arguments": {}}]}]))
     script = f"""
         local agent
+        local step = {{ name = "s", type = "tool", tool = "again" }}
         Tool.register{{ name = "again", parameters = {{ type = "object" }}, execute = function() {within} end }}
         agent = Agent.create{{ tools = {{ "again" }} }}
         local ok, e = pcall(Tool.execute, "again", {{}})
-        return {{ ok, e.message:match("more than 50 deep") }}
+        return {{ ok, e.message:match("{told}") }}
     """
     begun = time.monotonic()
     done = ScriptRuntime(timeout=30, providers=manager, model="mock").run(script)
-    assert done.result == [False, "more than 50 deep"]
+    assert done.result == [False, told]
     assert time.monotonic() - begun < 10
 
 

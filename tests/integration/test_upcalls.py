@@ -118,7 +118,7 @@ def test_a_tool_that_calls_itself_without_end_is_an_error(isolation: str | None,
         """.replace("INNER", inner),
         isolation,
     )
-    assert done.result == ["limit", "function_depth", 100, 240]
+    assert done.result == ["limit", "tool_depth", 50, 240]
 
 
 def test_the_end_of_the_run_ends_its_functions(isolation: str | None) -> None:

@@ -118,7 +118,7 @@ class Door:
         self.network = network
         self._headers: dict[str, str] = {}
         self.carry(headers)
-        self._pool: Pool | None = None
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}  # threads may have loops of their own
         self._proxied: ProxyRoad | None = None
 
     def carry(self, headers: Mapping[str, str]) -> None:
@@ -186,10 +186,8 @@ class Door:
         lines = [f"{request.method} {self.origin.target(request.path)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         wire = "\r\n".join([*lines, "", ""]).encode("latin-1") + request.body
-        loop = asyncio.get_running_loop()
-        if self._pool is None or self._pool.loop is not loop:
-            self._pool = Pool(self.origin.host, self.origin.port, self._tls())
-        kept = await self._pool.take()
+        pool = self._own_pool()
+        kept = await pool.take()
         if kept is not None:
             watch.sent = True
             exchange = Exchange(kept)
@@ -202,7 +200,7 @@ class Door:
                 if not isinstance(error, OSError) or isinstance(error, TimeoutError) or exchange.answered:
                     watch.begun = exchange.answered
                     raise
-        connection = await self._pool.connect(watch.left(self.timeouts.connect))
+        connection = await pool.connect(watch.left(self.timeouts.connect))
         watch.sent = True
         exchange = Exchange(connection)
         try:
@@ -226,6 +224,16 @@ class Door:
         known = getproxies()
         return bool(known.get(self.origin.scheme) or known.get("all")) and not proxy_bypass(self.origin.host)
 
+    def _own_pool(self) -> Pool:
+        """The connections of the running loop."""
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            for ended in [other for other in list(self._pools) if other.is_closed()]:
+                self._pools.pop(ended, None)
+            pool = self._pools[loop] = Pool(self.origin.host, self.origin.port, self._tls())
+        return pool
+
     def _proxy_road(self) -> ProxyRoad:
         from llmspell.providers.proxied import ProxyRoad
 
@@ -244,12 +252,14 @@ class Door:
         return Door(self.name, self.origin, timeouts=timeouts, headers=self._headers, network=self.network)
 
     async def aclose(self) -> None:
-        """Closes all connections."""
-        pool, self._pool = self._pool, None
-        road, self._proxied = self._proxied, None
-        for one in (pool, road):
-            if one is not None and not one.loop.is_closed():  # else nothing of it can be closed any more
-                await one.aclose()
+        """Closes the connections of the running loop; those of other loops, in other threads, are theirs."""
+        loop = asyncio.get_running_loop()
+        road = self._proxied
+        if road is not None and road.loop is loop:
+            self._proxied = None
+            await road.aclose()
+        if (pool := self._pools.pop(loop, None)) is not None:
+            await pool.aclose()
 
 
 class Answer:

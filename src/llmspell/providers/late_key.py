@@ -89,8 +89,9 @@ class LateKey:
 
     async def aclose(self) -> None:
         """Stops a command that still runs."""
-        if (wait := self._wait) is not None and not wait.done():
-            import asyncio
+        import asyncio
 
+        wait = self._wait
+        if wait is not None and not wait.done() and wait.get_loop() is asyncio.get_running_loop():
             wait.cancel()
             await asyncio.wait({wait})  # its command is stopped by then

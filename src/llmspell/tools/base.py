@@ -224,7 +224,7 @@ class Tool:
             raise LimitError(
                 f"tools call tools more than {MOST_DEEP} deep",
                 hint="does one call itself, or an agent that has it?",
-                limit="tools deep",
+                limit="tool_depth",
                 value=MOST_DEEP,
                 tool=self.name,
             )

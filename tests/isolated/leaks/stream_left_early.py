@@ -44,6 +44,8 @@ class Manager:
     def resolve(self, model: str | None, provider: str | None) -> tuple[Provider, str]:
         return Provider(), "m"
 
+    async def disconnect(self) -> None: ...
+
 
 SCRIPT = f"""
   local agent = Agent.create{{}}
