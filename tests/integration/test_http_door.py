@@ -390,7 +390,7 @@ async def test_a_reader_that_does_not_read_holds_the_service_back() -> None:
     with Loopback([much]) as server:
         async with Asking(server.url) as asking, asking.stream() as stream:
             await anext(stream)
-            (connection,) = asking.provider._door._pool._all  # type: ignore[attr-defined]
+            (connection,) = asking.provider._door._own_pool()._all  # type: ignore[attr-defined]
             async with asyncio.timeout(10):
                 while not connection._paused:  # noqa: ASYNC110 (nothing tells of it)
                     await asyncio.sleep(0)
@@ -459,7 +459,7 @@ async def test_the_service_sees_the_end_within_100_ms(
             left = time.monotonic()
             await end(stream, reader)
             assert await asyncio.to_thread(server.connections[0].wait_closed) - left < 0.1
-            assert asking.provider._door._pool._idle == []  # type: ignore[attr-defined]
+            assert asking.provider._door._own_pool()._idle == []  # type: ignore[attr-defined]
 
 
 async def test_leaving_between_two_reads_closes_as_well() -> None:
