@@ -222,6 +222,17 @@ def test_a_folder_of_too_many_is_the_tool_s_error(
         search(granted, glob='"*"')
 
 
+def test_what_a_search_has_not_looked_at_is_told(granted: Permissions, tmp_path: Path) -> None:
+    with open(tmp_path / "in" / "huge", "wb") as file:
+        file.truncate(1 << 30)
+    (tmp_path / "in" / "small").write_text("here")
+    deep = tmp_path / "in" / "/".join("d" * 70)
+    deep.mkdir(parents=True)
+    (deep / "x").write_text("here")
+    told = "(2 not looked at: too large, too deep, or not to be read)"
+    assert search(granted, pattern='"here"') == ["small:1: here", told]
+
+
 def test_a_search_stops_with_its_run(granted: Permissions, tmp_path: Path) -> None:
     (tmp_path / "in" / "x").write_text(("ab" * 20_000 + "\n") * 50)
     script = 'Tool.execute("file_search", { path = "in", pattern = "(a|b|ab)*c", regex = true })'

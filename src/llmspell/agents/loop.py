@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell.agents import fallback
 from llmspell.agents.estimate import input_tokens
 from llmspell.agents.fallback import Candidate
-from llmspell.agents.toolcalls import MOST_RESULT, Done, ToolCalls
+from llmspell.agents.toolcalls import MOST_RESULT, Done, OutOfTime, ToolCalls
 from llmspell.errors import CallTimeoutError, ContextLengthError, LimitError, LLMSpellError, one_line
 from llmspell.providers.base import ModelCall
 from llmspell.types.streaming import (
@@ -230,9 +230,7 @@ class Loop:
                     else:
                         details = {"tool_id": event.call.id, "name": event.call.name, "text": event.text}
                         yield Control("heartbeat", details=details)
-        except TimeoutError as error:
-            if self._deadline is None or asyncio.get_running_loop().time() < self._deadline:
-                raise  # of `approve`
+        except OutOfTime as error:
             names = ", ".join(sorted({one_line(call.name, 60) for call in calls}))
             raise CallTimeoutError(
                 f"agent `{one_line(self._name, 80)}` took longer than {self._timeout:g} s, with its tools ({names})",

@@ -36,6 +36,10 @@ WORDS = 2  # that the model gets after that, before it is an error
 RAISED = frozenset({"limit", "cancelled", "internal"})
 
 
+class OutOfTime(TimeoutError):
+    """The deadline of the whole has come. A loop's clock may be a little behind it, so that it does not tell."""
+
+
 class Progress(NamedTuple):
     """What a tool that runs says of itself."""
 
@@ -83,7 +87,7 @@ class ToolCalls:
     ) -> AsyncGenerator[Progress | Done, None]:
         """Runs them; gives each when it and all before it are done. deadline: of the event loop's clock.
 
-        Raises what `approve` raises, errors of tools where they are to be raised, and TimeoutError at the deadline.
+        Raises what `approve` raises, errors of tools where they are to be raised, and OutOfTime at the deadline.
         Closed or cancelled, it ends the tools that run.
         """
         self._noted.clear()
@@ -92,6 +96,7 @@ class ToolCalls:
         tasks: list[asyncio.Task[None]] = []
         to_run: list[tuple[Tool, ToolCall, int]] = []
         ready: dict[int, Done] = {}
+        limit = None
         try:
             left = None if deadline is None else deadline - asyncio.get_running_loop().time()
             async with within(left) as limit:
@@ -110,7 +115,7 @@ class ToolCalls:
                     yield self._note(ready.pop(given))
                     given += 1
                     continue
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(deadline) as limit:
                     event = await found.get()
                 if isinstance(event, Done):
                     ready[event.place] = event
@@ -118,6 +123,10 @@ class ToolCalls:
                     yield event
                 else:
                     raise event
+        except TimeoutError as error:
+            if limit is not None and limit.expired():
+                raise OutOfTime from error
+            raise  # of `approve`
         finally:
             running = [task for task in tasks if not task.done()]
             for task in running:

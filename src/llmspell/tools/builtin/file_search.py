@@ -70,7 +70,7 @@ class _Search:
         self._hidden = arguments.get("hidden", False)
         self._most = arguments.get("max_results", 100)
         self._stop = stop
-        self._files = self._bytes = 0
+        self._files = self._bytes = self._skipped = 0
         self._found: list[dict[str, Any]] = []
         self._capped = False
         self._fits = self._test(arguments)
@@ -104,8 +104,12 @@ class _Search:
         except TooLong:
             raise ValidationError(f"`{TOOL.name}`: the pattern takes too long", hint="make it simpler") from None
         told = {"matches": self._found, "count": len(self._found), "searched": self._files, "capped": self._capped}
+        told["skipped"] = self._skipped
         lines = [f"{one['path']}:{one['line']}: {one['text']}" if "line" in one else one["path"] for one in self._found]
-        return ToolResult(told, "\n".join(lines) or "nothing was found")
+        lines = lines or ["nothing was found"]
+        if self._skipped:
+            lines.append(f"({self._skipped} not looked at: too large, too deep, or not to be read)")
+        return ToolResult(told, "\n".join(lines))
 
     def _named(self, relative: str) -> bool:
         name = relative.rpartition("/")[2]
@@ -122,11 +126,14 @@ class _Search:
             relative = above + file_utils.text_of(one.name)
             if file_utils.is_of_processes(below.path) and not file_utils.is_of_processes(place.path):
                 continue  # which what is above it does not grant
-            if one.kind == "folder" and self._recursive and depth < DEEPEST:
+            if one.kind == "folder" and self._recursive:
                 try:
-                    yield from self._walk(below, relative + "/", depth + 1)
-                except LLMSpellError:  # it cannot be read, or has gone
-                    continue
+                    if depth < DEEPEST:
+                        yield from self._walk(below, relative + "/", depth + 1)
+                    else:
+                        self._skipped += 1
+                except LLMSpellError:  # it cannot be read, has too much in it, or has gone
+                    self._skipped += 1
             elif one.kind == "file":
                 self._files += 1
                 if self._files > MOST_FILES:
@@ -144,6 +151,7 @@ class _Search:
         try:
             data = file_utils.read(place, largest=LARGEST)
         except LLMSpellError:  # it is too large, or may not be read
+            self._skipped += 1
             return
         self._bytes += len(data)
         if b"\0" in data[:4096]:
