@@ -17,7 +17,15 @@ from llmspell.providers.base import ModelCall
 from llmspell.providers.chat_reader import ChatReader, usage_of
 from llmspell.types.agent import Parameters
 from llmspell.types.messages import Message, ToolCall
-from llmspell.types.streaming import ChunkContent, Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
+from llmspell.types.streaming import (
+    ChunkContent,
+    Control,
+    MediaPiece,
+    Reasoning,
+    Text,
+    ToolCallComplete,
+    ToolCallProgress,
+)
 from llmspell.types.usage import Usage
 from support.loopback import sse
 
@@ -198,6 +206,21 @@ def test_the_last_of_two_finish_reasons_counts_and_one_end_is_told() -> None:
     reader = ChatReader()
     out = [*reader.event(delta("length")), *reader.event(delta("stop")), *reader.end(), *reader.end()]
     assert out == [Control("stream_end", "stop")]
+
+
+def test_a_refusal_and_an_image_may_be_parts_of_the_content() -> None:
+    parts = [
+        {"type": "text", "text": "so: "},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image_url", "image_url": None},
+    ]
+    assert events(delta(content=parts), delta("stop")) == [
+        Text("so: "),
+        Text("no"),
+        MediaPiece("image/png", b"\0\0\0"),
+        Control("stream_end", "content_filter"),
+    ]
 
 
 def test_a_refusal_is_an_answer() -> None:

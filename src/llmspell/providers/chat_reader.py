@@ -218,11 +218,9 @@ class ChatReader(AnswerReader):
             if content:
                 out.append(Text(content))
         elif isinstance(content, list):
-            _parts(content, out)
-        refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
-            self._refused = True
-            out.append(Text(refusal))
+            for part in content:
+                self._part(part, out)
+        self._refuse(delta, out)
         fragments = delta.get("tool_calls")
         if isinstance(fragments, list):
             for place, fragment in enumerate(fragments):
@@ -247,6 +245,31 @@ class ChatReader(AnswerReader):
         if isinstance(notes, list) and notes:
             kept = self.metadata.setdefault("annotations", [])
             kept += [note for note in notes if isinstance(note, dict)][: LISTS - len(kept)]
+
+    def _refuse(self, told: dict[str, Any], out: list[ChunkContent]) -> None:
+        refusal = told.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused = True
+            out.append(Text(refusal))
+
+    def _part(self, part: Any, out: list[ChunkContent]) -> None:
+        """One of a content that is a list: text, a refusal, an image, Mistral's thinking."""
+        if isinstance(part, str):
+            if part:
+                out.append(Text(part))
+        elif isinstance(part, dict):
+            thinking = part.get("thinking")
+            if isinstance(thinking, list):
+                thinking = "".join(
+                    p["text"] for p in thinking if isinstance(p, dict) and isinstance(p.get("text"), str)
+                )
+            text = part.get("text")
+            if isinstance(thinking, str) and thinking:
+                out.append(Reasoning(thinking))
+            elif isinstance(text, str) and text:
+                out.append(Text(text))
+            self._refuse(part, out)
+            self._image(part, out)
 
     def _think(self, delta: dict[str, Any], out: list[ChunkContent]) -> None:
         """The piece of reasoning, which vendors name in three ways and sometimes give twice."""
@@ -363,25 +386,6 @@ class _Call(PartialCall):
         more = not (indexed or id_) or bool(text_of(arguments).strip())
         end = next((piece for piece in reversed(self.pieces) if not piece.isspace()), "").rstrip()
         return more and end.endswith(("}", "null")) and self.parsed() is not None
-
-
-def _parts(parts: list[Any], out: list[ChunkContent]) -> None:
-    """Content as a list: texts, and Mistral's thinking."""
-    for part in parts:
-        if isinstance(part, str):
-            if part:
-                out.append(Text(part))
-        elif isinstance(part, dict):
-            thinking = part.get("thinking")
-            if isinstance(thinking, list):
-                thinking = "".join(
-                    p["text"] for p in thinking if isinstance(p, dict) and isinstance(p.get("text"), str)
-                )
-            text = part.get("text")
-            if isinstance(thinking, str) and thinking:
-                out.append(Reasoning(thinking))
-            elif isinstance(text, str) and text:
-                out.append(Text(text))
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
