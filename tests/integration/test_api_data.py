@@ -118,6 +118,7 @@ def test_the_stubs_are_lua() -> None:
     lua.execute(stubs())
     assert "---@field temperature? number" in stubs()
     assert "function Agent.create(config) end" in stubs()
+    assert "---@class stream: thread\n---@overload fun(): Chunk?\n" in stubs()
 
 
 def test_the_command_writes_them(tmp_path: Path) -> None:

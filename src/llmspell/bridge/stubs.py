@@ -107,6 +107,10 @@ def _owner(signature: Signature) -> str:
     return f"_{signature.owner}" if signature.method else signature.owner
 
 
+#: What a class is besides: a stream is a coroutine, and is called by the `for` that it stands in.
+BESIDES = {"stream": ": thread\n---@overload fun(): Chunk?"}
+
+
 def stubs() -> str:
     """A Lua file for the language server: nothing in it runs."""
     lines = ["---@meta llmspell", ""]
@@ -117,7 +121,7 @@ def stubs() -> str:
     methods = list(dict.fromkeys(one.owner for one in SIGNATURES if one.method))
     for owner in methods:
         more = (f"---@field {field}" for field in FIELDS.get(owner, ()))
-        lines += [f"---@class {owner}", *more, f"local _{owner} = {{}}", ""]
+        lines += [f"---@class {owner}{BESIDES.get(owner, '')}", *more, f"local _{owner} = {{}}", ""]
     for owner in OPEN:
         lines += [f"---@class {owner}", "---@field [string] fun(self: builder, ...): any", ""]
     for name in dict.fromkeys(one.owner for one in SIGNATURES if not one.method):
