@@ -82,7 +82,7 @@ LINES = (
     Line("media-memory", "a file of 5 GB in place of 5 KB, at the peak", 2, 1.2, BUILDS, "MB"),
     Line("call", "a call that waits : the loop alone, 2 µs of 7", 3.5, 1.25, "what a turn costs differs by kernel"),
     Line("start", "new runtime to first result : bare lupa, 45 µs of 150", 3.3, 1.25, STEADY),
-    Line("tick", "a computing script with a tick : without", 1.03, 1.04, "caches are shared"),
+    Line("tick", "a computing script with a tick : without", 1.03, 1.08, "two like times: noise is all of it"),
     Line("stop", "a hostile script, from deadline to stop, median", 20, 1.5, BUSY, "ms"),
     Line("patterns", "find, match, gmatch, gsub : Lua's own, the worst case", 1.25, 1.2, STEADY),
     Line(
