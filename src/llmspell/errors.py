@@ -57,6 +57,8 @@ __all__ = [
 
 def one_line(text: str, limit: int = 500) -> str:
     """*text* on one line: control characters and runs of white space become one space, at most *limit* characters."""
+    if len(text) <= limit and text.isprintable() and "  " not in text and text == text.strip():
+        return text
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

@@ -151,3 +151,252 @@ def test_stamping_leaks_nothing(wire: ModuleType) -> None:
     for _ in range(100):
         stamp([content, content])
     assert (sys.getrefcount(content), sys.getrefcount(metadata)) == before
+
+
+# ---- from the socket to who waits
+
+
+class Future:
+    """What ends a pouring."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def done(self) -> bool:
+        return self.error is not None
+
+    def set_exception(self, error: BaseException) -> None:
+        self.error = error
+
+
+def test_what_is_received_goes_to_who_takes_it(wire: ModuleType) -> None:
+    seen: list[Any] = []
+
+    class Connection(wire.Receiving):  # type: ignore[name-defined]
+        def received(self, data: bytes) -> None:
+            seen.append(("received", data))
+
+        def poured(self, waiter: Any) -> None:
+            seen.append(("poured", waiter))
+
+    connection = Connection(lambda: 7.5)
+    assert (connection.wanted, connection.answered, connection.take, connection.heard) == (False, False, None, 0.0)
+    connection.data_received(b"a")
+    future = connection.waiter = Future()
+    connection.take = lambda data: seen.append(data) or data != b"c"
+    connection.data_received(b"a")  # nobody wants it
+    assert (seen, connection.answered) == ([("received", b"a")] * 2, False)
+    connection.wanted = True
+    connection.data_received(b"b")
+    assert (connection.answered, connection.heard) == (True, 7.5)
+    connection.heard = 0.0
+    connection.data_received(b"c")
+    assert seen[2:] == [b"b", b"c", ("poured", future)]
+    assert connection.heard == 0.0
+    connection.take = None
+    connection.data_received(b"d")
+    assert seen[-1] == ("received", b"d")
+
+
+def test_who_takes_and_fails_ends_the_pouring(wire: ModuleType) -> None:
+    class Connection(wire.Receiving):  # type: ignore[name-defined]
+        def poured(self, waiter: Any) -> None:
+            raise AssertionError
+
+    def fails(error: BaseException) -> Any:
+        def take(data: bytes) -> bool:
+            raise error
+
+        return take
+
+    connection = Connection(time.monotonic)
+    connection.wanted, connection.waiter = True, Future()
+    connection.take = fails(OSError("gone"))
+    connection.data_received(b"a")
+    assert str(connection.waiter.error) == "gone"
+    connection.take = fails(OSError("again"))
+    connection.data_received(b"a")  # it has ended already
+    assert str(connection.waiter.error) == "gone"
+    connection.waiter = Future()
+    connection.take = fails(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        connection.data_received(b"a")
+    assert isinstance(connection.waiter.error, ConnectionAbortedError)
+
+
+class Reading:
+    """Each byte is a content; `.` ends the answer."""
+
+    finished = False
+
+    def feed(self, data: bytes) -> list[str]:
+        self.finished = b"." in data
+        return [] if data == b"-" else list(data.decode())
+
+    def end(self) -> list[str]:
+        self.finished = True
+        return ["end"]
+
+
+def test_bytes_become_chunks_that_are_handed_on(wire: ModuleType) -> None:
+    for stamp in (wire.Stamp(Told, "s", {}), lambda contents: [Told("s", 0, one, {}, 0.0) for one in contents]):
+        taken: list[list[str]] = []
+        last: list[list[str]] = []
+        passing = wire.Passing(
+            Reading(),
+            stamp,
+            lambda batch, taken=taken: taken.append([chunk.content for chunk in batch]) or len(batch) < 2,
+            lambda contents, last=last: last.append(contents),
+        )
+        assert passing(b"a") is True
+        assert passing(b"-") is True  # nothing came of it
+        assert passing(b"bc") is False  # who takes them wants no more
+        assert not passing(b"d.")
+        assert not passing(b"")
+        assert (taken, last) == ([["a"], ["b", "c"]], [["d", "."], ["end"]])
+
+
+class Said(NamedTuple):
+    text: str
+
+
+class Collector:
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.others: list[Any] = []
+
+    def add(self, chunk: Told) -> None:
+        self.others.append(chunk.content)
+
+
+def test_chunks_are_noted_and_handed_on(wire: ModuleType) -> None:
+    collector, taken = Collector(), []
+    gathering = wire.Gathering(collector, Said, lambda batch: taken.append(batch) or len(batch) > 1)
+    chunks = wire.Stamp(Told, "s", {})([Said("a"), ("b",), Said("c")])
+    assert gathering(chunks) is True
+    collector.texts = []  # a collector begins anew
+    assert gathering(chunks[2:]) is False
+    assert (collector.texts, collector.others, taken) == (["c"], [("b",)], [chunks, chunks[2:]])
+
+
+class Engine:
+    """Its fibers come to what it is told."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.outcomes = list(outcomes)
+        self.fed: list[Any] = []
+
+    def feed(self, fiber: int, value: Any, op: str, arg: int) -> Any:
+        self.fed.append((fiber, value, op, arg))
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome() if callable(outcome) else outcome
+
+
+def resuming(wire: ModuleType, engine: Engine, is_away: Any = None) -> Any:
+    """What runs the fibers 1 and 2; `told` is what its subclass was told."""
+
+    class Fibers(wire.Resuming):  # type: ignore[name-defined]
+        def wake(self, fiber: int, ok: bool, value: Any) -> None:
+            self.told.append(("wake", fiber, ok, value))
+
+        def came(self, number: int, fiber: Any, outcome: Any, op: str, arg: int) -> None:
+            self.told.append(("came", number, fiber, outcome, op, arg))
+            self.flushing = False
+
+    fibers = Fibers(engine, is_away)
+    fibers.told = []
+    fibers.ended = Future()
+    fibers.fibers |= {1: wire.Waits(), 2: wire.Waits()}
+    return fibers
+
+
+def test_a_fiber_that_waits_for_more_is_resumed_at_once(wire: ModuleType) -> None:
+    engine = Engine(None, ("call",), RuntimeError("lost"))
+    fibers = resuming(wire, engine)
+    fiber = fibers.fibers[1]
+    undo = fiber.cancel = lambda: None
+    assert fibers.hand(1, ["a"], "next", 5) is True
+    assert (fiber.cancel, fibers.flushing, fibers.told) == (undo, False, [])
+    assert fibers.hand(1, ["b"], "next", 5) is False
+    assert fiber.cancel is None  # it waits for something else
+    assert fibers.hand(1, ["c"], "next", 5) is False
+    assert engine.fed == [(1, [one], "next", 5) for one in "abc"]
+    (_, _, _, first, *_), (*_, second, _, _) = fibers.told
+    assert first == ("call",)
+    assert isinstance(second, RuntimeError)
+
+
+def test_others_come_first_and_a_doomed_fiber_is_told_of(wire: ModuleType) -> None:
+    fibers = resuming(wire, Engine(None, None))
+    fibers.ready.append((2, True, None))
+    assert fibers.hand(1, "a", "next", 5) is False
+    fibers.ready.clear()
+    fibers.fibers[1].doomed = True
+    assert fibers.hand(1, "b", "next", 5) is False
+    assert fibers.told == [("came", 1, fibers.fibers[1], None, "next", 5)] * 2
+
+
+def test_a_fiber_that_cannot_be_resumed_is_woken_later(wire: ModuleType) -> None:
+    engine, away = Engine(), [False]
+    fibers = resuming(wire, engine, lambda: away[0])
+    assert fibers.hand(9, "a", "next", 5) is False  # there is none
+    fibers.flushing = True
+    assert fibers.hand(1, "b", "next", 5) is False
+    fibers.flushing, away[0] = False, True
+    assert fibers.hand(1, "c", "next", 5) is False
+    away[0], fibers.ended.error = False, OSError()
+    assert fibers.hand(1, "d", "next", 5) is False
+    assert fibers.told == [("wake", number, True, value) for number, value in ((9, "a"), (1, "b"), (1, "c"), (1, "d"))]
+    assert engine.fed == []
+
+
+def test_chunks_lie_until_somebody_waits_for_them(wire: ModuleType) -> None:
+    after: list[str] = []
+    unstarted: list[int] = []
+    place = wire.Place(5)
+
+    def closes() -> None:
+        place.done = True
+
+    def opens() -> None:
+        unstarted.append(1)
+
+    fibers = resuming(wire, Engine(None, closes, opens, ("call",)))
+    handing = wire.Handing(place, fibers, "next", 3, unstarted, lambda: after.append("after"))
+    assert handing(["a"]) is True
+    place.waiter = 1  # it is served from what lies, by who makes it wait
+    assert handing(["b", "c"]) is False
+    assert place.ready == ["a", "b", "c"]
+    place.ready = []
+    assert handing(["d"]) is True
+    assert (place.waiter, after) == (1, [])
+    assert handing(["e"]) is True
+    assert (place.waiter, after) == (1, ["after"])
+    place.done = False
+    assert handing(["f"]) is True
+    assert after == ["after", "after"]
+    unstarted.clear()
+    assert handing(["g"]) is True  # it waits for something else now
+    assert (place.waiter, after, place.ready) == (None, ["after", "after"], [])
+    assert [value for _, value, *_ in fibers.engine.fed] == [["d"], ["e"], ["f"], ["g"]]
+
+
+def test_the_way_from_the_socket_is_the_same_in_one_piece(wire: ModuleType) -> None:
+    """Compiled, those who know each other call each other directly."""
+    collector, place = Collector(), wire.Place(5)
+    fibers = resuming(wire, Engine(None, None))
+    handing = wire.Handing(place, fibers, "next", 3, [], lambda: None)
+    gathering = wire.Gathering(collector, str, handing)
+    passing = wire.Passing(Reading(), wire.Stamp(Told, "s", {}), gathering, lambda contents: False)
+    connection = wire.Receiving(time.monotonic)
+    connection.wanted, connection.waiter, place.waiter = True, Future(), 1
+    connection.take = wire.Pouring(wire.Chunked(), passing, 100, 0)
+    connection.data_received(b"1\r\na\r\n2\r\nbc\r\n")
+    place.waiter = None
+    connection.data_received(b"1\r\nd\r\n")
+    assert connection.waiter.error is None
+    assert [[chunk.content for chunk in value] for _, value, *_ in fibers.engine.fed] == [["a", "b", "c"]]
+    assert [chunk.chunk_index for chunk in place.ready] == [3]
+    assert collector.texts == ["a", "b", "c", "d"]

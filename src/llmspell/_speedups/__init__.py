@@ -24,18 +24,29 @@ if TYPE_CHECKING:  # checkers read the pure twin
     from llmspell._speedups._retry_py import backoff as backoff
     from llmspell._speedups._retry_py import decide as decide
     from llmspell._speedups._sse_py import EventParser as EventParser
+    from llmspell._speedups._sse_py import Events as Events
     from llmspell._speedups._sse_py import EventTooLarge as EventTooLarge
+    from llmspell._speedups._sse_py import chat_text as chat_text
     from llmspell._speedups._stream_py import Chunked as Chunked
+    from llmspell._speedups._stream_py import Gathering as Gathering
+    from llmspell._speedups._stream_py import Handing as Handing
+    from llmspell._speedups._stream_py import Passing as Passing
+    from llmspell._speedups._stream_py import Place as Place
     from llmspell._speedups._stream_py import Pouring as Pouring
+    from llmspell._speedups._stream_py import Receiving as Receiving
+    from llmspell._speedups._stream_py import Resuming as Resuming
     from llmspell._speedups._stream_py import Stamp as Stamp
     from llmspell._speedups._stream_py import TakerFailed as TakerFailed
+    from llmspell._speedups._stream_py import Waits as Waits
     from llmspell._speedups._stream_py import WireError as WireError
 
 HOME = {
-    "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse",
+    "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse", "Events": "sse", "chat_text": "sse",
     "media_facts": "media", "sniff": "media",
     "Ceiling": "retry", "RetryTokens": "retry", "backoff": "retry", "decide": "retry",
-    "Chunked": "stream", "Pouring": "stream", "Stamp": "stream", "TakerFailed": "stream", "WireError": "stream",
+    "Chunked": "stream", "Gathering": "stream", "Handing": "stream", "Passing": "stream",
+    "Place": "stream", "Pouring": "stream", "Receiving": "stream", "Resuming": "stream", "Stamp": "stream",
+    "TakerFailed": "stream", "Waits": "stream", "WireError": "stream",
 }  # name: stem  # fmt: skip
 STEMS = ("lua", "media", "retry", "sse", "stream")
 CHOICE: dict[str, str] = {}  # stem: which twin, and why

@@ -21,6 +21,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport PyObject
 from libc.math cimport INFINITY
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memset, strstr
 from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlopen, dlsym
@@ -40,6 +41,21 @@ from llmspell._speedups._lua_shared import (
 __all__ = ["CALL", "DONE", "ERROR", "GONE", "PREEMPTED", "STOPPED", "UNFIT", "Engine", "LoadError", "lua_version"]
 
 include "lua_names.pxi"
+
+cdef extern from *:
+    """
+    /* CPython counts the changes of a dict until 3.12; where it does not, 0 is told, and what is in it is compared. */
+    #if PY_VERSION_HEX < 0x030D0000
+    static inline unsigned long long llmspell_dict_version(PyObject *dict) {
+        PY_UINT64_T version;
+        memcpy(&version, (char *)dict + offsetof(PyDictObject, ma_version_tag), sizeof version);
+        return version;
+    }
+    #else
+    static inline unsigned long long llmspell_dict_version(PyObject *dict) { return 0; }
+    #endif
+    """
+    uint64_t dict_version "llmspell_dict_version"(PyObject*)
 
 cdef extern from "Python.h" nogil:
     """

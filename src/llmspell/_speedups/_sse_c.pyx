@@ -5,12 +5,23 @@ Lines are found with memchr; the next LF and the next CR are each looked for onc
 line end costs one pass. A line's bytes are copied once, into the event.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.string cimport memchr, memcmp
+
+from orjson import JSONDecodeError, loads
 
 from llmspell._speedups._sse_py import LEFTOVER_MAX, MAX_EVENT, EventTooLarge
 
-__all__ = ["LEFTOVER_MAX", "MAX_EVENT", "EventParser", "EventTooLarge"]
+__all__ = ["LEFTOVER_MAX", "MAX_EVENT", "EventParser", "EventTooLarge", "Events", "chat_text"]
+
+cdef extern from "Python.h":
+    object PyType_GenericAlloc(type kind, Py_ssize_t size)
+
+cdef object NO_JSON = object()
 
 
 cdef inline const char* _find(const char* at, const char* end, int byte) noexcept nogil:
@@ -21,6 +32,7 @@ cdef inline const char* _find(const char* at, const char* end, int byte) noexcep
     return end if hit == NULL else hit
 
 
+@cython.final
 cdef class EventParser:
     """Bytes in, events out; see the pure twin."""
 
@@ -196,3 +208,181 @@ cdef class EventParser:
 
     cdef object _too_large(self):
         return EventTooLarge(f"an event of the stream has more than {self.max_event} bytes")
+
+    cdef bint _between(self):
+        """Whether it holds nothing of an event that is not whole."""
+        return not (
+            self._tail or self._skip or self._fresh or self._failed or self._first is not None or self._more is not None
+            or self._error is not None or self._name
+        )
+
+
+cdef class Events:
+    """The beginning of a reading of an event stream; see the pure twin."""
+
+    cdef readonly EventParser parser
+    cdef public object reader
+    cdef public object plain
+    cdef public object quick
+    cdef public object error
+    cdef public Py_ssize_t most
+    cdef public Py_ssize_t count
+    cdef public bint finished
+    cdef bint _typed
+    cdef type _kind
+
+    def __init__(self, reader, EventParser parser not None, Py_ssize_t most, type kind not None):
+        if not issubclass(kind, tuple) or kind.__itemsize__ != sizeof(PyObject*):
+            raise TypeError("contents are named tuples")
+        self.reader = reader
+        self.parser = parser
+        self.most = most
+        self._kind = kind
+        self._typed = reader.typed
+        self.plain = None
+        self.quick = None
+        self.count = 0
+        self.error = None
+        self.finished = False
+
+    def unusual(self, data, out):
+        """Takes in *data*, of which it is not known, or known, that it is no event stream."""
+        raise NotImplementedError
+
+    def several(self, events, out):
+        """Takes in events of any number, and counts them."""
+        raise NotImplementedError
+
+    def ended(self, out):
+        """The answer is over."""
+        raise NotImplementedError
+
+    def fail(self, error):
+        """Keeps the error, or raises it where it is none of an answer's own."""
+        raise NotImplementedError
+
+    def feed(self, bytes data not None):
+        """What *data* completes; nothing once `finished`."""
+        cdef list out = []
+        cdef list events
+        cdef tuple event
+        if self.finished:
+            return out
+        try:
+            if self.plain is not False:
+                self.unusual(data, out)
+                return out
+            event = _only_event(data, self.parser.max_event) if self.parser._between() else None
+            if event is None:
+                events = self.parser.feed(data)
+                if len(events) != 1:
+                    self.several(events, out)
+                    return out
+                event = events[0]
+            if self.count < self.most:
+                self._one(event, out)
+            else:
+                self.several([event], out)
+        except Exception as error:
+            self.fail(error)
+        return out
+
+    cdef int _one(self, tuple event, list out) except -1:
+        cdef str name = event[0]
+        cdef object value = NO_JSON
+        cdef object text
+        if self._typed or not name:
+            try:
+                value = loads(event[1])
+            except JSONDecodeError:
+                pass
+        if value is NO_JSON:
+            self.several([event], out)
+            return 0
+        if name and type(value) is dict and "type" not in <dict> value:
+            (<dict> value)["type"] = name
+        self.count += 1
+        if self.quick is not None:
+            text = self.quick(value)
+            if text is not None:
+                if text:
+                    content = PyType_GenericAlloc(self._kind, 1)
+                    Py_INCREF(text)
+                    PyTuple_SET_ITEM(content, 0, text)
+                    out.append(content)
+                return 0
+        reader = self.reader
+        reader.read_all((value,), out)
+        self.quick = reader.quick
+        if self._typed and reader.over:
+            self.ended(out)
+        return 0
+
+
+cdef tuple _only_event(bytes data, Py_ssize_t max_event):
+    """The name and the data of the one event that *data* is: at most a line of `event` and one of `data`.
+
+    None for anything else, which is the parser's.
+    """
+    cdef const char* at = PyBytes_AS_STRING(data)
+    cdef const char* end = at + PyBytes_GET_SIZE(data)
+    cdef const char* stop
+    cdef str name = ""
+    cdef const char* first
+    if end - at > max_event or end - at < 8:
+        return None
+    if at[0] == 101 and memcmp(at, b"event: ", 7) == 0:
+        stop = _find(at + 7, end, 10)
+        if stop == end:
+            return None
+        first = at + 7
+        at = stop + 1
+        if stop > first and (stop - 1)[0] == 13:
+            stop -= 1
+        if memchr(first, 13, stop - first) != NULL:
+            return None
+        name = PyBytes_FromStringAndSize(first, stop - first).decode("utf-8", "replace")
+    if end - at < 8 or memcmp(at, b"data: ", 6) != 0:
+        return None
+    at += 6
+    stop = _find(at, end, 10)
+    if stop + 2 == end and stop[1] == 10:
+        pass
+    elif stop + 3 == end and stop[1] == 13 and stop[2] == 10:
+        pass
+    else:
+        return None
+    if stop > at and (stop - 1)[0] == 13:
+        stop -= 1
+    if memchr(at, 13, stop - at) != NULL:
+        return None
+    return name, PyBytes_FromStringAndSize(at, stop - at)
+
+
+def chat_text(value):
+    """The text of a chunk that is a piece of text and nothing else; see the pure twin."""
+    cdef dict whole, choice, delta
+    cdef list choices
+    if type(value) is not dict:
+        return None
+    whole = value
+    found = whole.get("choices")
+    if type(found) is not list:
+        return None
+    choices = found
+    if len(choices) != 1:
+        return None
+    found = choices[0]
+    if type(found) is not dict:
+        return None
+    choice = found
+    found = choice.get("delta")
+    if type(found) is not dict:
+        return None
+    delta = found
+    text = delta.get("content")
+    if type(text) is not str or len(delta) != 1 or whole.get("usage") is not None or "error" in whole:
+        return None
+    if choice.get("finish_reason") is not None or choice.get("index"):
+        return None
+    return text

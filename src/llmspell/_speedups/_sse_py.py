@@ -1,4 +1,4 @@
-"""The event-stream parser, pure twin: bytes of `text/event-stream` in, events out.
+"""The event-stream parser, pure twin: bytes of `text/event-stream` in, events out, and contents of the usual ones.
 
 One rule a line, the same in both twins (`_sse_c.pyx` is the other; tests/conformance/test_sse.py compares them):
 a line ends with LF, CRLF or CR; a blank line gives out the event; what starts with a colon is a comment. Of the
@@ -8,11 +8,19 @@ llama.cpp's children, and a line that is no field at all is kept aside. Source: 
 
 from __future__ import annotations
 
-__all__ = ["LEFTOVER_MAX", "MAX_EVENT", "EventParser", "EventTooLarge"]
+from typing import TYPE_CHECKING, Any
+
+from orjson import JSONDecodeError, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LEFTOVER_MAX", "MAX_EVENT", "EventParser", "EventTooLarge", "Events", "chat_text"]
 
 MAX_EVENT = 8 * 1024 * 1024
 LEFTOVER_MAX = 64 * 1024
 BOM = b"\xef\xbb\xbf"
+NO_JSON: Any = object()
 
 
 class EventTooLarge(ValueError):
@@ -171,3 +179,113 @@ class EventParser:
 
     def _too_large(self) -> EventTooLarge:
         return EventTooLarge(f"an event of the stream has more than {self.max_event} bytes")
+
+
+class Events:
+    """The beginning of a reading of an event stream: bytes to contents, where all is as it nearly always is.
+
+    reader: makes contents of values (`read_all`) and tells when the answer is `over`; `typed`: its values name their
+    own type, which is the event's name where they do not; `quick`: a function that gives the text of a value that is
+    nothing but a piece of text, None for any other, or None as long as there is none. most: events of one answer.
+    kind: the content of a piece of text, a named tuple. plain: whether the answer is JSON and no event stream; None
+    before the first byte.
+
+    A subclass adds `unusual`, for what comes before that is known and what is no event stream; `several`, for events
+    that are not one event of JSON; `ended`, once the answer is over; and `fail`, told of what these raise.
+    """
+
+    __slots__ = ("_kind", "count", "error", "finished", "most", "parser", "plain", "quick", "reader")
+
+    def __init__(self, reader: Any, parser: EventParser, most: int, kind: type[Any]) -> None:
+        self.reader = reader
+        self.parser = parser
+        self.most = most
+        self._kind = kind
+        self.plain: bool | None = None
+        self.quick: Callable[[Any], str | None] | None = None
+        self.count = 0  # of events
+        self.error: Any = None
+        self.finished = False
+
+    def unusual(self, data: bytes, out: list[Any]) -> None:
+        """Takes in *data*, of which it is not known, or known, that it is no event stream."""
+        raise NotImplementedError
+
+    def several(self, events: list[tuple[str, bytes]], out: list[Any]) -> None:
+        """Takes in events of any number, and counts them."""
+        raise NotImplementedError
+
+    def ended(self, out: list[Any]) -> None:
+        """The answer is over."""
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        """Keeps the error, or raises it where it is none of an answer's own."""
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> list[Any]:
+        """What *data* completes; nothing once `finished`."""
+        out: list[Any] = []
+        if self.finished:
+            return out
+        try:
+            if self.plain is not False:
+                self.unusual(data, out)
+                return out
+            events = self.parser.feed(data)
+            if len(events) == 1 and self.count < self.most:  # a token at a time
+                self._one(events[0], out)
+            else:
+                self.several(events, out)
+        except Exception as error:
+            self.fail(error)
+        return out
+
+    def _one(self, event: tuple[str, bytes], out: list[Any]) -> None:
+        (name, data), reader = event, self.reader
+        typed = reader.typed
+        value = NO_JSON
+        if typed or not name:
+            try:
+                value = loads(data)
+            except JSONDecodeError:
+                pass
+        if value is NO_JSON:
+            self.several([event], out)
+            return
+        if name and type(value) is dict and "type" not in value:
+            value["type"] = name
+        self.count += 1
+        text = None if self.quick is None else self.quick(value)
+        if text is not None:
+            if text:
+                out.append(tuple.__new__(self._kind, (text,)))
+            return
+        reader.read_all((value,), out)
+        self.quick = reader.quick
+        if typed and reader.over:
+            self.ended(out)
+
+
+def chat_text(value: Any) -> str | None:
+    """The text of a chunk of OpenAI's chat that is one piece of text and nothing else; None for any other value.
+
+    Nearly every chunk is one choice whose delta is a piece of text.
+    """
+    # Values of JSON are dicts, lists or plain, so what a string can subscript is a dict, and all else raises.
+    try:
+        (choice,) = value["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+        if (
+            type(text) is str
+            and len(delta) == 1
+            and value.get("usage") is None
+            and choice.get("finish_reason") is None
+            and not choice.get("index")
+            and "error" not in value
+        ):
+            return text
+    except (KeyError, TypeError, ValueError):
+        pass
+    return None

@@ -1,11 +1,12 @@
 """What every byte and every chunk of a streamed answer passes, pure twin: HTTP's chunks come off, chunks are stamped.
 
-`_stream_c.pyx` is the compiled one; tests/unit/test_framing.py and test_turn.py compare them. Strict where two readers
+`_stream_c.pyx` is the compiled one; tests/unit/test_stream_twins.py compares them. Strict where two readers
 could disagree about where an answer ends. Source: RFC 9112 §7.1.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from itertools import count, repeat
 from time import time
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LINE_MAX", "TRAILER_MAX", "Chunked", "Pouring", "Stamp", "TakerFailed", "WireError"]
+__all__ = [
+    "LINE_MAX", "TRAILER_MAX", "Chunked", "Gathering", "Handing", "Passing", "Place", "Pouring", "Receiving",
+    "Resuming", "Stamp", "TakerFailed", "Waits", "WireError",
+]  # fmt: skip
 
 LINE_MAX = 4 * 1024  # of a chunk's size line
 TRAILER_MAX = 16 * 1024
@@ -26,6 +30,53 @@ class WireError(Exception):
 
 class TakerFailed(Exception):
     """Who is poured into raised its cause, which says nothing of the connection."""
+
+
+class Receiving:
+    """The beginning of a connection: what it is given goes to who takes it, or to `received`.
+
+    wanted: somebody reads the answer. answered: something has come. take: who is handed what comes, while it is poured;
+    gives whether it wants more; waiter: the future that ends the pouring. heard: when *take* was last done, of `clock`.
+    A subclass adds `received`, for what is not poured, and `poured`, told when no more is wanted.
+    """
+
+    __slots__ = ("answered", "clock", "heard", "take", "waiter", "wanted")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.wanted = False
+        self.answered = False
+        self.take: Callable[[bytes], bool] | None = None
+        self.waiter: Any = None
+        self.heard = 0.0
+
+    def received(self, data: bytes) -> None:
+        """What is not poured."""
+        raise NotImplementedError
+
+    def poured(self, waiter: Any) -> None:
+        """Nothing more is to be handed on; *take* may have given the connection to the next request."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        take, waiter = self.take, self.waiter
+        if not self.wanted or take is None or waiter is None:
+            self.received(data)
+            return
+        self.answered = True
+        try:
+            if take(data):
+                self.heard = self.clock()  # only now: what *take* needed is no silence of the service
+            else:
+                self.poured(waiter)
+        except Exception as error:
+            if not waiter.done():
+                waiter.set_exception(error)
+        except BaseException:  # Ctrl+C, mostly; whose loop goes on all the same gets no answer with a gap
+            if not waiter.done():
+                waiter.set_exception(ConnectionAbortedError("interrupted"))
+            raise
 
 
 class Chunked:
@@ -161,3 +212,172 @@ class Stamp:
             return [tuple.__new__(kind, (stream_id, first, contents[0], metadata, now))]
         fields = zip(repeat(stream_id), count(first), contents, repeat(metadata), repeat(now))
         return list(map(partial(tuple.__new__, kind), fields))
+
+
+class Passing:
+    """Called with an answer's bytes, none at their end: hands on the chunks of what they hold; gives whether more is
+    wanted.
+
+    reading: bytes to contents (`feed`, `end`), and whether it is `finished`. stamp: contents to chunks. take: is handed
+    chunks, gives whether it wants more. last: the same, called with the answer's last contents.
+    """
+
+    __slots__ = ("_last", "_reading", "_stamp", "_take")
+
+    def __init__(
+        self, reading: Any, stamp: Stamp, take: Callable[[list[Any]], bool], last: Callable[[list[Any]], bool]
+    ) -> None:
+        self._reading = reading
+        self._stamp = stamp
+        self._take = take
+        self._last = last
+
+    def __call__(self, data: bytes) -> bool:
+        reading = self._reading
+        contents = reading.feed(data) if data else reading.end()
+        if reading.finished:
+            return self._last(contents)
+        return self._take(self._stamp(contents)) if contents else True
+
+
+class Gathering:
+    """Called with chunks: notes what they say, and hands them on; gives whether more is wanted.
+
+    collector: its `texts` get the text of contents of class *kind*, and its `add` gets all other chunks.
+    """
+
+    __slots__ = ("_collector", "_kind", "_take")
+
+    def __init__(self, collector: Any, kind: type[Any], take: Callable[[list[Any]], bool]) -> None:
+        self._collector = collector
+        self._kind = kind
+        self._take = take
+
+    def __call__(self, batch: list[Any]) -> bool:
+        collector, kind = self._collector, self._kind
+        for chunk in batch:
+            content = chunk[2]
+            if type(content) is kind:  # as `add` would, which costs a call for each token
+                collector.texts.append(content[0])
+            else:
+                collector.add(chunk)
+        return self._take(batch)
+
+
+class Place:
+    """The beginning of what a script streams: number: its own; waiter: the number of the fiber that waits for its next
+    chunks, or None; ready: chunks that lie; done: no more come.
+    """
+
+    __slots__ = ("done", "number", "ready", "waiter")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.waiter: int | None = None
+        self.ready: list[Any] = []
+        self.done = False
+
+
+class Waits:
+    """The beginning of a fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by
+    itself. `doomed`: it was cancelled while it ran, and ends where it next waits.
+    """
+
+    __slots__ = ("cancel", "doomed", "external")
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], object] | None = None
+        self.doomed = False
+        self.external = False
+
+
+class Resuming:
+    """The beginning of what runs a script's fibers: how one gets what it waits for at once.
+
+    engine: its `feed` resumes a fiber. fibers: those that have not ended, by number. ready: who is to be resumed.
+    ended: a future, done when the run is. flushing: fibers are being resumed, or soon will be. is_away: whether the
+    engine cannot resume now; None where it always can.
+
+    A subclass adds `wake`, which resumes a fiber later, and `came`, told what a fiber came to that does not simply wait
+    for more, or the exception that the engine raised.
+    """
+
+    __slots__ = ("ended", "engine", "fibers", "flushing", "is_away", "ready")
+
+    def __init__(self, engine: Any, is_away: Callable[[], bool] | None) -> None:
+        self.engine = engine
+        self.is_away = is_away
+        self.fibers: dict[int, Any] = {}
+        self.ready: deque[Any] = deque()
+        self.ended: Any = None
+        self.flushing = False
+
+    def wake(self, fiber: int, ok: bool, value: Any) -> None:
+        """Resumes *fiber* later."""
+        raise NotImplementedError
+
+    def came(self, number: int, fiber: Any, outcome: Any, op: str, arg: int) -> None:
+        """What a fiber came to; None: to the call *op* with *arg*, but others are to be resumed first."""
+        raise NotImplementedError
+
+    def hand(self, number: int, value: Any, op: str, arg: int) -> bool:
+        """Resumes a fiber at once with what came for it; to be called by the loop, and not from within a fiber.
+
+        Gives whether it waits for more of the same already, by the call *op* with *arg*: then that is not served here.
+        """
+        fiber = self.fibers.get(number)
+        if fiber is None or self.flushing or self.ended.done() or (self.is_away is not None and self.is_away()):
+            self.wake(number, True, value)
+            return False
+        cancel, fiber.cancel = fiber.cancel, None
+        self.flushing = True  # what the fiber wakes is served afterwards, and by no turn of its own
+        try:
+            outcome = self.engine.feed(number, value, op, arg)
+        except Exception as error:
+            outcome = error
+        if outcome is None and not (self.ready or fiber.doomed):
+            fiber.cancel, self.flushing = cancel, False
+            return True
+        self.came(number, fiber, outcome, op, arg)
+        return False
+
+
+class Handing:
+    """Called with the next chunks of a stream: hands them to who waits for them, else lets them lie; gives whether
+    there is room for more.
+
+    place: the stream. fibers: resumes who waits, which then waits again by the call *op* with the stream's number.
+    ahead: so many chunks may lie. unstarted: a list; where something is in it afterwards, or the stream is done,
+    *after* is called.
+    """
+
+    __slots__ = ("_after", "_ahead", "_fibers", "_op", "_place", "_unstarted")
+
+    def __init__(
+        self,
+        place: Place,
+        fibers: Resuming,
+        op: str,
+        ahead: int,
+        unstarted: list[Any],
+        after: Callable[[], object],
+    ) -> None:
+        self._place = place
+        self._fibers = fibers
+        self._op = op
+        self._ahead = ahead
+        self._unstarted = unstarted
+        self._after = after
+
+    def __call__(self, batch: list[Any]) -> bool:
+        place = self._place
+        waiter = place.waiter
+        if waiter is None or place.ready:
+            place.ready += batch
+            return len(place.ready) < self._ahead
+        place.waiter = None
+        if self._fibers.hand(waiter, batch, self._op, place.number):
+            place.waiter = waiter
+            if place.done or self._unstarted:
+                self._after()
+        return True

@@ -17,7 +17,7 @@ cdef class Engine:
     cdef bint busy
     cdef object chunk_type
     cdef tuple word_types
-    cdef dict templates      # stream: its metadata as it was when its table was made, and where that stands
+    cdef dict templates      # stream: Template
     cdef long long made_templates
 
     def __cinit__(self, ask, write, fields, *, max_memory=0, max_cpu=0.0, interrupts="tick"):
@@ -107,7 +107,7 @@ cdef class Engine:
     cdef void share(self, list batch):
         """The metadata of a batch of texts goes into Lua when it is new or has changed."""
         cdef object chunk, metadata
-        cdef tuple known
+        cdef Template known
         for chunk in batch:
             if type(chunk) is self.chunk_type:
                 break
@@ -118,17 +118,17 @@ cdef class Engine:
             return
         try:
             known = self.templates.get((<tuple> chunk)[0])
-            if known is None or <dict> known[0] != <dict> metadata:
+            if known is None or not known.is_of(<dict> metadata):
                 if self.made_templates % KEPT_TEMPLATES == 0:
                     self.templates.clear()
                     self.s.new_shared = 1
                 self.made_templates += 1
-                known = dict(<dict> metadata), self.made_templates
+                known = Template(<dict> metadata, self.made_templates)
                 self.templates[(<tuple> chunk)[0]] = known
         except Exception:  # of a value that cannot be compared
             return
         self.s.shared = <PyObject*> metadata
-        self.s.shared_at = known[1]
+        self.s.shared_at = known.at
 
     cdef void fault(self, object error):
         """An exception goes into Lua: its fields, and its number."""
@@ -525,6 +525,28 @@ cdef enum:
 
 cdef tuple REASONS = ("host", "host", "memory", "deadline", "cpu")  # by WHY_…
 cdef list told_chunks = []
+
+
+@cython.final
+cdef class Template:
+    """A stream's metadata as it was when its table was made, and where that stands."""
+
+    cdef dict source, copy
+    cdef uint64_t version
+    cdef long long at
+
+    def __init__(self, dict metadata, long long at):
+        self.source, self.copy, self.at = metadata, dict(metadata), at
+        self.version = dict_version(<PyObject*> metadata)
+
+    cdef bint is_of(self, dict metadata) except -1:
+        """Whether *metadata* is what it was; of the same dict its version tells, without a look at what is in it."""
+        if self.source is metadata and self.version and self.version == dict_version(<PyObject*> metadata):
+            return True
+        if self.copy != metadata:
+            return False
+        self.source, self.version = metadata, dict_version(<PyObject*> metadata)
+        return True
 
 
 cdef long long next_fiber(State* s) noexcept nogil:

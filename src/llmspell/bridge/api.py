@@ -327,16 +327,16 @@ def check(function: str, fields: Mapping[str, tuple[str, str]], given: Any, wher
     if not isinstance(given, dict) or _is_function(given):
         raise ValidationError(f"`{function}`: {where or 'the argument'} must be a table, not {_came(given)}")
     for name, value in given.items():
+        kind = fields.get(name)
+        if kind is not None and KINDS[kind[0]][1](value):
+            continue
         key = one_line(name if isinstance(name, str) else str(name), LONGEST_NAME)
         shown = f"{where}.{key}" if where else key
-        kind = fields.get(name)
         if kind is None:
             near = nearest(key, fields)
             raise ValidationError(
                 f"`{function}` has no field `{shown}`",
                 hint=f"did you mean `{near}`?" if near else f"it takes {', '.join(fields)}",
             )
-        words, fits = KINDS[kind[0]]
-        if not fits(value):
-            raise ValidationError(f"`{function}`: `{shown}` must be {words}, not {_came(value)}", hint=kind[1])
+        raise ValidationError(f"`{function}`: `{shown}` must be {KINDS[kind[0]][0]}, not {_came(value)}", hint=kind[1])
     return given

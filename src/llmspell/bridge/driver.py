@@ -11,6 +11,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from llmspell._speedups import Resuming, Waits
 from llmspell.bridge.engine import AWAY, CALL, DONE, ERROR, GONE, LOST, PREEMPTED, STOPPED, UNFIT
 from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.errors import LimitError, RunCancelledError, ScriptError, one_line
@@ -34,21 +35,19 @@ LONGEST = 1e9  # seconds that the loop's timers take
 LEAVE = 2.0  # seconds that cancelled calls have to close their connections
 
 
-class Fiber:
-    """A fiber that has not ended. `cancel` undoes what it waits for; `external`: whether that comes by itself.
+class Fiber(Waits):
+    """A fiber that has not ended.
 
-    `doomed`: it was cancelled while it ran, and ends where it next waits. `context`: the variables of the call from
-    Python that it is of, or that the fiber is of that started it; None is the run itself.
+    `context`: the variables of the call from Python that it is of, or that the fiber is of that started it; None is the
+    run itself.
     """
 
-    __slots__ = ("cancel", "context", "doomed", "external", "group", "joiners")
+    __slots__ = ("context", "group", "joiners")
 
     def __init__(self, group: int, context: Context | None = None) -> None:
+        super().__init__()
         self.group = group
         self.context = context
-        self.cancel: Callable[[], object] | None = None
-        self.doomed = False
-        self.external = False
         self.joiners: list[int] = []
 
 
@@ -73,19 +72,21 @@ class Semaphore:
         self.waiters: deque[int] = deque()
 
 
-class Driver:
+class Driver(Resuming):
     """Runs one script's fibers. Made when the script first has or needs more than its main fiber; driven on a loop."""
 
+    fibers: dict[int, Fiber]
+    ready: deque[tuple[int, bool | None, Any]]  # ok is None where it was preempted
+    ended: asyncio.Future[tuple[Any, ...]]  # from `drive` on
+
     def __init__(self, run: Run) -> None:
+        remote = run.remote
+        super().__init__(run.engine, None if remote is None else lambda: remote.away)
         self.run = run
         self.loop: asyncio.AbstractEventLoop = _NO_LOOP  # until `drive`
-        self.fibers: dict[int, Fiber] = {}
         self.groups: dict[int, Group] = {}
-        self.ready: deque[tuple[int, bool | None, Any]] = deque()  # ok is None where it was preempted
         self.tasks: set[asyncio.Task[Any]] = set()
         self.unawaited: dict[int, str] = {}  # failed tasks that nobody has asked about
-        self.ended: asyncio.Future[tuple[Any, ...]] = _NO_LOOP  # likewise
-        self._flushing = False
         self._closing: list[int] = []  # detached fibers whose coroutines are to be closed
         self.main = 0
         self._timer: asyncio.TimerHandle | None = None  # of the run's deadline
@@ -94,7 +95,7 @@ class Driver:
         self._last_group = 0
         self.real_work: set[asyncio.Task[Any]] = set()  # of tasks, under a tape: those that it has nothing of
         if run.tape is not None:
-            run.tape.busy.append(lambda: bool(self._flushing or self.ready))
+            run.tape.busy.append(lambda: bool(self.flushing or self.ready))
             run.tape.others.append(lambda: bool(self.real_work))
         self._waits: dict[str, Callable[[int, Fiber, list[Any]], None]] = {
             "Async.sleep": self._sleep,
@@ -183,46 +184,30 @@ class Driver:
     def wake(self, fiber: int, ok: bool, value: Any) -> None:
         """Resumes *fiber* at the loop's next turn with what its call came to."""
         self.ready.append((fiber, ok, value))
-        if not self._flushing and self.loop is not None:
-            self._flushing = True
+        if not self.flushing and self.loop is not None:
+            self.flushing = True
             self.loop.call_soon(self._flush)
 
     def close_soon(self, number: int) -> None:
         """Ends a fiber, whatever it waits for: at once it is forgotten, and closed when Lua is free."""
         if self.detach(number):
             self._closing.append(number)
-            if not self._flushing:
-                self._flushing = True
+            if not self.flushing:
+                self.flushing = True
                 self.loop.call_soon(self._flush)
 
-    def hand(self, number: int, value: Any, op: str, arg: int) -> bool:
-        """Resumes a fiber at once with what came for it; to be called by the loop, and not from within a fiber.
-
-        Gives whether it waits for more of the same already, by the call *op* with *arg*: then that is not served here.
-        """
-        fiber = self.fibers.get(number)
-        remote = self.run.remote
-        if fiber is None or self._flushing or self.ended.done() or (remote is not None and remote.away):
-            self.wake(number, True, value)
-            return False
-        cancel, fiber.cancel = fiber.cancel, None
-        self._flushing = True  # what the fiber wakes is served below, and by no turn of its own
-        try:
-            outcome: tuple[Any, ...] | None = self.run.engine.feed(number, value, op, arg)
-        except Exception as error:  # as in `_resume`; a call less, for each token passes here
-            outcome = LOST, error
+    def came(self, number: int, fiber: Fiber, outcome: Any, op: str, arg: int) -> None:
+        """What a fiber came to that was handed something: see `Resuming`."""
         if outcome is None:
-            if not (self.ready or fiber.doomed):
-                fiber.cancel, self._flushing = cancel, False
-                return True
             outcome = CALL, op, [arg]
+        elif isinstance(outcome, Exception):  # as in `_resume`
+            outcome = LOST, outcome
         fiber.external = False
         self._handle(number, outcome)
         if outcome[0] == PREEMPTED:
             self.loop.call_soon(self._flush_after, TURNS)
         else:
             self._flush()
-        return False
 
     def _resume(self, number: int, ok: bool | None, value: Any) -> tuple[Any, ...]:
         try:
@@ -248,7 +233,7 @@ class Driver:
             if outcome[0] == PREEMPTED:  # it took its slice: now the loop has its turns
                 self.loop.call_soon(self._flush_after, TURNS)
                 return
-        self._flushing = False
+        self.flushing = False
         self._after()
 
     def _flush_after(self, turns: int) -> None:
@@ -261,7 +246,7 @@ class Driver:
 
     def _is_away(self) -> bool:
         """Whether a worker process computes, and nothing can be resumed."""
-        return self.run.remote is not None and self.run.remote.away
+        return self.is_away is not None and self.is_away()
 
     def arrived(self, number: int, outcome: tuple[Any, ...]) -> None:
         """An outcome that comes from a worker process."""
@@ -277,7 +262,7 @@ class Driver:
         if self._is_away():
             return
         if self.ready or self._closing:
-            self._flushing = True
+            self.flushing = True
             self.loop.call_soon(self._flush)
         elif not any(fiber.external for fiber in self.fibers.values()):
             error = ScriptError(

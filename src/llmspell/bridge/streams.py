@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from llmspell._speedups import Handing, Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
@@ -20,7 +22,7 @@ __all__ = ["ScriptStream", "Streams"]
 AHEAD = 256  # chunks that may lie ready; beyond, the socket is not read
 
 
-class ScriptStream:
+class ScriptStream(Place):
     """One stream and what is ready of it. label: what it is called for a person. slot: it takes one for all its time;
     what asks a model several times takes them itself. ended: is told of its end, once, and of the error if there is
     one.
@@ -29,18 +31,14 @@ class ScriptStream:
     __slots__ = (
         "context",
         "counted",
-        "done",
         "ended",
         "error",
         "label",
-        "number",
         "owned",
-        "ready",
         "room",
         "slot",
         "stream",
         "task",
-        "waiter",
         "whose",
     )
 
@@ -54,17 +52,15 @@ class ScriptStream:
         whose: tuple[str, str, str] | None,
         context: Context | None,
     ) -> None:
+        super().__init__(number)
         self.whose = whose  # agent, provider and model
         self.context = context  # the variables of the fiber that opened it
-        self.number, self.slot, self.ended = number, slot, ended
+        self.slot, self.ended = slot, ended
         self.stream = stream
         self.label = label
-        self.ready: list[AgentChunk] = []
         self.room: asyncio.Event | None = None
         self.error: BaseException | None = None
-        self.done = False
         self.counted = False  # in the run's usage
-        self.waiter: int | None = None
         self.task: asyncio.Task[None] | None = None
         self.owned = False  # the script has read from it
 
@@ -145,30 +141,26 @@ class Streams:
                         one.stream.settle()
 
     async def _take_all(self, driver: Driver, one: ScriptStream) -> None:
-        observer, number = self.run.observer, one.number
+        def after() -> None:
+            if one.done:  # the script has closed the stream meanwhile
+                self._serve(driver, one)
+            if self._unstarted:
+                self.start(driver)
 
-        def take(batch: list[AgentChunk]) -> bool:
+        hand = Handing(one, driver, "stream:next", AHEAD, self._unstarted, after)
+        observer = self.run.observer
+
+        def watched(batch: list[AgentChunk]) -> bool:
             if observer is not None:
                 observer.chunks(one.stream.stream_id, batch, one.owned)
-            waiter = one.waiter
-            if waiter is None or one.ready:
-                one.ready += batch
-                return len(one.ready) < AHEAD
-            one.waiter = None
-            if driver.hand(waiter, batch, "stream:next", number):
-                one.waiter = waiter
-                if one.done:  # it has closed the stream meanwhile
-                    self._serve(driver, one)
-                if self._unstarted:
-                    self.start(driver)
-            return True
+            return hand(batch)
 
         async def room() -> None:
             if one.room is not None and len(one.ready) >= AHEAD:
                 one.room.clear()
                 await one.room.wait()
 
-        await one.stream.pour(take, room)
+        await one.stream.pour(hand if observer is None else watched, room)
 
     def _serve(self, driver: Driver, one: ScriptStream) -> None:
         """Hands what is ready to the fiber that waits, if one does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmspell._speedups import chat_text
 from llmspell.errors import LLMSpellError, one_line
 from llmspell.providers.calls import PartialCall, PartialMedia, count, image_of, money, new_text, text_of
 from llmspell.providers.reading import AnswerReader, failure
@@ -39,7 +40,7 @@ class ChatReader(AnswerReader):
     """
 
     __slots__ = (
-        "_calls", "_details", "_done", "_extra", "_finish", "_keys", "_known", "_pieces", "_refused", "_sound",
+        "_calls", "_details", "_done", "_extra", "_finish", "_keys", "_pieces", "_refused", "_sound",
         "_thoughts", "_usage",
     )  # fmt: skip
 
@@ -53,7 +54,6 @@ class ChatReader(AnswerReader):
         self._usage = Usage()
         self._finish = ""
         self._refused = False
-        self._known = False  # the model was named: later chunks repeat what is known
         self._done = False  # the protocol's own end mark was seen
         self._pieces = False  # it comes in pieces
         self._sound: PartialMedia | None = None
@@ -81,26 +81,10 @@ class ChatReader(AnswerReader):
         if self._error is not None:
             raise self._error
         for data in values:
-            # Nearly every chunk is one choice whose delta is one piece of text; all others go the long way. Values of
-            # JSON are dicts, lists or plain, so what a string can subscript is a dict, and all else raises.
-            try:
-                (choice,) = data["choices"]
-                delta = choice["delta"]
-                text = delta["content"]
-                if (
-                    self._known
-                    and type(text) is str
-                    and len(delta) == 1
-                    and data.get("usage") is None
-                    and choice.get("finish_reason") is None
-                    and not choice.get("index")
-                    and "error" not in data
-                ):
-                    if text:
-                        out.append(new_text((text,)))
-                    continue
-            except (KeyError, TypeError, ValueError):
-                pass
+            if self.quick is not None and (text := chat_text(data)) is not None:
+                if text:
+                    out.append(new_text((text,)))
+                continue
             for one in data if type(data) is list else (data,):
                 if type(one) is dict:
                     self._whole(one, out)
@@ -195,7 +179,8 @@ class ChatReader(AnswerReader):
                 facts[name] = value
         if isinstance(citations := data.get("citations"), list) and citations:
             facts["citations"] = [one_line(c, 2000) for c in citations[:LISTS] if isinstance(c, str)]
-        self._known = "model" in facts
+        if "model" in facts:  # later chunks repeat what is known
+            self.quick = chat_text
 
     def _choice(self, choice: dict[str, Any], out: list[ChunkContent]) -> None:
         delta = choice.get("delta")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from llmspell._speedups import Receiving
 from llmspell.providers.framing import WireError
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ HELD_MAX = 256 * 1024  # bytes that lie unread before the socket is left alone
 DRAIN = 1.0  # seconds that an answer whose end mark was seen has to end as HTTP, for its connection to be kept
 
 
-class Connection(asyncio.Protocol):
+class Connection(Receiving, asyncio.Protocol):
     """One connection. Bytes lie here until they are read; beyond HELD_MAX the socket waits."""
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__(pool.loop.time)
         self.loop = pool.loop
         self._pool = pool
         self._transport: asyncio.Transport | None = None
@@ -31,9 +33,6 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._over = False  # nothing more will come
         self._broken: Exception | None = None
-        self._waiter: asyncio.Future[bool] | None = None
-        self._take: Callable[[bytes], bool] | None = None  # who is handed what comes, while it is poured
-        self._heard = 0.0
         self._idle: float | None = None
         self._ends: float | None = None
         self._deadline: float | None = None
@@ -44,9 +43,7 @@ class Connection(asyncio.Protocol):
         self._spare: Body | None = None  # the body whose rest is thrown away
         self._spare_timer: asyncio.TimerHandle | None = None
         self.settled: asyncio.Future[None] | None = None  # of a connection whose answer is to end at any moment
-        self._wanted = False  # what comes is an answer that somebody reads
         self.idle_since: float | None = None
-        self.answered = False  # bytes have come since the last request
         self.gone: asyncio.Future[None] = pool.loop.create_future()
 
     # What asyncio calls.
@@ -54,29 +51,15 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # a stream's, whichever loop made it
 
-    def data_received(self, data: bytes) -> None:
-        if not self._wanted:
+    def received(self, data: bytes) -> None:
+        """What came, and is not poured."""
+        if not self.wanted:
             if self._spare is not None:
                 self._throw_away(data)
             else:  # nobody asked
                 self.abort()
             return
         self.answered = True
-        take, waiter = self._take, self._waiter
-        if take is not None and waiter is not None:
-            try:
-                if take(data):
-                    self._heard = self.loop.time()  # only now: what *take* needed is no silence of the service
-                else:
-                    self._poured(waiter)
-            except Exception as error:
-                if not waiter.done():
-                    waiter.set_exception(error)
-            except BaseException:  # Ctrl+C, mostly; whose loop goes on all the same gets no answer with a gap
-                if not waiter.done():
-                    waiter.set_exception(ConnectionAbortedError("interrupted"))
-                raise
-            return
         self._held.append(data)
         self._size += len(data)
         self._wake()
@@ -103,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(False)
 
@@ -124,7 +107,7 @@ class Connection(asyncio.Protocol):
             self._late_timer = self.loop.call_at(ends, self._end)
         self.idle_since = None
         self.answered = False
-        self._wanted = True
+        self.wanted = True
         if self._transport is not None:
             self._transport.write(data)
 
@@ -144,11 +127,11 @@ class Connection(asyncio.Protocol):
             self._deadline = deadline
             if deadline is not None and (self._timer is None or self._timer_at > deadline):
                 self._arm(deadline)
-            self._waiter = self.loop.create_future()
+            self.waiter = self.loop.create_future()
             try:
-                await self._waiter
+                await self.waiter
             finally:
-                self._waiter = None
+                self.waiter = None
         return self._all_held()
 
     async def pour(self, take: Callable[[bytes], bool], idle: float | None, ends: float | None) -> bool:
@@ -160,28 +143,28 @@ class Connection(asyncio.Protocol):
         if self._held and not take(self._all_held()):
             return True
         if not self._over:
-            self._idle, self._ends, self._heard = idle, ends, self.loop.time()
+            self._idle, self._ends, self.heard = idle, ends, self.loop.time()
             due = self._due()
             if due is not None and (self._timer is None or self._timer_at > due):
                 self._arm(due)
-            self._waiter = waiter = self.loop.create_future()
-            self._take = take
+            self.waiter = waiter = self.loop.create_future()
+            self.take = take
             try:
                 if await waiter:
                     return True
             finally:  # the connection may serve the next request already
-                if self._waiter is waiter:
-                    self._waiter = self._take = None
+                if self.waiter is waiter:
+                    self.waiter = self.take = None
         if self._late:
             raise TimeoutError
         if self._broken is not None:
             raise self._broken
         return False
 
-    def _poured(self, waiter: asyncio.Future[bool]) -> None:
+    def poured(self, waiter: asyncio.Future[bool]) -> None:
         """Nothing more is to be handed on; *take* may have given the connection to the next request."""
-        if self._waiter is waiter:
-            self._take = None
+        if self.waiter is waiter:
+            self.take = None
         if not waiter.done():
             waiter.set_result(True)
 
@@ -189,7 +172,7 @@ class Connection(asyncio.Protocol):
         """When what is poured has been silent for too long."""
         if self._idle is None:
             return self._ends
-        due = self._heard + self._idle
+        due = self.heard + self._idle
         return due if self._ends is None or due < self._ends else self._ends
 
     def _all_held(self) -> bytes:
@@ -211,7 +194,7 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
-        waiter, deadline = self._waiter, self._deadline if self._take is None else self._due()
+        waiter, deadline = self.waiter, self._deadline if self.take is None else self._due()
         if waiter is None or waiter.done() or deadline is None:
             return
         if deadline - self._timer_at > 0.001:  # also where it is past by now: first what lies in the socket is read
@@ -227,7 +210,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once; the other side sees it now."""
         self._over = True
-        self._wanted = False
+        self.wanted = False
         self._spare = None
         self._stop_timers()
         self._pool.forget(self)
@@ -241,7 +224,7 @@ class Connection(asyncio.Protocol):
         to them, and nobody waits for it.
         """
         self._spare = body
-        self._wanted = False
+        self.wanted = False
         held = self._all_held()
         if not self.usable:
             self.abort()
@@ -250,6 +233,7 @@ class Connection(asyncio.Protocol):
         if self._spare is not None and self.usable:
             self._spare_timer = self.loop.call_later(DRAIN, self.abort)
             self.settled = self.loop.create_future()
+            self._pool.settling.add(self)
 
     def _throw_away(self, data: bytes) -> None:
         body = self._spare
@@ -271,9 +255,11 @@ class Connection(asyncio.Protocol):
         self._pool.keep(self)
 
     def _stop_timers(self) -> None:
-        if self.settled is not None and not self.settled.done():
-            self.settled.set_result(None)
-        self.settled = None
+        if self.settled is not None:
+            if not self.settled.done():
+                self.settled.set_result(None)
+            self.settled = None
+            self._pool.settling.discard(self)
         for timer in (self._timer, self._spare_timer, self._late_timer):
             if timer is not None:
                 timer.cancel()

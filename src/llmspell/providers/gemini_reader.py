@@ -251,8 +251,8 @@ class GenerateReading(Reading):
             if not text.startswith("["):
                 raise
             answers, rest = whole_ones(text)
-            self._reader.read_all(answers, out)
-            if rest or not self._reader.complete:
+            self.reader.read_all(answers, out)
+            if rest or not self.reader.complete:
                 raise
 
 

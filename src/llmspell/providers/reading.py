@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 import orjson
 from orjson import loads
 
-from llmspell._speedups import EventParser, EventTooLarge
+from llmspell._speedups import EventParser, Events, EventTooLarge
 from llmspell.errors import LLMSpellError, ProviderError, StreamTruncatedError, one_line
+from llmspell.types.streaming import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from llmspell.types.streaming import ChunkContent
 
@@ -30,7 +31,7 @@ class Reader(Protocol):
     """What a dialect makes of the values of one answer. What fails is raised, once what came before it is given out.
 
     over: the protocol's own last word came, so nothing more is read. complete: the answer may end here. typed: the
-    values name their own type, which is the event's name where they do not.
+    values name their own type, which is the event's name where they do not. quick: see `Events`.
     """
 
     provider: str
@@ -39,6 +40,7 @@ class Reader(Protocol):
     key_env: str | None
     secrets: tuple[str, ...]
     typed: bool
+    quick: Callable[[Any], str | None] | None
 
     @property
     def over(self) -> bool: ...
@@ -66,7 +68,7 @@ class AnswerReader:
     reads in an answer is raised by `_raise`, and again by whatever is asked afterwards.
     """
 
-    __slots__ = ("_ended", "_error", "key_env", "metadata", "model", "over", "provider", "secrets")
+    __slots__ = ("_ended", "_error", "key_env", "metadata", "model", "over", "provider", "quick", "secrets")
 
     typed = False
 
@@ -79,6 +81,7 @@ class AnswerReader:
         self.secrets = secrets
         self.metadata: dict[str, Any] = {}
         self.over = False  # whether the protocol's own last word came
+        self.quick: Callable[[Any], str | None] | None = None
         self._ended = False
         self._error: LLMSpellError | None = None
 
@@ -127,7 +130,7 @@ class AnswerReader:
         raise self._error
 
 
-class Reading:
+class Reading(Events):
     """One answer of status 200: `feed` its bytes as they come, cut anywhere, then `end`.
 
     Both give the contents that came, and never raise: what failed stands in `error` and is for the caller to raise
@@ -135,54 +138,30 @@ class Reading:
     one JSON value, asked for or not, is read as a whole reply.
     """
 
-    __slots__ = (
-        "_bare",
-        "_events",
-        "_parse",
-        "_parser",
-        "_plain",
-        "_reader",
-        "_size",
-        "_typed",
-        "error",
-        "finished",
-    )
+    __slots__ = ("_bare", "_size")
+
+    error: LLMSpellError | None
+    reader: Reader
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._typed = reader.typed
-        self._parser = EventParser()
-        self._parse = self._parser.feed
-        self._plain: bool | None = None  # whether it is JSON and no event stream; None before the first byte
+        super().__init__(reader, EventParser(), MAX_EVENTS, Text)
         self._bare: list[bytes] = []
         self._size = 0
-        self._events = 0
-        self.error: LLMSpellError | None = None
-        self.finished = False
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What the service told of the answer so far."""
-        return self._reader.metadata
+        return self.reader.metadata
 
-    def feed(self, data: bytes) -> list[ChunkContent]:
-        """What *data* completes; nothing once `finished`."""
-        out: list[ChunkContent] = []
-        if self.finished:
-            return out
-        try:
-            if self._plain is None:
-                start = data.lstrip()[:1]
-                self._plain = start in (b"{", b"[") if start else None
-            if self._plain:
-                self._keep(data)
-            else:
-                self._take(self._parse(data), out)
-        except EventTooLarge:
-            self._fail(self._too_much(f"an event of more than {self._parser.max_event >> 20} MiB"))
-        except LLMSpellError as error:
-            self._fail(error)
-        return out
+    def unusual(self, data: bytes, out: list[ChunkContent]) -> None:
+        """The first bytes, and those of an answer in one piece."""
+        if self.plain is None:
+            start = data.lstrip()[:1]
+            self.plain = start in (b"{", b"[") if start else None
+        if self.plain:
+            self._keep(data)
+        else:
+            self.several(self.parser.feed(data), out)
 
     def end(self) -> list[ChunkContent]:
         """What is left when the transport has ended; afterwards the answer is `finished`, well or in error."""
@@ -190,48 +169,42 @@ class Reading:
         if self.finished:
             return out
         try:
-            if self._plain:
+            if self.plain:
                 self._reply(out)
             else:
-                self._take(self._parser.end(), out, last=True)
-                if not self.finished and not self._reader.complete:
+                self.several(self.parser.end(), out, last=True)
+                if not self.finished and not self.reader.complete:
                     self._aside()
             self._over(out, last=True)
-        except EventTooLarge:
-            self._fail(self._too_much(f"an event of more than {self._parser.max_event >> 20} MiB"))
-        except LLMSpellError as error:
-            self._fail(error)
+        except Exception as error:
+            self.fail(error)
         return out
 
-    def _fail(self, error: LLMSpellError) -> None:
+    def fail(self, error: Exception) -> None:
+        """What is wrong with the answer stands in `error` from now on; all else is raised."""
+        if isinstance(error, EventTooLarge):
+            error = self._too_much(f"an event of more than {self.parser.max_event >> 20} MiB")
+        elif not isinstance(error, LLMSpellError):
+            raise error
         self.error = error
         self.finished = True
 
-    def _over(self, out: list[ChunkContent], *, last: bool = False) -> None:
-        if not self.finished and (last or self._reader.over):
-            out += self._reader.end()
+    def ended(self, out: list[ChunkContent]) -> None:
+        """The protocol's own last word came."""
+        if not self.finished:
+            out += self.reader.end()
             self.finished = True
 
-    def _take(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool = False) -> None:
-        self._events += len(events)
-        if self._events > MAX_EVENTS:
-            raise self._too_much(f"more than {MAX_EVENTS} events")
-        reader, typed = self._reader, self._typed
-        if len(events) == 1:  # a token at a time
-            name, data = events[0]
-            if typed or not name:
-                try:
-                    value = loads(data)
-                except orjson.JSONDecodeError:
-                    pass
-                else:
-                    if name and type(value) is dict and "type" not in value:
-                        value["type"] = name
-                    reader.read_all((value,), out)
-                    if typed and reader.over:
-                        self._over(out)
-                    return
-        if typed:
+    def _over(self, out: list[ChunkContent], *, last: bool = False) -> None:
+        if last or self.reader.over:
+            self.ended(out)
+
+    def several(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool = False) -> None:
+        """Events that are not one of JSON."""
+        self.count += len(events)
+        if self.count > self.most:
+            raise self._too_much(f"more than {self.most} events")
+        if self.reader.typed:
             self._take_typed(events, out, last=last)
         else:
             self._take_untyped(events, out, last=last)
@@ -241,18 +214,18 @@ class Reading:
             names, datas = zip(*events, strict=True)
             count = names.index("error") if "error" in names else len(names)
             if count == 0:
-                raise failure(self._reader, _json_or_text(datas[0]))
+                raise failure(self.reader, _json_or_text(datas[0]))
             texts = iter(datas[:count])
             try:
                 # One at a time from bytes to contents: values that lie about in a list cost twice as much.
-                self._reader.read_all(map(loads, texts), out)
+                self.reader.read_all(map(loads, texts), out)
             except orjson.JSONDecodeError:
                 count -= sum(1 for _ in texts)
                 self._no_value(datas[count - 1], out, last=last)
             events = events[count:]
 
     def _take_typed(self, events: list[tuple[str, bytes]], out: list[ChunkContent], *, last: bool) -> None:
-        reader, at = self._reader, 0
+        reader, at = self.reader, 0
 
         def values() -> Iterable[Any]:
             nonlocal at
@@ -278,7 +251,7 @@ class Reading:
     def _no_value(self, data: bytes, out: list[ChunkContent], *, last: bool) -> None:
         """An event that is no JSON: the end mark, or nothing, or what should not be."""
         if data.strip() == b"[DONE]":
-            self._reader.done()
+            self.reader.done()
             self._over(out, last=True)
         elif data.strip():
             raise self._cut_short() if last else self._no_json(data)  # at the transport's end it may be half an event
@@ -298,12 +271,12 @@ class Reading:
             raise self._cut_short() from None
         if not any(isinstance(one, dict) for one in (value if isinstance(value, list) else [value])):
             raise self._no_json(text)
-        self._reader.whole(value, out)
+        self.reader.whole(value, out)
 
     def _aside(self) -> None:
         """An error may stand as bare JSON among the events; and a web page is no event stream. Source: WIRE.md §1."""
-        text = self._parser.leftover.strip()
-        if text.startswith(b"<") and self._events == 0:
+        text = self.parser.leftover.strip()
+        if text.startswith(b"<") and self.count == 0:
             raise self._no_json(text)
         for start in (b"{", b"["):
             try:
@@ -312,24 +285,24 @@ class Reading:
                 continue
             one = value[0] if isinstance(value, list) and value else value
             if isinstance(one, dict) and "error" in one:
-                raise failure(self._reader, one)
+                raise failure(self.reader, one)
 
     def _cut_short(self) -> StreamTruncatedError:
-        return truncated(self._reader, "within a piece")
+        return truncated(self.reader, "within a piece")
 
     def _no_json(self, data: bytes) -> ProviderError:
         excerpt = one_line(data[:200].decode("utf-8", "replace"), 80)
         return ProviderError(
-            f"{self._reader.provider or 'the service'} sent what is no model's answer: {excerpt}",
+            f"{self.reader.provider or 'the service'} sent what is no model's answer: {excerpt}",
             hint="check that `base_url` is that of a service of this type",
-            **_about(self._reader),
+            **_about(self.reader),
         )
 
     def _too_much(self, what: str) -> ProviderError:
         return ProviderError(
-            f"{self._reader.provider or 'the service'} sent {what}",
+            f"{self.reader.provider or 'the service'} sent {what}",
             hint="ask for a shorter answer (`max_tokens`), or check what answers at `base_url`",
-            **_about(self._reader),
+            **_about(self.reader),
         )
 
 
@@ -345,8 +318,8 @@ class LineReading(Reading):
             return out
         try:
             self._lines(data, out)
-        except LLMSpellError as error:
-            self._fail(error)
+        except Exception as error:
+            self.fail(error)
         return out
 
     def end(self) -> list[ChunkContent]:
@@ -359,8 +332,8 @@ class LineReading(Reading):
             if rest.strip():
                 self._line(rest, out, last=True)
             self._over(out, last=True)
-        except LLMSpellError as error:
-            self._fail(error)
+        except Exception as error:
+            self.fail(error)
         return out
 
     def _lines(self, data: bytes, out: list[ChunkContent]) -> None:
@@ -380,7 +353,7 @@ class LineReading(Reading):
         self._bare, self._size = [lines[-1]], len(lines[-1])
         self._count(len(others))
         del lines[-1]
-        reader, at = self._reader, -1
+        reader, at = self.reader, -1
 
         def values() -> Iterable[Any]:
             nonlocal at
@@ -398,8 +371,8 @@ class LineReading(Reading):
         self._over(out)
 
     def _count(self, lines: int) -> None:
-        self._events += lines
-        if self._events > MAX_EVENTS:
+        self.count += lines
+        if self.count > MAX_EVENTS:
             raise self._too_much(f"more than {MAX_EVENTS} lines")
 
     def _line(self, line: bytes, out: list[ChunkContent], *, last: bool = False) -> None:
@@ -408,8 +381,8 @@ class LineReading(Reading):
         except orjson.JSONDecodeError:
             cut = last and line.lstrip()[:1] == b"{"
             raise (self._cut_short() if cut else self._no_json(line)) from None
-        self._reader.read_all((value,), out)
-        if self._reader.over:
+        self.reader.read_all((value,), out)
+        if self.reader.over:
             self._over(out)
 
 

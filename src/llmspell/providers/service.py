@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from llmspell._speedups import Passing
 from llmspell.errors import AuthError, LLMSpellError
 from llmspell.providers.base import ProviderInstance
 from llmspell.providers.dialect import dialect_class
@@ -268,7 +269,7 @@ class Service(ProviderInstance):
                 if not take(turn.chunks([retry])):
                     await room()
                 await tries.wait()
-            pours, feed, stamp = answer.pours, reading.feed, turn.stamp
+            pours = answer.pours
 
             def last(contents: list[ChunkContent]) -> bool:
                 nonlocal finished
@@ -280,12 +281,7 @@ class Service(ProviderInstance):
                     take(turn.chunks(contents))
                 return False
 
-            def piece(data: bytes) -> bool:
-                contents = feed(data) if data else reading.end()
-                if reading.finished:
-                    return last(contents)
-                return take(stamp(contents)) if contents else True
-
+            piece = Passing(reading, turn.stamp, take, last)
             try:
                 more = last(contents) if reading.finished else take(turn.chunks(contents))
                 while not reading.finished:

@@ -140,12 +140,13 @@ class Pool:
         self._context: ssl.SSLContext | None = None
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
+        self.settling: set[Connection] = set()  # whose answers are to end at any moment
         self.loop = asyncio.get_running_loop()
 
     async def take(self) -> Connection | None:
         """A connection that was kept, or None."""
-        if not self._idle:
-            settling = [one.settled for one in self._all if one.settled is not None]
+        if not self._idle and self.settling:
+            settling = [one.settled for one in self.settling if one.settled is not None]
             if settling:
                 await asyncio.wait(settling, timeout=SETTLE, return_when=asyncio.FIRST_COMPLETED)
         now = self.loop.time()

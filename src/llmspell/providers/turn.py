@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn"]
 
+NESTED = (dict, list)
+
 
 class Turn:
     """Makes the chunks of one answer; what any provider needs to number and stamp.
@@ -47,7 +49,7 @@ class Turn:
         for name, value in facts.items():
             if value is None or name == "provider":
                 continue
-            if too_deep(value):
+            if type(value) in NESTED and too_deep(value):
                 self.metadata.pop(name, None)
             else:  # a list's reader goes on filling it
                 self.metadata[name] = list(value) if type(value) is list else value

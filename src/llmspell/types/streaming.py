@@ -189,10 +189,10 @@ class Collector:
         "_pieces",
         "_reasoning",
         "_stands",
-        "_text",
         "data",
         "finish_reason",
         "metadata",
+        "texts",
         "turns",
         "usage",
     )
@@ -211,7 +211,7 @@ class Collector:
 
     def _begin(self) -> None:
         """What came since the last call that was run is void."""
-        self._text: list[str] = []
+        self.texts: list[str] = []
         self._reasoning: list[str] = []
         del self._calls[self._stands[0] :], self._media[self._stands[1] :]
         self._pieces: list[bytes] = []  # of the medium that is coming
@@ -221,11 +221,11 @@ class Collector:
         content = chunk.content
         kind = type(content)
         if kind is Text:
-            self._text.append(content[0])
+            self.texts.append(content[0])
         elif kind is Reasoning:
             self._reasoning.append(content[0])
         elif kind is StructuredText:
-            self._text.append(content[0])
+            self.texts.append(content[0])
         elif isinstance(content, ToolCallComplete):
             self._call(content)
         elif isinstance(content, MediaPiece):
@@ -251,14 +251,14 @@ class Collector:
         if call.answered:
             self._before = self.text or self._before
             self._stands = len(self._calls), len(self._media)
-            self._text, self._reasoning = [], []
+            self.texts, self._reasoning = [], []
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        if len(self._text) > 1:
-            self._text = ["".join(self._text)]
-        return self._text[0] if self._text else ""
+        if len(self.texts) > 1:
+            self.texts = ["".join(self.texts)]
+        return self.texts[0] if self.texts else ""
 
     def output(self) -> AgentOutput:
         """The whole, as far as it has come."""
@@ -353,20 +353,11 @@ class AgentStream:
                 if not take(batch):
                     await room()
             return
-        collector, add = self.collector, self.collector.add
-
-        def added(batch: list[AgentChunk]) -> bool:
-            for chunk in batch:
-                content = chunk[2]
-                if type(content) is Text:  # as `add` would, which costs a call for each token
-                    collector._text.append(content[0])
-                else:
-                    add(chunk)
-            return take(batch)
+        from llmspell._speedups import Gathering  # only what streams over a connection of its own needs it
 
         self._done = True
         try:
-            await self._pour(added, room)
+            await self._pour(Gathering(self.collector, Text, take), room)
         except LLMSpellError as error:
             error.context.setdefault("partial", self.collector.text)
             raise

@@ -37,11 +37,13 @@ class Usage(NamedTuple):
         But for the cost: a sum that leaves out a call would be a false one, so it is known where both are, or where
         one of the two is no call at all (nothing of it is known).
         """
+        if self == _NOTHING:
+            return other
+        if other == _NOTHING:
+            return self
         cost = None
         if self.cost_usd is not None and other.cost_usd is not None:
             cost = self.cost_usd + other.cost_usd
-        elif self == _NOTHING or other == _NOTHING:
-            cost = other.cost_usd if self == _NOTHING else self.cost_usd
         total = Usage._make(
             (a or 0) + (b or 0) if a is not None or b is not None else None for a, b in zip(self, other, strict=True)
         )
