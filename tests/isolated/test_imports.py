@@ -99,6 +99,7 @@ HELLO = {
     "llmspell.cli.commands.run",
     "llmspell.cli.main",
     "llmspell.cli.options",
+    "llmspell.cli.settings",
     "llmspell.cli.signals",
     "llmspell.config",
     "llmspell.config.discovery",

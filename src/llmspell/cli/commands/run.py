@@ -8,10 +8,9 @@ from time import monotonic
 
 from llmspell.bridge.output import Captured, unwritten
 from llmspell.bridge.runtime import LARGEST_SCRIPT, ScriptResult, ScriptRuntime, read_script
+from llmspell.cli.settings import configuration
 from llmspell.cli.signals import Watch
-from llmspell.config.loader import load
-from llmspell.config.schema import split_grants
-from llmspell.errors import ConfigError, LLMSpellError, RunCancelledError, ScriptError, ValidationError
+from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError, ValidationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +26,6 @@ if TYPE_CHECKING:
     from llmspell.providers.tape.player import Player
 
 __all__ = ["run"]
-
-#: Which setting a flag stands for.
-SETTINGS = {
-    "timeout": "runtime.timeout",
-    "max_cpu": "runtime.max_cpu",
-    "max_tokens_total": "limits.max_tokens_total",
-    "max_cost": "limits.max_cost_usd",
-    "provider": "providers.default",
-}
-#: Which grants a flag stands for.
-GRANTED = {f"allow_{name}": f"permissions.{name}" for name in ("read", "write", "net", "env", "run")}
-GRANTED["allow_tool"] = "permissions.tools"
 
 
 class Command:
@@ -66,24 +53,9 @@ class Command:
 
     def configuration(self) -> Config:
         """The effective configuration, flags included."""
-        flags = {path: self.options[flag] for flag, path in SETTINGS.items() if self.options.get(flag) is not None}
-        for flag, path in GRANTED.items():
-            if (given := self.options.get(flag)) is not None:
-                flags[path] = tuple(one for text in given for one in split_grants(text))
-        model = self.options.get("model")
-        if model is not None and model.endswith(".gguf"):  # a file of the user's own, for the embedded engine
-            flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
-            self.options["model"] = "local"
-        folder = os.getcwd() if self.script == "-" else os.path.dirname(os.path.abspath(self.script))
-        try:
-            return load(script_dir=folder, config_file=self.options.get("config"), env=os.environ, flags=flags)
-        except ConfigError as error:
-            what = error.message.removeprefix("flag: ")
-            if what == error.message:
-                raise
-            settings = (SETTINGS | GRANTED).items()
-            flag = next((flag for flag, path in settings if path == error.setting), "provider")
-            raise ConfigError(f"--{flag.replace('_', '-')}: {what}", hint=error.hint, cause=error) from None
+        return configuration(
+            self.options, os.getcwd() if self.script == "-" else os.path.dirname(os.path.abspath(self.script))
+        )
 
     def observer(self) -> Observer | None:
         """Who watches model calls: nobody, a terminal, or the lines of `--output jsonl`."""

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.cli.asking import Asker, said, written
-from llmspell.cli.commands.run import GRANTED
 from llmspell.cli.events import plain_json
 from llmspell.cli.render import terminal
-from llmspell.config.loader import load
-from llmspell.config.schema import split_grants
+from llmspell.cli.settings import configuration
 from llmspell.errors import LLMSpellError, ToolError, ValidationError, one_line
 from llmspell.tools.registry import ToolRegistry
 
@@ -74,7 +72,7 @@ def run(name: str, words: Sequence[str], options: dict[str, Any]) -> int:
     try:
         tool = ToolRegistry().get(name)
         given = _parameters(tool, words)
-        config = _configuration(options)
+        config = configuration(options, os.curdir)
         done = Asker(config).run(lambda asker: _call(tool, given, config, options))
         if done.is_error:
             raise ToolError(one_line(done.told(), 2000), tool=tool.name)
@@ -97,15 +95,6 @@ async def _call(tool: Tool, given: dict[str, Any], config: Config, options: dict
         ask = Prompt()
     permissions = Permissions.of(config.permissions(), ask=ask)
     return await tool.execute(given, ToolContext(permissions, settings=config.tools()))
-
-
-def _configuration(options: dict[str, Any]) -> Config:
-    flags = {
-        path: tuple(one for text in given for one in split_grants(text))
-        for flag, path in GRANTED.items()
-        if (given := options.get(flag)) is not None
-    }
-    return load(script_dir=os.curdir, config_file=options.get("config"), env=os.environ, flags=flags)
 
 
 def _parameters(tool: Tool, words: Sequence[str]) -> dict[str, Any]:
