@@ -93,7 +93,7 @@ class Terminal:
         columns, rows = size
         self.raw = b""
         self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
+        self.emulator = pyte.ByteStream(self.screen)
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._before = termios.tcgetattr(self._slave)
@@ -151,7 +151,7 @@ class Terminal:
         if self._master in ready:
             data = os.read(self._master, 65536)
             self.raw += data
-            self._stream.feed(data)
+            self.emulator.feed(data)
             return True
         return self._lives not in ready
 
@@ -188,6 +188,15 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
+        return self.process.wait(PATIENCE)
+
+    def watch(self, see: Callable[[], object], seconds: float = PATIENCE) -> int:
+        """As `wait`, with *see* called whenever something may have come, and at the end."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline - time.monotonic()):
+            assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
+            see()
+        see()
         return self.process.wait(PATIENCE)
 
     # ---- how it leaves the terminal
