@@ -76,8 +76,8 @@ def start(
 class Terminal:
     """The command on a pseudo-terminal of *size* (columns, rows), with *term* as TERM.
 
-    out: where standard output goes instead, such as a file's path. raw: all bytes that came to the terminal; screen:
-    what a person sees of them (a `pyte.Screen`).
+    out: where standard output goes instead, such as a file's path. program: what runs in llmspell's place. raw: all
+    bytes that came to the terminal; screen: what a person sees of them (a `pyte.Screen`).
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Terminal:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         out: str | Path | None = None,
+        program: Sequence[str | bytes] = COMMAND,
     ) -> None:
         columns, rows = size
         self.raw = b""
@@ -101,7 +102,7 @@ class Terminal:
         told = {**(environment() if env is None else env), "TERM": term}
         shell = _ON_TERMINAL.format(out='>"$0"' if out is None else ">" + _quoted(str(out)))
         self.process = subprocess.Popen(
-            [shutil.which("sh") or "/bin/sh", "-c", shell, os.ttyname(self._slave), *COMMAND, *args],
+            [shutil.which("sh") or "/bin/sh", "-c", shell, os.ttyname(self._slave), *program, *args],
             cwd=cwd,
             env=told,
             pass_fds=(held,),

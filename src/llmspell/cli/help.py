@@ -11,19 +11,15 @@ from llmspell._version import __version__
 from llmspell.cli.declared import commands
 from llmspell.cli.mistakes import mistake
 from llmspell.cli.options import COMMON, GRANTS
+from llmspell.cli.panels import arrange
 from llmspell.cli.parsing import Group, with_options
 from llmspell.cli.telling import form_of, tell
 from llmspell.errors import LLMSpellError
 
 __all__ = ["full"]
 
-EPILOG = "Try: llmspell run --stream examples/haiku.lua"
 
-click.rich_click.TEXT_MARKUP = "markdown"
-click.rich_click.SHOW_ARGUMENTS = True
-
-
-@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @with_options(COMMON)
 @click.version_option(__version__, message="llmspell %(version)s")
 def cli(**values: Any) -> None:
@@ -32,6 +28,7 @@ def cli(**values: Any) -> None:
 
 for command in commands():
     cli.add_command(command)
+arrange(cli)
 
 
 def full(words: list[str]) -> int:

@@ -24,6 +24,14 @@ def main(argv: Sequence[str]) -> int:
 
         sys.stdout.write(f"llmspell {__version__}\n")
         return 0
+    if words[:1] == ["__complete"]:  # a person waits at each Tab
+        from llmspell.cli.completing.answering import answer
+
+        return answer(words[1:])
+    if not words:
+        from llmspell.cli.short import short
+
+        return short()
     parsed = parse(words, (*COMMON, *RUN))
     if parsed is not None:
         values, plain, rest = parsed

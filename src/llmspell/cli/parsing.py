@@ -12,7 +12,7 @@ from llmspell.cli.options import VALUES, Option
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Group", "given", "with_options"]
+__all__ = ["Group", "Word", "given", "with_options"]
 
 #: What an option of a kind takes, in words, and an example.
 NUMBERS = {
@@ -34,7 +34,9 @@ class _Number(click.ParamType[float]):
         return number
 
 
-class _Word(click.Choice[str]):
+class Word(click.Choice[str]):
+    """One of some words, and no other."""
+
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         if value not in self.choices:
             *most, last = self.choices
@@ -58,7 +60,7 @@ def with_options(options: Sequence[Option]) -> Callable[[Any], Any]:
             elif option.kind in VALUES:
                 extra["type"] = _Number(str(option.kind))
             elif isinstance(option.kind, tuple):
-                extra["type"] = _Word(option.kind)
+                extra["type"] = Word(option.kind)
             elif option.kind == "grants":
                 extra["multiple"] = True
             if option.metavar:

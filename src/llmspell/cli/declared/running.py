@@ -36,7 +36,7 @@ def run_command(context: click.RichContext, /, script: str, args: tuple[str, ...
 @with_options(COMMON)
 @click.pass_context
 def doctor_command(context: click.RichContext, /, **values: Any) -> None:
-    """Says what is installed, which twins are in use and why, what is configured, and what is wrong.
+    """Checks this installation: what is there, which twins are in use and why, what is configured, what is wrong.
 
     Exit codes: 0 it works, 1 something is broken.
     """
@@ -50,7 +50,7 @@ def doctor_command(context: click.RichContext, /, **values: Any) -> None:
 @with_options(COMMON)
 @click.pass_context
 def types_command(context: click.RichContext, /, folder: str | None, **values: Any) -> None:
-    """Writes stubs by which an editor with the Lua language server completes and checks scripts.
+    """Writes stubs for editors: with the Lua language server they complete and check scripts.
 
     Without FOLDER to standard output; with it, into `FOLDER/llmspell.lua`.
     """

@@ -17,7 +17,7 @@ REACH = tuple(option for option in RUN if option.kind == "grants" or option.name
 
 @click.group("tools", cls=Group)
 def tools() -> None:
-    """Tools, which scripts and models call: which there are, what they take, and one call of one."""
+    """Tools for scripts and models: which there are, what they take, and one call of one."""
 
 
 @tools.command("list")
