@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import rich_click as click
@@ -13,6 +14,7 @@ from llmspell.cli.mistakes import mistake
 from llmspell.cli.options import COMMON, GRANTS
 from llmspell.cli.panels import arrange
 from llmspell.cli.parsing import Group, with_options
+from llmspell.cli.render import terminal
 from llmspell.cli.telling import form_of, tell
 from llmspell.errors import LLMSpellError
 
@@ -36,8 +38,7 @@ def full(words: list[str]) -> int:
     at = words.index("--") if "--" in words else len(words)
     words = [f"{word}=*" if index < at and word in GRANTS else word for index, word in enumerate(words)]
     no_color = bool(os.environ.get("NO_COLOR")) or "--no-color" in words[:at]
-    if no_color:
-        click.rich_click.COLOR_SYSTEM = None
+    _colours(no_color)
     try:
         code: Any = cli.main(words[:at], prog_name="llmspell", obj=words[at + 1 :], standalone_mode=False)
     except click.UsageError as error:
@@ -51,3 +52,12 @@ def full(words: list[str]) -> int:
     except SystemExit as done:  # rich-click's: 2 where it has shown a group's help, 1 where its reader has gone
         code = 141 if done.code == 1 else done.code
     return code if isinstance(code, int) else 0
+
+
+def _colours(no_color: bool) -> None:
+    """Help has the colours that all else has: rich-click of itself takes a CI's variables for a terminal, too."""
+    if not terminal.takes_colour(sys.stdout, os.environ, no_color=no_color):
+        click.rich_click.COLOR_SYSTEM = None
+        click.rich_click.FORCE_TERMINAL = None if terminal.is_terminal(sys.stdout) else False
+    elif not terminal.is_terminal(sys.stdout):
+        click.rich_click.FORCE_TERMINAL = True

@@ -46,6 +46,8 @@ def mistake(error: click.UsageError) -> ValidationError:
         message = f"there is no option `{error.option_name}`"
         near = nearest(error.option_name.lstrip("-"), [name.lstrip("-") for name in _options(error)])
         hint = f"did you mean `--{near}`? {see}" if near else see
+        if path == "llmspell" and any(option.name == error.option_name for option in RUN):
+            hint = f"it is an option of a command: `llmspell run {error.option_name} …`"
     elif isinstance(error, click.BadOptionUsage):
         message, hint = _bad_usage(error.option_name, see)
     elif isinstance(error, click.MissingParameter):

@@ -6,11 +6,14 @@ last group, and one that a table names and that is not there is left out.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from rich.box import Box
 
 from llmspell.cli.options import COMMON
+from llmspell.cli.render import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +79,10 @@ def arrange(root: click.Group) -> None:
     click.rich_click.TEXT_MARKUP = "ansi"  # markdown's parser alone takes a fifth of help's time
     click.rich_click.SHOW_ARGUMENTS = False  # what they are is told in the text above
     click.rich_click.COMMANDS_BEFORE_OPTIONS = True
+    click.rich_click.STYLE_OPTIONS_PANEL_BOX = click.rich_click.STYLE_COMMANDS_PANEL_BOX = _no_box()
+    click.rich_click.STYLE_USAGE = click.rich_click.STYLE_USAGE_COMMAND = "bold"  # no yellow, which white swallows
+    click.rich_click.STYLE_METAVAR = click.rich_click.STYLE_METAVAR_APPEND = "dim"
+    click.rich_click.STYLE_HELPTEXT = ""
     click.rich_click.TEXT_PARAGRAPH_LINEBREAKS = "\n\n"
     click.rich_click.APPEND_METAVARS_HELP_STRING = "{}"
     click.rich_click.MAX_WIDTH = WIDEST
@@ -88,6 +95,15 @@ def arrange(root: click.Group) -> None:
             groups[" ".join(("llmspell", *path))] = panels
         command.epilog = _ending(command, path)  # rich-click takes rich's text for it
     click.rich_click.OPTION_GROUPS = groups
+
+
+def _no_box() -> Box:
+    """The theme's, which has no lines, and titles at the left edge; rich draws that one with `+` and `|` where there
+    is ASCII alone."""
+    box = Box("    \n" * 8, ascii=True)
+    box.top = box.top_left = box.top_divider = ""
+    box.top_right = " " * 800
+    return box
 
 
 def _all(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -158,7 +174,11 @@ class _Formatter(click.RichHelpFormatter):
         self.write("")
 
     def getvalue(self) -> str:
-        return "\n".join(line.rstrip(" ") for line in super().getvalue().splitlines()).strip("\n") + "\n"
+        text = "\n".join(line.rstrip(" ") for line in super().getvalue().splitlines()).strip("\n") + "\n"
+        encoding = sys.stdout.encoding or "utf-8"
+        if not terminal.takes_unicode(sys.stdout):
+            text = text.replace("…", "...")
+        return text.encode(encoding, "replace").decode(encoding)
 
 
 class _Context(click.RichContext):

@@ -10,7 +10,8 @@ from llmspell.cli.render import terminal
 
 __all__ = ["short"]
 
-USAGE = "usage: llmspell COMMAND …   try `llmspell run SCRIPT`; `llmspell --help` says all"
+USAGE = "usage: llmspell COMMAND …"
+MORE = "`llmspell run SCRIPT` runs a script; `llmspell --help` says more"
 
 
 def short() -> int:
@@ -22,7 +23,7 @@ def short() -> int:
     for name, node in TREE[3].items():
         line = f"  {name:<{widest}}  {node[0]}"
         lines.append(line if len(line) <= width else f"{line[: width - 1]}…")
-    text = "\n".join(lines) + "\n"
+    text = "\n".join([*lines, "", MORE]) + "\n"
     sys.stderr.write(text if unicode else text.replace("…", "."))
     sys.stderr.flush()
     return 2
