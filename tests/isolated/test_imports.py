@@ -145,6 +145,43 @@ def test_nothing_heavy_is_loaded_for_a_small_script(hello: set[str], heavy: str)
     assert heavy not in hello
 
 
+COMMAND = "from llmspell.cli.main import main\nassert main({words!r}) == {code}"
+AT_ONCE = {"llmspell", "llmspell._version", "llmspell.cli", "llmspell.cli.main", "llmspell.cli.options"}
+
+
+def loaded_by_command(*words: str, code: int = 0) -> set[str]:
+    return loaded_by(COMMAND.format(words=list(words), code=code)) - loaded_by("")
+
+
+def test_the_version_loads_nothing_more() -> None:
+    assert loaded_by_command("--version") - {"gc", "__future__", "json"} == AT_ONCE
+
+
+def test_a_tab_loads_no_command() -> None:
+    """A word that needs no configuration: the table, and what reads it."""
+    own = {f"llmspell.cli.completing{name}" for name in ("", ".answering", ".candidates", ".table", ".words")}
+    assert loaded_by_command("__complete", "bash", "llmspell ru") - {"gc", "__future__", "json"} == AT_ONCE | own
+
+
+def test_what_llmspell_alone_says_needs_no_help() -> None:
+    loaded = loaded_by_command(code=2)
+    assert {name for name in loaded if name.startswith("llmspell")} == AT_ONCE | {
+        *("llmspell.cli.short", "llmspell.cli.completing", "llmspell.cli.completing.table"),
+        *("llmspell.cli.render", "llmspell.cli.render.terminal"),
+    }
+    assert not loaded & {"rich", "click", "re", "typing"}
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help")])
+def test_help_loads_no_command_s_work(words: tuple[str, ...]) -> None:
+    loaded = loaded_by_command(*words)
+    own = {name for name in loaded if name.startswith("llmspell") and not name.startswith("llmspell.cli")}
+    assert own <= {"llmspell", "llmspell._version", "llmspell.errors"}
+    assert not any(name.startswith("llmspell.cli.commands") for name in loaded)
+    heavy = {"asyncio", "httpx", "orjson", "lupa", "markdown_it", "pygments", "tomllib", "difflib", "prompt_toolkit"}
+    assert not {name.partition(".")[0] for name in loaded} & heavy
+
+
 def test_importing_llmspell_alone_costs_nothing() -> None:
     new = loaded_by("import llmspell") - loaded_by("")
     assert new == {"llmspell", "llmspell._version", "__future__"}

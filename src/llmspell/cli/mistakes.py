@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from llmspell.bridge.failures import nearest
 from llmspell.cli.options import COMMON, RUN
 from llmspell.errors import ValidationError, one_line
 
@@ -44,7 +43,7 @@ def mistake(error: click.UsageError) -> ValidationError:
         hint = error.example or see
     elif isinstance(error, click.NoSuchOption):
         message = f"there is no option `{error.option_name}`"
-        near = nearest(error.option_name.lstrip("-"), [name.lstrip("-") for name in _options(error)])
+        near = _nearest(error.option_name.lstrip("-"), [name.lstrip("-") for name in _options(error)])
         hint = f"did you mean `--{near}`? {see}" if near else see
         if path == "llmspell" and any(option.name == error.option_name for option in RUN):
             hint = f"it is an option of a command: `llmspell run {error.option_name} …`"
@@ -60,6 +59,12 @@ def mistake(error: click.UsageError) -> ValidationError:
     return ValidationError(one_line(message), hint=one_line(hint))
 
 
+def _nearest(word: str, words: Iterable[str]) -> str | None:
+    from llmspell.bridge.failures import nearest  # help comes here, too, and has no mistakes to mend
+
+    return nearest(word, words)
+
+
 def _options(error: click.UsageError) -> list[str]:
     if error.ctx is None:
         return []
@@ -70,7 +75,7 @@ def _command_hint(error: NoCommand, path: str) -> str | None:
     word = error.word
     if path == "llmspell" and (word.endswith(".lua") or os.path.isfile(word)):
         return f"did you mean `llmspell run {word}`?"
-    near = nearest(word, error.known)
+    near = _nearest(word, error.known)
     return f"did you mean `{path} {near}`?" if near else None
 
 
