@@ -58,6 +58,9 @@ STEADY = "both are work of the processor alone"
 LINES = (
     Line("hello-wall", "run hello.lua : python -c pass", 2.2, 1.25, STARTS),
     Line("hello-memory", "its peak", 16, 1.1, BUILDS, "MB"),
+    Line("version-wall", "--version : python -c pass", 1.3, 1.25, STARTS),
+    Line("help-wall", "--help : the same, most of it rich-click's import", 12, 1.25, STARTS),
+    Line("tab-wall", "what a shell asks at a Tab : the same", 1.5, 1.25, STARTS),
     Line("stream-wall", "200 chunks, process : httpx script", 1.0, 1.2, STARTS),
     Line("stream-memory", "its peak", 32, 1.1, BUILDS, "MB"),
     Line("chunk-ready", "CPU a chunk, all ready : floor", 2.0, 1.3, "caches are shared"),
@@ -108,6 +111,14 @@ def _hello(server: Server, rounds: float, push: Push) -> dict[str, float]:
     told = processes.hello(server.url, _some(31, rounds), times=push.get("hello-wall", 1.0), weight=extra)
     wall = ratios(told.wall, "llmspell", "pass").median
     return {"hello-wall": wall, "hello-memory": of_medians(told.peak, "llmspell")}
+
+
+def _starts(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import processes
+
+    times = {name: push.get(f"{name}-wall", 1.0) for name in processes.STARTS}
+    told = processes.starts(server.url, _some(15, rounds), times=times)
+    return {f"{name}-wall": ratios(told.wall, name, "pass").median for name in processes.STARTS}
 
 
 def _stream(server: Server, rounds: float, push: Push) -> dict[str, float]:
@@ -302,6 +313,7 @@ def _grow(server: Server, rounds: float, push: Push) -> dict[str, float]:
 #: Which measure gives which lines.
 MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...]] = {
     _hello: ("hello-wall", "hello-memory"),
+    _starts: ("version-wall", "help-wall", "tab-wall"),
     _stream: ("stream-wall", "stream-memory"),
     _ready: ("chunk-ready",),
     _each: ("chunk-each",),

@@ -3,6 +3,7 @@
     python benchmarks/processes.py [--rounds N] [--check]
 
     hello     `llmspell run examples/hello.lua` against `python -c pass`
+    starts    `llmspell --version`, `--help`, and what a shell asks at a Tab, against the same
     stream    `llmspell run --stream` of a script that prints a streamed answer of 200 chunks, over loopback HTTP,
               against minimal_httpx.py, which does the same; the floor's process stands beside them
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["CHUNKS", "Launcher", "Rounds", "Run", "command", "heavier", "hello", "in_turn", "main", "stream"]
+__all__ = ["CHUNKS", "Launcher", "Rounds", "Run", "command", "heavier", "hello", "in_turn", "main", "starts", "stream"]
 
 CHUNKS = 200
 MODEL = f"ready-{CHUNKS}"
@@ -141,6 +142,21 @@ def hello(url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0) -> 
         return in_turn(launcher, subjects, rounds, {"llmspell": math.ceil(times)})
 
 
+#: What is started without a script: a subject's name, and the command's words.
+STARTS = {"version": ["--version"], "help": ["--help"], "tab": ["__complete", "bash", "llmspell run --mod"]}
+
+
+def starts(url: str, rounds: int, *, times: Mapping[str, float] | None = None) -> Rounds:
+    """Subjects `pass` and those of STARTS. times: as `hello` has it, by subject."""
+    with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url), home) as launcher:
+        subjects = {"pass": [sys.executable, "-c", "pass"]}
+        subjects |= {name: [command(), *words] for name, words in STARTS.items()}
+        begun = {name: launcher.output(words).split("\n")[0] for name, words in subjects.items()}
+        if not (begun["version"].startswith("llmspell ") and begun["help"].startswith("Usage:") and begun["tab"]):
+            raise RuntimeError("a command does not say what it should")
+        return in_turn(launcher, subjects, rounds, {name: math.ceil(count) for name, count in (times or {}).items()})
+
+
 def stream(url: str, rounds: int, *, times: float = 1.0, weight: float = 0.0) -> Rounds:
     """Subjects `httpx`, `floor` and `llmspell`; see `hello`."""
     with tempfile.TemporaryDirectory() as home, Launcher(environment(home, url), home) as launcher:
@@ -202,9 +218,10 @@ def main() -> None:
             return
         lines = [["", "ms", "× base", "middle half", "peak MB"]]
         lines += rows("hello", hello(server.url, options.rounds), "pass")
+        lines += rows("start", starts(server.url, options.rounds), "pass")
         lines += rows("stream", stream(server.url, options.rounds), "httpx")
     print(table(lines))
-    print("budgets: hello 2.2 × and 16 MB, stream 1.0 × and 32 MB")
+    print("budgets: hello 2.2 × and 16 MB, version 1.3 ×, a Tab 1.5 ×, help 12 ×, stream 1.0 × and 32 MB")
 
 
 if __name__ == "__main__":
