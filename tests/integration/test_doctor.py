@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from llmspell import _speedups
 from llmspell._version import __version__
-from llmspell.cli.checks import probes, versions
+from llmspell.cli.checks import extras, probes, surroundings, versions
 from llmspell.providers import local_weights
 from support.terminal import Done, Terminal, environment, llmspell
 from support.weights import needs_engine
@@ -85,7 +85,7 @@ def test_pure_twins_are_a_warning_and_work() -> None:
         twin = told[f"twin.{stem}"]
         assert (twin["state"], twin["facts"]["twin"]) == ("warning", "pure")
         assert "LLMSPELL_NO_EXTENSIONS is set" in twin["message"]
-        assert twin["hint"] == "unset it to have the compiled twin"
+        assert twin["hint"] == "`unset LLMSPELL_NO_EXTENSIONS` to have the compiled twin"
     assert told["engine"]["facts"]["module"] == "llmspell._speedups._lua_py"
 
 
@@ -102,17 +102,17 @@ def test_in_a_pipe_states_are_words_and_nothing_steers_a_terminal() -> None:
 
 def test_on_a_terminal_each_line_has_a_mark() -> None:
     env = environment(LLMSPELL_NO_EXTENSIONS="1")
-    with Terminal(["doctor"], size=(60, 60), env=env) as terminal:
+    with Terminal(["doctor"], size=(60, 120), env=env) as terminal:
         assert terminal.wait() == 0
         assert f"✓ llmspell {__version__} in" in terminal.text
         assert (
-            "! event-stream parser: pure twin, slower:\n  LLMSPELL_NO_EXTENSIONS is set\n  hint: unset it"
+            "! event-stream parser: pure twin, slower:\n  LLMSPELL_NO_EXTENSIONS is set\n  hint: `unset LLM"
             in terminal.text
         )
         assert "- openai: no key in OPENAI_API_KEY" in terminal.text
         assert b"\x1b[32m" in terminal.raw
         terminal.assert_as_before()
-    with Terminal(["doctor", "--no-color"], size=(60, 60), env=env) as terminal:
+    with Terminal(["doctor", "--no-color"], size=(60, 120), env=env) as terminal:
         assert terminal.wait() == 0
         assert b"\x1b" not in terminal.raw
         assert f"✓ llmspell {__version__} in" in terminal.text
@@ -240,7 +240,7 @@ def test_a_provider_without_a_key_is_a_warning_only_where_somebody_wants_it(tmp_
     (tmp_path / "llmspell.toml").write_text('[providers]\ndefault = "openai"\n')
     told = checks(cwd=tmp_path)
     assert (told["provider.openai"]["state"], told["default"]["state"]) == ("warning", "warning")
-    assert told["provider.openai"]["hint"] == "set OPENAI_API_KEY to use it"
+    assert told["provider.openai"]["hint"] == "`export OPENAI_API_KEY=...`, with your key in it, to use it"
     assert told["default"]["message"] == "where a script names no model, openai/gpt-4o-mini would answer, and cannot"
 
 
@@ -276,6 +276,107 @@ def test_whether_the_weights_are_there(tmp_path: Path) -> None:
     own.write_bytes(b"no weights at all")
     broken = checks(code=1, **cache, LLMSPELL_PROVIDERS__LOCAL__PATH=str(own))
     assert broken["provider.local"]["state"] == "broken"
+
+
+# ---- extras, folders, terminal
+
+
+def test_each_extra_is_told_with_the_command_that_installs_it() -> None:
+    told = {name: check for name, check in checks().items() if name.startswith("extra.")}
+    lines = metadata.requires("llmspell") or []
+    names = {found[1] for line in lines if (found := re.search(r"extra == ['\"](\w+)", line))} - {"dev"}
+    assert told.keys() == {f"extra.{extra}" for extra in names}
+    for extra in names:
+        check = told[f"extra.{extra}"]
+        assert (check["state"] == "off") == (not any(check["facts"]["packages"].values()))
+        assert check["hint"] == (None if check["state"] == "ok" else f"`pip install 'llmspell[{extra}]'`")
+
+
+def test_an_extra_of_which_a_part_is_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ['whole>=1; extra == "a"', 'none>=1; extra == "b"', 'whole>=1; extra == "c"', 'none>=1; extra == "c"']
+    lines += ['whole>=2; extra == "d"', 'whole>=1; extra == "dev"', "lupa>=2"]
+    monkeypatch.setattr(metadata, "requires", lambda project: lines)
+    monkeypatch.setattr(versions, "of", lambda project: {"whole": "1.5"}.get(project))
+    monkeypatch.setattr(versions, "unmet", lambda project, version: None)
+    told = {check.name: check for check in extras.extras()}
+    states = {name: check.state for name, check in told.items()}
+    assert states == {"extra.a": "ok", "extra.b": "off", "extra.c": "warning", "extra.d": "ok"}
+    monkeypatch.setattr(versions, "unmet", lambda project, version: ">=2")
+    told = {check.name: check for check in extras.extras()}
+    assert told["extra.d"].state == "warning"
+    assert told["extra.d"].message == "extra d: whole 1.5, where llmspell wants >=2"
+
+
+PLACES = {
+    "config": ("XDG_CONFIG_HOME", "llmspell", "off"),
+    "cache": ("LLMSPELL_CACHE_DIR", "", "warning"),
+    "state": ("XDG_DATA_HOME", "llmspell/state", "warning"),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_each_folder_whether_it_is_there_and_can_be_written_to(tmp_path: Path, name: str) -> None:
+    variable, below, bad = PLACES[name]
+    place = tmp_path / "place"
+    path = str(place / below) if below else str(place)
+    told = checks(**{variable: str(place)})[f"folder.{name}"]
+    assert (told["state"], told["facts"]) == ("ok", {"path": path, "exists": False, "writable": True})
+    assert told["message"].endswith(f"{path}, made when needed")
+    os.makedirs(path)
+    told = checks(**{variable: str(place)})[f"folder.{name}"]
+    assert (told["state"], told["facts"]["exists"], told["hint"]) == ("ok", True, None)
+    in_the_way = tmp_path / "a file"
+    in_the_way.write_text("")
+    told = checks(**{variable: str(in_the_way)})[f"folder.{name}"]
+    assert (told["state"], told["facts"]["writable"]) == (bad, False)
+    assert told["message"].endswith(f"but {in_the_way} is no folder")
+    assert f"`mv '{in_the_way}' '{in_the_way}.old'`" in told["hint"]
+    assert f"`export {variable}=FOLDER`" in told["hint"]
+
+
+def test_a_folder_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    for path, words in (
+        (tmp_path, "cannot be written to"),
+        (tmp_path / "x" / "y", f"cannot be made: {tmp_path} cannot"),
+    ):
+        monkeypatch.setenv("LLMSPELL_CACHE_DIR", str(path))
+        told = {check.name: check for check in surroundings.folders(os.environ)}["folder.cache"]
+        assert (told.state, told.facts["writable"]) == ("warning", False)
+        assert words in told.message
+        assert f"`chmod u+rwx {tmp_path}`" in str(told.hint)
+
+
+def test_the_terminal_as_it_is() -> None:
+    for env, columns, term, words in (
+        ({}, 80, "xterm-256color", "80 columns, 90 rows, colours, Unicode (xterm-256color)"),
+        ({"NO_COLOR": "1"}, 200, "xterm", "200 columns, 90 rows, no colours (NO_COLOR is set), Unicode (xterm)"),
+        ({}, 80, "dumb", "80 columns, 90 rows, no colours (TERM is dumb), Unicode (dumb)"),
+    ):
+        with Terminal(["doctor"], size=(columns, 90), env=environment(**env), term=term) as terminal:
+            assert terminal.wait() == 0
+            assert f"terminal: {words}" in terminal.text
+            assert (b"\x1b" in terminal.raw) == ("no colours" not in words)
+
+
+def test_a_terminal_of_ascii_alone_is_a_warning_with_a_remedy() -> None:
+    told = checks(PYTHONIOENCODING="ascii")["terminal"]
+    assert (told["state"], told["facts"]["unicode"]) == ("warning", False)
+    assert told["hint"] == "`export LC_ALL=C.UTF-8` lets answers show all their characters"
+
+
+def test_on_a_small_terminal_each_line_is_whole_and_the_verdict_is_last() -> None:
+    with Terminal(["doctor"], size=(40, 10), env=environment()) as terminal:
+        assert terminal.wait() == 0
+        assert terminal.lines[-1].startswith("llmspell works")
+        assert all(len(line) <= 40 for line in terminal.lines)
+
+
+def test_on_a_terminal_subjects_stand_under_headings() -> None:
+    with Terminal(["doctor"], size=(100, 90), env=environment()) as terminal:
+        assert terminal.wait() == 0
+        names = ("Installation", "Extras", "This machine", "Configuration", "Models")
+        assert [line for line in terminal.lines if line in names] == list(names)
 
 
 # ---- releases

@@ -22,6 +22,7 @@ TWINS = {
     "stream": "stream of chunks",
     "lua": "Lua engine",
     "retry": "retry and backoff",
+    "media": "heads of media",
 }
 #: Distribution, module, and who needs it. uvloop is the one that llmspell does without.
 LIBRARIES = (
@@ -112,9 +113,9 @@ def twins(found: Findings) -> Iterator[Check]:
 
 def _twin_hint(reason: str) -> str | None:
     if reason.startswith("LLMSPELL_NO_EXTENSIONS"):
-        return "unset it to have the compiled twin"
+        return "`unset LLMSPELL_NO_EXTENSIONS` to have the compiled twin"
     if reason.startswith("No module named"):
-        return "it was not built for this Python: install llmspell again where there is a C compiler"
+        return "it was not built: where there is a C compiler, `pip install --force-reinstall --no-deps llmspell`"
     return None
 
 

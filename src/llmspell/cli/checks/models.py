@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from llmspell.cli.checks import BROKEN, OFF, OK, WARNING, Check, probes, versions
@@ -89,7 +90,12 @@ def _service(name: str, settings: dict[str, Any], manager: ProviderManager, want
         return Check(check, OFF, f"{name}: {host}, no model is named", hint, facts)
     if manager.usable(name):
         return Check(check, OK, f"{name}: {host}, without a key ({variable} is not set)", None, facts)
-    return Check(check, WARNING if wanted else OFF, f"{name}: no key in {variable}", f"set {variable} to use it", facts)
+    hint = f"`{_export(str(variable))}`, with your key in it, to use it"
+    return Check(check, WARNING if wanted else OFF, f"{name}: no key in {variable}", hint, facts)
+
+
+def _export(variable: str) -> str:
+    return f'$env:{variable} = "..."' if sys.platform == "win32" else f"export {variable}=..."
 
 
 def _local(name: str, settings: dict[str, Any], engine: probes.Found, wanted: bool) -> Check:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell import _speedups
 from llmspell._version import __version__
-from llmspell.cli.checks import BROKEN, OFF, OK, WARNING, installation, models, probes, safely
+from llmspell.cli.checks import BROKEN, OFF, OK, WARNING, extras, installation, models, probes, safely, surroundings
 from llmspell.cli.render import terminal
 from llmspell.config.loader import load
 from llmspell.errors import ConfigError
@@ -24,17 +24,29 @@ __all__ = ["doctor"]
 
 #: State: its mark on a terminal, and how that looks.
 MARKS = {OK: ("✓", "green"), OFF: ("-", "dim"), WARNING: ("!", "bold yellow"), BROKEN: ("✗", "bold red")}
+#: What stands above a check on a terminal, by the beginning of its name; one that is not here stands with the last.
+HEADINGS = {
+    "llmspell": "Installation",
+    "extra": "Extras",
+    "extras": "Extras",
+    "folder": "This machine",
+    "folders": "This machine",
+    "terminal": "This machine",
+    "configuration": "Configuration",
+    "provider": "Models",
+    "default": "Models",
+}
 
 
 def doctor(options: dict[str, Any]) -> int:
     """Shows the report; gives 1 where something is broken, else 0."""
-    checks = list(_examine(options.get("config"), os.environ))
+    checks = list(_examine(options.get("config"), os.environ, no_color=bool(options.get("no_color"))))
     code = 1 if any(check.state == BROKEN for check in checks) else 0
     form = options.get("output") or "text"
     if form == "text":
         look = terminal.look(sys.stdout, no_color=bool(options.get("no_color")))
         marks = look.unicode and terminal.is_terminal(sys.stdout)
-        text = "".join(_lines(checks, look, marks=marks)) + _verdict(checks) + "\n"
+        text = "".join(_lines(checks, look, marks=marks)) + ("\n" if marks else "") + _verdict(checks) + "\n"
         told = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
     elif form == "json":
         told = _json({"checks": [_plain(check) for check in checks], **_result(code)})
@@ -46,7 +58,7 @@ def doctor(options: dict[str, Any]) -> int:
     return code
 
 
-def _examine(config_file: str | None, env: Mapping[str, str]) -> Iterator[Check]:
+def _examine(config_file: str | None, env: Mapping[str, str], *, no_color: bool) -> Iterator[Check]:
     """All checks, in the order in which they are shown."""
     found = probes.run(
         [
@@ -61,6 +73,9 @@ def _examine(config_file: str | None, env: Mapping[str, str]) -> Iterator[Check]
     yield from safely("lua", lambda: installation.lua(found))
     yield from safely("twins", lambda: installation.twins(found))
     yield from safely("libraries", lambda: installation.libraries(found))
+    yield from safely("extras", extras.extras)
+    yield from safely("folders", lambda: surroundings.folders(env))
+    yield from safely("terminal", lambda: surroundings.screen(env, no_color=no_color))
     config: Config | ConfigError
     try:
         config = load(script_dir=None, config_file=config_file, env=env, flags={})
@@ -78,8 +93,13 @@ def _examine(config_file: str | None, env: Mapping[str, str]) -> Iterator[Check]
 
 
 def _lines(checks: list[Check], look: terminal.Look, *, marks: bool) -> Iterator[str]:
-    """Each check with its hint. marks: signs for states, where a person looks; else words, of one width."""
+    """Each check with its hint. marks: signs and headings, where a person looks; else words, of one width."""
+    above = ""
     for check in checks:
+        kind = check.name.partition(".")[0]
+        if marks and (heading := HEADINGS.get(kind, above)) != above:
+            yield f"{'' if not above else chr(10)}{terminal.style(heading, 'bold') if look.colour else heading}\n"
+            above = heading
         sign, style = MARKS[check.state]
         head = sign if marks else f"{check.state:<7}"
         shown = terminal.style(head, style) if look.colour else head
