@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -131,6 +133,28 @@ def test_the_command_writes_them(tmp_path: Path) -> None:
     done = llmspell("types", "file/x", cwd=tmp_path)
     assert done.code == 6
     assert b"cannot write" in done.err
+
+
+def test_the_command_replaces_its_own_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / 'a "b' / "llmspell.lua"
+    path.parent.mkdir()
+    path.write_text("---@meta llmspell\n-- of an older release\n")
+    done = llmspell("types", str(path.parent))
+    assert (done.code, path.read_text()) == (0, stubs())
+    setting = done.out.decode().partition(".luarc.json`: ")[2]
+    assert json.loads(setting) == {"workspace.library": [str(path.parent)]}
+    path.write_text("print('a script of mine')\n")
+    done = llmspell("types", str(path.parent))
+    assert (done.code, path.read_text()) == (1, "print('a script of mine')\n")
+    assert b"is there, and is none that llmspell wrote" in done.err
+    assert [one.name for one in path.parent.iterdir()] == ["llmspell.lua"]
+
+
+def test_the_command_tells_programs_in_json(tmp_path: Path) -> None:
+    assert json.loads(llmspell("types", "--output", "json").out) == {"stubs": stubs()}
+    told = json.loads(llmspell("types", "--output", "json", "x\x1b[31m", cwd=tmp_path).out)
+    assert told == {"path": os.path.join("x\x1b[31m", "llmspell.lua")}
+    assert b"\x1b" not in llmspell("types", "x\x1b[31m", cwd=tmp_path).out
 
 
 def test_the_reference_page_is_as_it_would_be_written() -> None:

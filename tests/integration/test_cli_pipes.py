@@ -276,9 +276,10 @@ def test_version_and_help() -> None:
     told = llmspell("run", "--help").out.decode()
     for word in ("--stream", "--model", "--provider", "--timeout", "--config", "--output", "--no-color", "Exit codes"):
         assert word in told
-    code, out, _ = llmspell()
-    assert code == 2
-    assert b"Usage: llmspell" in out
+    code, out, err = llmspell()
+    assert (code, out) == (2, b"")
+    assert b"usage: llmspell COMMAND" in err
+    assert b"  run " in err
 
 
 def test_python_m_llmspell_is_the_same(run_file: Any) -> None:
