@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.terminal import COMMAND, Terminal, environment
+from support.terminal import COMMAND, Terminal, environment, llmspell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 BASH, ZSH, FISH, POWERSHELL = (shutil.which(name) for name in ("bash", "zsh", "fish", "pwsh"))
+
+
+TRAP = "pay$(touch pwned).lua"
 
 
 def needs(path: str | None, name: str) -> pytest.MarkDecorator:
@@ -30,7 +34,8 @@ def folder(tmp_path: Path) -> Path:
         (here / name).mkdir(parents=True)
     for name in ("alpha.lua", "two words.lua", "it's.lua", "own.toml", "notes.txt", "sub/inner.lua", "my dir/deep.lua"):
         (here / name).write_text("")
-    (here / "ev\x1b[31mil.lua").write_text("")
+    for name in ("ev\x1b[31mil.lua", TRAP, "home/mine.lua"):
+        (here / name).write_text("")
     programs = tmp_path / "bin"
     programs.mkdir()
     command = programs / "llmspell"
@@ -88,6 +93,19 @@ def zsh(folder: Path) -> Iterator[Shell]:
         yield Shell(terminal)
 
 
+@pytest.fixture
+def fish(folder: Path) -> Iterator[Shell]:
+    start = folder / "home" / "start.fish"
+    start.write_text(
+        "function fish_prompt; echo '$ '; end\nset -g fish_greeting\nset -g fish_autosuggestion_enabled 0\n"
+        "llmspell completions fish | source\n"
+    )
+    words = [str(FISH), "--no-config", "--init-command", f"source {start}", "-i"]
+    with Terminal([], size=(120, 24), env=surroundings(folder), cwd=folder, program=words) as terminal:
+        terminal.until(lambda: terminal.text == "$")
+        yield Shell(terminal)
+
+
 #: Typed, and what bash and zsh make of it at a Tab.
 LINES = [
     ("llmspell ru", "llmspell run "),
@@ -107,6 +125,10 @@ LINES = [
     ("llmspell run it", r"llmspell run it\'s.lua "),
     (r"llmspell run my\ dir/d", r"llmspell run my\ dir/deep.lua "),
     ("llmspell run ev", "llmspell run ev"),
+    ("llmspell run ~/mi", "llmspell run ~/mine.lua "),
+    ("llmspell run pay", r"llmspell run pay\$\(touch\ pwned\).lua "),
+    ('llmspell run "pay', r'llmspell run "pay\$(touch pwned).lua" '),
+    ("llmspell run 'pay", "llmspell run 'pay$(touch pwned).lua' "),
     ("llmspell run --time", "llmspell run --timeout "),
     ("llmspell run --timeout 1 al", "llmspell run --timeout 1 alpha.lua "),
     ("llmspell run --timeout al", "llmspell run --timeout al"),
@@ -135,29 +157,96 @@ LINES = [
 ]
 
 
+def check(shell: Shell, folder: Path) -> None:
+    assert [shell.tab(typed) for typed, _ in LINES] == [line for _, line in LINES]
+    assert not (folder / "pwned").exists()
+    (folder / "llmspell.toml").write_text("[runtime\n")
+    broken = ("llmspell run --provider ge", "llmspell run --model lo", "llmspell run --timeo")
+    assert [shell.tab(typed) for typed in broken] == [*broken[:2], "llmspell run --timeout "]
+    assert not any("error" in line for line in shell.terminal.lines)
+
+
 @needs(BASH, "bash")
-def test_bash(bash: Shell) -> None:
-    assert [bash.tab(typed) for typed, _ in LINES] == [line for _, line in LINES]
+def test_bash(bash: Shell, folder: Path) -> None:
+    check(bash, folder)
 
 
 @needs(ZSH, "zsh")
-def test_zsh(zsh: Shell) -> None:
-    assert [zsh.tab(typed) for typed, _ in LINES] == [line for _, line in LINES]
-
-
-@pytest.fixture
-def fish(folder: Path) -> Iterator[Shell]:
-    start = folder / "home" / "start.fish"
-    start.write_text(
-        "function fish_prompt; echo '$ '; end\nset -g fish_greeting\nset -g fish_autosuggestion_enabled 0\n"
-        "llmspell completions fish | source\n"
-    )
-    words = [str(FISH), "--no-config", "--init-command", f"source {start}", "-i"]
-    with Terminal([], size=(120, 24), env=surroundings(folder), cwd=folder, program=words) as terminal:
-        terminal.until(lambda: terminal.text == "$")
-        yield Shell(terminal)
+def test_zsh(zsh: Shell, folder: Path) -> None:
+    check(zsh, folder)
 
 
 @needs(FISH, "fish")
-def test_fish(fish: Shell) -> None:
-    assert [fish.tab(typed) for typed, _ in LINES] == [line for _, line in LINES]
+def test_fish(fish: Shell, folder: Path) -> None:
+    check(fish, folder)
+
+
+@needs(BASH, "bash")
+def test_bash_lists_what_there_is_at_a_second_tab(bash: Shell) -> None:
+    bash.terminal.keys(b"llmspell models \t\t")
+    bash.terminal.until(lambda: bash.terminal.text.count("llmspell models") == 2)
+    assert bash.terminal.lines[1].split() == ["list", "pull", "rm", "show"]
+
+
+@needs(ZSH, "zsh")
+def test_zsh_says_what_each_is(zsh: Shell) -> None:
+    zsh.terminal.keys(b"llmspell models \t")
+    zsh.terminal.until("show  -- Shows what is known of a model")
+    assert "pull  -- Fetches a model" in zsh.terminal.text
+
+
+@needs(ZSH, "zsh")
+def test_zsh_takes_it_from_a_folder_of_functions(folder: Path) -> None:
+    home = folder / "home"
+    (home / "functions").mkdir()
+    (home / "functions" / "_llmspell").write_bytes(llmspell("completions", "zsh").out)
+    (home / ".zshrc").write_text(
+        "PROMPT='$ '\nunsetopt PROMPT_SP\nfpath=(~/functions $fpath)\n"
+        "autoload -Uz compinit && compinit -u -D\nbindkey -e\n"
+    )
+    env = surroundings(folder, ZDOTDIR=str(home))
+    with Terminal([], size=(120, 24), env=env, cwd=folder, program=[str(ZSH), "-i"]) as terminal:
+        terminal.until(lambda: terminal.text == "$")
+        shell = Shell(terminal)
+        # The first Tab loads the file and completes at once.
+        assert [shell.tab("llmspell ru"), shell.tab("llmspell run al")] == ["llmspell run ", "llmspell run alpha.lua "]
+
+
+@needs(FISH, "fish")
+def test_fish_says_what_each_is(folder: Path) -> None:
+    code = "llmspell completions fish | source; complete -C 'llmspell models '"
+    done = subprocess.run(
+        [str(FISH), "--no-config", "-c", code], capture_output=True, env=surroundings(folder), cwd=folder, timeout=30
+    )
+    lines = done.stdout.decode().splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["list", "pull", "rm", "show"]
+    assert "pull\tFetches a model" in lines
+
+
+@needs(POWERSHELL, "PowerShell")
+def test_powershell(folder: Path) -> None:
+    code = "llmspell completions powershell | Out-String | Invoke-Expression\n"
+    for typed, _ in LINES[:7]:
+        code += f"(TabExpansion2 '{typed}' {len(typed)}).CompletionMatches[0].CompletionText\n"
+    code += "(TabExpansion2 'llmspell run pay' 16).CompletionMatches[0].CompletionText\n"
+    done = subprocess.run(
+        [str(POWERSHELL), "-NoProfile", "-Command", code],
+        capture_output=True,
+        env=surroundings(folder),
+        cwd=folder,
+        timeout=120,
+    )
+    expected = [line.split()[-1] for _, line in LINES[:7]]
+    assert done.stdout.decode().split("\n")[:8] == [*expected, f"'{TRAP}'"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_is_written_is_a_script_of_that_shell(shell: str, tmp_path: Path) -> None:
+    """Read by the shell, nothing run: no word of it may be wrong where no Tab came in these tests."""
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"
+    script.write_bytes(llmspell("completions", shell).out)
+    done = subprocess.run([path, "-n", str(script)], capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -177,6 +177,14 @@ def test_profiles_are_those_of_the_files(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == ["fair", "fast"]
 
 
+def test_a_project_s_file_puts_no_command_into_a_command_line(tmp_path: Path) -> None:
+    (tmp_path / "llmspell.toml").write_text('[providers.openai]\nmodel = "x$(touch pwned);`id`"\n')
+    for shell in ("bash", "fish"):
+        told = complete("llmspell run --model openai/", tmp_path, shell)
+        assert "openai/gpt-5-mini" in told
+        assert not [word for word in told if "$" in word or "`" in word]
+
+
 def test_a_name_that_steers_a_terminal_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a\x1b[2Jb.lua").write_text("")
     (tmp_path / "a\nb.lua").write_text("")

@@ -84,7 +84,11 @@ Register-ArgumentCompleter -Native -CommandName llmspell -ScriptBlock {
     if ($wordToComplete -eq '') { $words += ':' }
     & llmspell __complete powershell @words 2>$null | ForEach-Object {
         $word, $about = $_ -split "`t", 2
-        $text = if ($word -match "[\s'`"`$``(){};,&|]") { "'" + $word.Replace("'", "''") + "'" } else { $word }
+        $text = $word
+        if ($word -match '[^\w./\\:~+=-]') {
+            $inner = [System.Management.Automation.Language.CodeGeneration]::EscapeSingleQuotedStringContent($word)
+            $text = "'$inner'"
+        }
         if (-not $about) { $about = $word }
         [System.Management.Automation.CompletionResult]::new($text, $word, 'ParameterValue', $about)
     }

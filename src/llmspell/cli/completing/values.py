@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["files", "of"]
 
 MOST = 1000  # candidates: no person reads more
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@+-")
 MOST_BYTES = 256 * 1024  # of a configuration file
 
 
@@ -65,10 +66,10 @@ def _programs(current: str, given: Given) -> list[Candidate]:
     names: set[str] = set()
     for folder in os.get_exec_path():
         try:
-            names.update(name for name in os.listdir(folder) if name.startswith(current) and name.isprintable())
+            names.update(name for name in os.listdir(folder) if name.startswith(current))
         except OSError:
             continue
-    return [Candidate(name) for name in sorted(names)[:MOST]]
+    return _begun(current, [Candidate(name) for name in sorted(names)])
 
 
 # -- what is configured
@@ -181,7 +182,10 @@ def _variables(current: str, given: Given) -> list[Candidate]:
 
 
 def _begun(current: str, found: Iterable[Candidate]) -> list[Candidate]:
-    return [one for one in found if one.word.startswith(current) and one.word.isprintable()][:MOST]
+    """Those of *found* that go on from *current*; none that a shell could take for more than a word, since a model's
+    name may be of a project's file, and bash quotes the names of files alone.
+    """
+    return [one for one in found if one.word.startswith(current) and _SAFE.issuperset(one.word)][:MOST]
 
 
 _SCRIPTS = _files_of(".lua")
