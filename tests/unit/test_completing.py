@@ -204,6 +204,15 @@ def test_each_shell_is_told_what_a_word_is(tmp_path: Path) -> None:
     assert complete("llmspell run su", tmp_path, "zsh") == ["+sub/\t"]
 
 
+def test_an_argument_may_be_of_several_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.lua").write_text("")
+    monkeypatch.chdir(tmp_path)
+    node = ("x", {}, ("SCRIPT|PROVIDER",), {})
+    monkeypatch.setitem(TREE[3], "trial", node)
+    assert [one.word for one in candidates(["trial", ""])][:3] == ["a.lua", "sub/", "openai"]
+
+
 # ---- the table
 
 

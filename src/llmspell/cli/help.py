@@ -12,7 +12,7 @@ from llmspell._version import __version__
 from llmspell.cli.declared import commands
 from llmspell.cli.mistakes import mistake
 from llmspell.cli.options import COMMON, GRANTS
-from llmspell.cli.panels import arrange
+from llmspell.cli.panels import WIDEST, arrange
 from llmspell.cli.parsing import Group, with_options
 from llmspell.cli.render import terminal
 from llmspell.cli.telling import form_of, tell
@@ -38,7 +38,7 @@ def full(words: list[str]) -> int:
     at = words.index("--") if "--" in words else len(words)
     words = [f"{word}=*" if index < at and word in GRANTS else word for index, word in enumerate(words)]
     no_color = bool(os.environ.get("NO_COLOR")) or "--no-color" in words[:at]
-    _colours(no_color)
+    _look(no_color)
     try:
         code: Any = cli.main(words[:at], prog_name="llmspell", obj=words[at + 1 :], standalone_mode=False)
     except click.UsageError as error:
@@ -54,8 +54,11 @@ def full(words: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _colours(no_color: bool) -> None:
-    """Help has the colours that all else has: rich-click of itself takes a CI's variables for a terminal, too."""
+def _look(no_color: bool) -> None:
+    """Help has the colours and the width that all else has: rich-click of itself takes a CI's variables for a terminal,
+    too, and a dumb terminal for one of 80 columns.
+    """
+    click.rich_click.WIDTH = min(terminal.terminal_size(sys.stdout, os.environ)[0], WIDEST)
     if not terminal.takes_colour(sys.stdout, os.environ, no_color=no_color):
         click.rich_click.COLOR_SYSTEM = None
         click.rich_click.FORCE_TERMINAL = None if terminal.is_terminal(sys.stdout) else False

@@ -18,7 +18,7 @@ from llmspell.cli.render import terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["arrange"]
+__all__ = ["WIDEST", "arrange"]
 
 COMMAND_PANELS = {
     "Scripts": ("run", "exec", "repl", "map", "validate", "types"),
@@ -66,6 +66,10 @@ EXAMPLES = {
     "tools show": ("llmspell tools show calculator",),
     "tools run": ('llmspell tools run calculator input="2 * 21"',),
 }
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 an error, 2 usage, 3 configuration, 4 provider, 5 a limit, 6 permission, "
+    "130 and 143 stopped by Ctrl+C and SIGTERM"
+)
 REST = "More commands"
 WIDEST = 100  # columns: longer lines are hard to read
 
@@ -85,7 +89,6 @@ def arrange(root: click.Group) -> None:
     click.rich_click.STYLE_HELPTEXT = ""
     click.rich_click.TEXT_PARAGRAPH_LINEBREAKS = "\n\n"
     click.rich_click.APPEND_METAVARS_HELP_STRING = "{}"
-    click.rich_click.MAX_WIDTH = WIDEST
     click.rich_click.COMMAND_GROUPS = {"llmspell": _command_panels(root)}
     groups: dict[str, list[Any]] = {}
     for path, command in _all(root, ()):
@@ -143,7 +146,7 @@ def _option_panels(command: click.Command, path: tuple[str, ...]) -> list[Any]:
 
 
 def _ending(command: click.Command, path: tuple[str, ...]) -> Any:
-    """What help ends with: examples, and where the common options are told."""
+    """What help ends with: examples, and where the common options and the exit codes are told."""
     from rich.text import Text
 
     text = Text()
@@ -155,8 +158,11 @@ def _ending(command: click.Command, path: tuple[str, ...]) -> Any:
         for example in examples:
             text.append(f"\n  {example}")
         text.append("\n\n")
-    if path and any(param.opts and param.opts[0] in _COMMON for param in command.params):
-        text.append(f"Also {', '.join(_COMMON[:-1])} and {_COMMON[-1]}: see `llmspell --help`")
+    if not path:
+        text.append(EXIT_CODES)
+    elif any(param.opts and param.opts[0] in _COMMON for param in command.params):
+        also = "" if "Exit codes:" in (command.help or "") else " and the exit codes"
+        text.append(f"Also {', '.join(_COMMON[:-1])}, {_COMMON[-1]}{also}: see `llmspell --help`")
     text.rstrip()
     return text or None
 

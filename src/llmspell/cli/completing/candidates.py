@@ -129,14 +129,15 @@ def _values(where: _Where, option: str, current: str, prefix: str) -> list[Candi
 
 
 def _of_kind(where: _Where, kind: str, current: str, prefix: str) -> list[Candidate]:
-    if "|" in kind:
-        words = kind.rpartition(" ")[2].split("|")
-        return [Candidate(prefix + word) for word in words if word.startswith(current)]
+    option, _, what = kind.rpartition(" ")
+    if "|" in what and what != what.upper():
+        return [Candidate(prefix + word) for word in what.split("|") if word.startswith(current)]
     from llmspell.cli.completing import values
 
     return [
         Candidate(prefix + one.word, one.about, goes_on=one.goes_on, file=one.file)
-        for one in values.of(where.path, kind, current, where.values)
+        for kind_of in what.split("|")  # as in `FOLDER|FILE`
+        for one in values.of(where.path, f"{option} {kind_of}", current, where.values)
     ]
 
 
