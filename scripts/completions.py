@@ -77,7 +77,7 @@ def _node(lines: list[str], command: click.Command, depth: int) -> None:
 
 def _option(indent: str, param: Any) -> str:
     about = (_kind(param), _short(param.help or ""))
-    return "".join(f"{indent}{name!r}: {about!r},\n" for name in param.opts if name.startswith("--"))
+    return "".join(f"{indent}{name!r}: {about!r},\n" for name in param.opts)
 
 
 def _ordered(group: click.Group) -> list[str]:

@@ -36,6 +36,7 @@ def folder(tmp_path: Path) -> Path:
         (here / name).write_text("")
     for name in ("ev\x1b[31mil.lua", TRAP, "home/mine.lua"):
         (here / name).write_text("")
+    (here / "own.toml").write_text('[providers.ollama]\nmodel = "qwen3:8b"\n')
     programs = tmp_path / "bin"
     programs.mkdir()
     command = programs / "llmspell"
@@ -148,6 +149,8 @@ LINES = [
     ("llmspell run --allow-tool=calculator,uu", "llmspell run --allow-tool=calculator,uuid_generator "),
     ("llmspell run --model loc", "llmspell run --model local/"),
     ("llmspell run --model=anthropic/claude-haiku-4", "llmspell run --model=anthropic/claude-haiku-4-5 "),
+    ("llmspell run --config own.toml --model ollama/q", "llmspell run --config own.toml --model ollama/qwen3:8b "),
+    ("llmspell run --config own.toml --model=ollama/qwen3:", "llmspell run --config own.toml --model=ollama/qwen3:8b "),
     ("llmspell run --provider gem", "llmspell run --provider gemini "),
     ("llmspell tools show calc", "llmspell tools show calculator "),
     ("llmspell tools list --category net", "llmspell tools list --category network "),

@@ -64,6 +64,11 @@ def test_what_the_shell_replaces_begins_where_it_breaks_words(line: str, replace
     assert cut.words[-1][cut.cut :] == replaced
 
 
+def test_the_shell_says_itself_where_it_breaks_words() -> None:
+    assert split("l --output=js", " ").cut == 0
+    assert split("l a:b=c", " :").cut == 2
+
+
 # ---- candidates
 
 

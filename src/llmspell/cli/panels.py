@@ -26,12 +26,19 @@ COMMAND_PANELS = {
     "This installation": ("config", "doctor", "completions", "help"),
 }
 OPTION_PANELS = {
-    "Models": ("--model", "--provider", "--system", "--schema", "--attach", "--tool"),
-    "Limits": ("--timeout", "--max-cpu", "--max-memory", "--max-output", "--max-tokens-total", "--max-cost"),
+    "Models": ("--model", "--provider"),
+    "Conversation": ("--system", "--schema", "--attach", "--tool", "--resume", "--session", "--list", "--print"),
+    "Rows": ("--jobs", "--format", "--offset", "--limit", "--max-failed"),
+    "Results": ("--results", "--failed", "--journal", "--resume", "--retry-failed", "--overwrite"),
+    "Cluster": ("--engine", "--actors", "--ray-address"),
+    "Limits": (
+        *("--timeout", "--timeout-total", "--max-cpu", "--max-memory", "--max-output", "--max-tokens-total"),
+        "--max-cost",
+    ),
     "Permissions": (
         *("--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-tool", "--ask"),
     ),
-    "Recording": ("--record", "--replay", "--dry-run"),
+    "Recording": ("--record", "--replay"),
     "Output": ("--stream", "--hide-reasoning"),
 }
 #: By a command's path, without `llmspell`: what a person types. The first says most.
@@ -43,7 +50,22 @@ EXAMPLES = {
         "llmspell run --allow-read=./notes --allow-net=api.example.com script.lua",
         "echo 'return 1 + 1' | llmspell run -",
     ),
+    "exec": ("llmspell exec '1 + 1'", "llmspell exec --stream 'Agent.create{}:execute(\"Say hello.\").text'"),
+    "repl": ("llmspell repl", "llmspell repl --model local"),
+    "map": ("llmspell map --jobs 8 --results answers.jsonl script.lua rows.csv",),
+    "validate": ("llmspell validate script.lua", "llmspell validate --output json scripts/*.lua"),
     "types": ("llmspell types .llmspell",),
+    "chat": (
+        "llmspell chat --model openai/gpt-4o-mini",
+        "llmspell chat --attach photo.png 'What is this?'",
+        "echo 'What is the sea?' | llmspell chat",
+    ),
+    "config": ("llmspell config show --origin",),
+    "config show": ("llmspell config show --origin", "llmspell config show providers.openai"),
+    "config path": ("llmspell config path",),
+    "config init": ("llmspell config init", "llmspell config init --project"),
+    "config check": ("llmspell config check", "llmspell config check llmspell.toml"),
+    "config trust": ("llmspell config trust .", "llmspell config trust --list"),
     "doctor": ("llmspell doctor", "llmspell doctor --output json"),
     "completions": (
         'eval "$(llmspell completions bash)"       # in ~/.bashrc',
@@ -131,18 +153,29 @@ def _option_panels(command: click.Command, path: tuple[str, ...]) -> list[Any]:
     """The panels of a command's options. Those that every command has are told by `llmspell --help` alone."""
     shown = []
     for param in command.params:
-        if isinstance(param, click.Option) and param.opts:
-            if path and param.opts[0] in _COMMON:
+        if isinstance(param, click.Option):
+            name = _name(param)
+            if path and name in _COMMON:
                 param.hidden = True
             elif not param.hidden:
-                shown.append(param.opts[0])
-    groups = {name: [one for one in shown if one in options] for name, options in OPTION_PANELS.items()}
+                shown.append(name)
+    # An option that two panels name stands in the one of which the command has more.
+    there = {title: sum(name in shown for name in options) for title, options in OPTION_PANELS.items()}
+    groups: dict[str, list[str]] = {}
+    for title, options in OPTION_PANELS.items():
+        most = {name: max(there[one] for one in OPTION_PANELS if name in OPTION_PANELS[one]) for name in options}
+        groups[title] = [name for name in options if name in shown and there[title] == most[name]]
     grouped = {one for options in groups.values() for one in options}
     if len(grouped) < 6:  # of few options no panels are made
         groups, grouped = {}, set()
     rest = [one for one in shown if one not in grouped]
     panels: list[Any] = [{"name": "Options", "options": [*rest, "--help"]}]
     return [*({"name": name, "options": options} for name, options in groups.items() if options), *panels]
+
+
+def _name(param: click.Parameter) -> str:
+    """The long name, where there is one."""
+    return next((name for name in param.opts if name.startswith("--")), param.opts[0])
 
 
 def _ending(command: click.Command, path: tuple[str, ...]) -> Any:
@@ -160,7 +193,7 @@ def _ending(command: click.Command, path: tuple[str, ...]) -> Any:
         text.append("\n\n")
     if not path:
         text.append(EXIT_CODES)
-    elif any(param.opts and param.opts[0] in _COMMON for param in command.params):
+    elif any(_name(param) in _COMMON for param in command.params):
         also = "" if "Exit codes:" in (command.help or "") else " and the exit codes"
         text.append(f"Also {', '.join(_COMMON[:-1])}, {_COMMON[-1]}{also}: see `llmspell --help`")
     text.rstrip()

@@ -134,11 +134,12 @@ def _of_kind(where: _Where, kind: str, current: str, prefix: str) -> list[Candid
         return [Candidate(prefix + word) for word in what.split("|") if word.startswith(current)]
     from llmspell.cli.completing import values
 
-    return [
-        Candidate(prefix + one.word, one.about, goes_on=one.goes_on, file=one.file)
+    found = {
+        one.word: Candidate(prefix + one.word, one.about, goes_on=one.goes_on, file=one.file)
         for kind_of in what.split("|")  # as in `FOLDER|FILE`
         for one in values.of(where.path, f"{option} {kind_of}", current, where.values)
-    ]
+    }
+    return list(found.values())
 
 
 def _files(current: str) -> list[Candidate]:
