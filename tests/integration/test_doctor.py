@@ -41,6 +41,8 @@ def checks(*words: str, code: int = 0, cwd: Path | None = None, **env: str) -> d
     by_name = {check["name"]: check for check in told["checks"]}
     assert len(by_name) == len(told["checks"]), "a name stands for two checks"
     assert any(check["state"] == "broken" for check in by_name.values()) == (code == 1)
+    for check in by_name.values():
+        assert check["hint"] or check["state"] in ("ok", "off"), f"nothing is said to do about {check['message']}"
     return by_name
 
 

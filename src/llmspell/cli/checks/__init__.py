@@ -43,4 +43,5 @@ def safely(name: str, checks: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     except LLMSpellError as error:
         yield Check(name, BROKEN, error.message, error.hint)
     except Exception as error:
-        yield Check(name, BROKEN, f"{name} cannot be looked at: {one_line(f'{type(error).__name__}: {error}', 200)}")
+        told = f"{name} cannot be looked at: {one_line(f'{type(error).__name__}: {error}', 200)}"
+        yield Check(name, BROKEN, told, "this is a fault of llmspell's; `pip install --upgrade llmspell` may mend it")

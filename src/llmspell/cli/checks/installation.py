@@ -111,12 +111,10 @@ def twins(found: Findings) -> Iterator[Check]:
             yield Check(name, WARNING, f"{part}: pure twin, slower: {reason}", _twin_hint(reason), tried.facts)
 
 
-def _twin_hint(reason: str) -> str | None:
+def _twin_hint(reason: str) -> str:
     if reason.startswith("LLMSPELL_NO_EXTENSIONS"):
         return "`unset LLMSPELL_NO_EXTENSIONS` to have the compiled twin"
-    if reason.startswith("No module named"):
-        return "it was not built: where there is a C compiler, `pip install --force-reinstall --no-deps llmspell`"
-    return None
+    return "where there is a C compiler, `pip install --force-reinstall --no-deps llmspell` builds it"
 
 
 def libraries(found: Findings) -> Iterator[Check]:
