@@ -81,16 +81,22 @@ def bash(folder: Path) -> Iterator[Shell]:
         yield Shell(terminal)
 
 
-@pytest.fixture
-def zsh(folder: Path) -> Iterator[Shell]:
+def zsh_in(folder: Path, load: str = 'eval "$(llmspell completions zsh)"', columns: int = 120) -> Terminal:
+    """zsh, ready; load: what comes after compinit."""
     start = folder / "home" / ".zshrc"
     start.write_text(
-        "PROMPT='$ '\nunsetopt PROMPT_SP\nautoload -Uz compinit && compinit -u -D\nbindkey -e\n"
-        'eval "$(llmspell completions zsh)"\n'
+        "PROMPT='$ '\nunsetopt PROMPT_SP\nfpath=(~/functions $fpath)\nbindkey -e\n"
+        f"autoload -Uz compinit && compinit -u -D\n{load}\n"
     )
     env = surroundings(folder, ZDOTDIR=str(folder / "home"))
-    with Terminal([], size=(120, 24), env=env, cwd=folder, program=[str(ZSH), "-i"]) as terminal:
-        terminal.until(lambda: terminal.text == "$")
+    terminal = Terminal([], size=(columns, 24), env=env, cwd=folder, program=[str(ZSH), "-i"])
+    terminal.until(lambda: terminal.text == "$")
+    return terminal
+
+
+@pytest.fixture
+def zsh(folder: Path) -> Iterator[Shell]:
+    with zsh_in(folder) as terminal:
         yield Shell(terminal)
 
 
@@ -196,6 +202,15 @@ def test_zsh_says_what_each_is(zsh: Shell) -> None:
     zsh.terminal.keys(b"llmspell models \t")
     zsh.terminal.until("show  -- Shows what is known of a model")
     assert "pull  -- Fetches a model" in zsh.terminal.text
+    assert "rm    -- Removes a model" in zsh.terminal.text, "one column"
+
+
+@needs(ZSH, "zsh")
+def test_zsh_keeps_each_to_its_line(folder: Path) -> None:
+    with zsh_in(folder, columns=50) as terminal:
+        terminal.keys(b"llmspell run --max-\t")
+        terminal.until("--max-tokens-total  -- Tokens")
+        assert [line.split()[0] for line in terminal.lines[1:]] == ["--max-cost", "--max-cpu", "--max-tokens-total"]
 
 
 @needs(ZSH, "zsh")
@@ -203,13 +218,7 @@ def test_zsh_takes_it_from_a_folder_of_functions(folder: Path) -> None:
     home = folder / "home"
     (home / "functions").mkdir()
     (home / "functions" / "_llmspell").write_bytes(llmspell("completions", "zsh").out)
-    (home / ".zshrc").write_text(
-        "PROMPT='$ '\nunsetopt PROMPT_SP\nfpath=(~/functions $fpath)\n"
-        "autoload -Uz compinit && compinit -u -D\nbindkey -e\n"
-    )
-    env = surroundings(folder, ZDOTDIR=str(home))
-    with Terminal([], size=(120, 24), env=env, cwd=folder, program=[str(ZSH), "-i"]) as terminal:
-        terminal.until(lambda: terminal.text == "$")
+    with zsh_in(folder, load="") as terminal:
         shell = Shell(terminal)
         # The first Tab loads the file and completes at once.
         assert [shell.tab("llmspell ru"), shell.tab("llmspell run al")] == ["llmspell run ", "llmspell run alpha.lua "]

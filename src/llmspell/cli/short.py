@@ -11,7 +11,7 @@ from llmspell.cli.render import terminal
 __all__ = ["short"]
 
 USAGE = "usage: llmspell COMMAND …"
-MORE = "`llmspell run SCRIPT` runs a script; `llmspell --help` says more"
+MORE = "`llmspell run SCRIPT` runs a script\n`llmspell --help` says more"
 
 
 def short() -> int:

@@ -27,28 +27,34 @@ complete -F _llmspell llmspell
 _ZSH = r"""#compdef llmspell
 # llmspell: completion for zsh. In ~/.zshrc, after compinit: eval "$(llmspell completions zsh)"
 _llmspell() {
-    local program="${words[1]/#\~/$HOME}" line word
+    local program="${words[1]/#\~/$HOME}" line word about shown
     [[ "${program:t}" == llmspell ]] || program=llmspell
-    local -a told final open final_shown open_shown
+    local -a told names final open final_shown open_shown how list
     told=("${(@f)$("$program" __complete zsh "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
+    names=("${(@)told%%$'\t'*}")
+    local -i width=0
+    for word in "${names[@]}"; do
+        (( $#word > width )) && width=$#word
+    done
     for line in "${told[@]}"; do
         [[ -n "$line" ]] || continue
-        word="${${line%%$'\t'*}#?}"
-        local shown="$word${${line#*$'\t'}:+  -- ${line#*$'\t'}}"
-        # A home's sign must stay one, outside quotes.
-        if [[ -z "$compstate[quote]" ]]; then
-            word="${${(q)word}/#\\\~/~}"
+        word="${${line%%$'\t'*}#?}" about="${line#*$'\t'}" shown="$word"
+        if [[ -n "$about" ]]; then
+            list=(-l)
+            shown="${(r:width:)word} -- $about"
+            shown="${shown[1,COLUMNS-1]}"
         fi
+        # A home's sign must stay one, outside quotes.
+        [[ -n "$compstate[quote]" ]] || word="${${(q)word}/#\\\~/~}"
         if [[ "$line" == +* ]]; then
             open+=("$word") open_shown+=("$shown")
         else
             final+=("$word") final_shown+=("$shown")
         fi
     done
-    local -a how
     [[ -n "$compstate[quote]" ]] || how=(-Q)
-    (( $#final )) && compadd "${how[@]}" -l -d final_shown -a final
-    (( $#open )) && compadd "${how[@]}" -S '' -l -d open_shown -a open
+    (( $#final )) && compadd "${how[@]}" "${list[@]}" -d final_shown -a final
+    (( $#open )) && compadd "${how[@]}" "${list[@]}" -S '' -d open_shown -a open
     (( $#final + $#open ))
 }
 if [[ "$funcstack[1]" == _llmspell ]]; then
