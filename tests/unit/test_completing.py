@@ -172,6 +172,14 @@ def test_a_broken_configuration_completes_nothing_and_says_nothing(tmp_path: Pat
     assert complete("llmspell run --str", tmp_path) == ["--stream"], "what needs no configuration is there"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no named pipes in folders")
+def test_a_pipe_in_a_configuration_s_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.toml")
+    os.mkfifo(tmp_path / "llmspell.toml")
+    assert complete("llmspell run --config c.toml --model lo", tmp_path) == []
+    assert complete("llmspell run --model lo", tmp_path) == ["local/"]
+
+
 def test_profiles_are_those_of_the_files(tmp_path: Path) -> None:
     (tmp_path / "llmspell.toml").write_text("[profile.fast]\n[profile.fair]\n[profile.slow]\n")
     code = (

@@ -82,9 +82,16 @@ def _config(given: Given) -> Any:
 
 
 def _named(given: Given) -> str | None:
-    """The file that `--config` names. The shell has not put a home in the place of `~`."""
-    name = given.get("--config")
-    return os.path.expanduser(name) if name else None
+    """The file that `--config` names; the shell has not put a home in the place of `~`.
+
+    FileNotFoundError for what is no file: a pipe would be waited for.
+    """
+    if not (name := given.get("--config")):
+        return None
+    path = os.path.expanduser(name)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(path)
+    return path
 
 
 def _providers(current: str, given: Given) -> list[Candidate]:
