@@ -66,7 +66,9 @@ class Command:
         if self.form == "text" and _is_terminal(sys.stderr):
             from llmspell.cli.watching import TerminalObserver
 
-            self.view = TerminalObserver(colour=not self.options.get("no_color"))
+            self.view = TerminalObserver(
+                colour=not self.options.get("no_color"), reasoning=not self.options.get("hide_reasoning")
+            )
             return self.view
         from llmspell.bridge.observer import Observer
 
@@ -219,6 +221,7 @@ class Command:
             lambda: self.late(timeout),
             self.give_back,
             monotonic() + timeout if timeout else None,
+            None if self.view is None else self.view.suspend,
         )
         try:
             path = None if self.script == "-" else self.script
@@ -377,7 +380,7 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def _stopped_by(number: int) -> RunCancelledError:
-    word = "Ctrl+C" if number == 2 else "SIGTERM"
+    word = {1: "SIGHUP", 2: "Ctrl+C"}.get(number, "SIGTERM")
     return RunCancelledError(f"stopped by {word}", signal=int(number))
 
 

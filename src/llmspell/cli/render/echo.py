@@ -1,0 +1,47 @@
+"""The terminal's echo of what is typed, which would write into the live view: off while the view is drawn.
+
+What is typed is kept by the terminal, unseen, for whoever reads it next; Ctrl+C and Ctrl+Z do what they do.
+"""
+
+from __future__ import annotations
+
+try:
+    import termios
+except ImportError:  # no such terminals here
+    termios = None  # type: ignore[assignment]
+
+__all__ = ["Echo"]
+
+_LOCAL = 3  # of what `tcgetattr` gives: the local modes
+
+
+class Echo:
+    """That of the terminal which a file is; nothing happens where it is none."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+        self._off = False
+
+    def off(self) -> None:
+        """Switches it off, if it is on."""
+        self._off = self._set(on=False)
+
+    def on(self) -> None:
+        """Switches it on again, if it was switched off here."""
+        if self._off:
+            self._off = False
+            self._set(on=True)
+
+    def _set(self, *, on: bool) -> bool:
+        """Whether it had to be changed. All else stays as it is now, whoever has set it meanwhile."""
+        if termios is None or self._fd is None:
+            return False
+        try:
+            modes = termios.tcgetattr(self._fd)
+            if bool(modes[_LOCAL] & termios.ECHO) is on:
+                return False
+            modes[_LOCAL] ^= termios.ECHO
+            termios.tcsetattr(self._fd, termios.TCSANOW, modes)
+        except (termios.error, OSError):
+            return False
+        return True
