@@ -211,10 +211,7 @@ class Command:
             self.events.on_failed = lambda error: self.stop(unwritten(error))
             self.events.start(self.name, self.args)
         config = self.configuration()
-        self.unread = True
-        self.source = _piped_script() if self.script == "-" else read_script(self.script)
-        self.unread = False
-        runtime = self.running = self.runtime(config)
+        runtime = self.running = self.loaded(config)
         timeout = config.get("runtime.timeout")
         watch = self.watch = Watch(
             self.signalled,
@@ -228,6 +225,13 @@ class Command:
             return runtime.run(self.source, args=self.args, path=path, name=self.name)
         finally:
             watch.finish()
+
+    def loaded(self, config: Config) -> ScriptRuntime:
+        """The runtime, once the script is read."""
+        self.unread = True
+        self.source = _piped_script() if self.script == "-" else read_script(self.script)
+        self.unread = False
+        return self.runtime(config)
 
     def open_recording(self) -> None:
         """The recording to replay; its arguments are the script's, where the command line gives none."""
@@ -399,6 +403,10 @@ def run(script: str, args: list[str], options: dict[str, Any]) -> int:
     """Runs *script* (`-`: from standard input) and gives the exit code. Never raises."""
     command = Command(script, args, options)
     try:
+        if options.get("dry_run"):
+            from llmspell.cli.commands.dry import dry_run
+
+            return dry_run(command)
         done = command.execute()
         command.show(done)
         return done.exit_code
