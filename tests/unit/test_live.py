@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmspell.cli.render import painter
 from llmspell.cli.render.live import LiveView
 from llmspell.cli.render.painter import Painter
 from llmspell.cli.render.summary import summary
 from llmspell.cli.render.terminal import cell_width, takes_unicode
 from llmspell.types.usage import Usage
+from support.terminal import Screen
 
 
 class Wire(io.StringIO):
@@ -42,7 +44,7 @@ class Desk:
     ) -> None:
         self.wire = Wire(encoding)
         self.size = (width, height)
-        self.screen = pyte.Screen(width, height)
+        self.screen = Screen(width, height)
         self.screen.set_mode(pyte.modes.LNM)  # a terminal's driver gives each newline its carriage return
         self._stream = pyte.Stream(self.screen)
         self._fed = 0
@@ -55,9 +57,13 @@ class Desk:
         )
 
     def resize(self, width: int, height: int) -> None:
-        """The terminal gets another size."""
+        """The terminal gets another size: lines go at its foot, as in terminals, and not at its head, as in pyte."""
         self.shown()
+        assert self.screen.cursor.y < height
         self.size = (width, height)
+        for line in range(height, self.screen.lines):
+            self.screen.buffer.pop(line, None)
+        self.screen.lines = min(height, self.screen.lines)
         self.screen.resize(height, width)
 
     def pass_(self, seconds: float) -> None:
@@ -245,6 +251,164 @@ def test_reasoning_stands_on_lines_of_its_own(desk: Desk) -> None:
     assert desk.shown() == ["│ thinking", "Answer"]
 
 
+def test_reasoning_that_is_hidden_is_told_of_and_makes_place_for_the_answer() -> None:
+    desk = Desk(reasoning=False)
+    desk.view.call_started(1, "m")
+    desk.pass_(0.5)
+    desk.view.reasoning(1, "SECRET")
+    desk.pass_(0.5)
+    assert desk.shown() == ["⠋ m — thinking 1.0 s"]
+    desk.view.text(1, "Answer")
+    desk.pass_(0.1)
+    assert desk.shown() == ["Answer"]
+    assert "SECRET" not in desk.wire.getvalue()
+
+
+def test_reasoning_is_dim_and_the_answer_is_not() -> None:
+    desk = Desk(colour=True)
+    desk.view.call_started(1, "m")
+    desk.view.reasoning(1, "hm")
+    desk.view.text(1, "Answer")
+    desk.pass_(0.1)
+    assert desk.shown() == ["│ hm", "Answer"]
+    assert "\x1b[2;3m│ hm\x1b[0m" in desk.wire.getvalue()
+    assert "\r\nAnswer\x1b[K" in desk.wire.getvalue()
+
+
+# Tools and retries
+
+
+def test_a_tool_is_a_row_with_its_time_running_done_or_failed(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "I look")
+    desk.view.tool_started(1, "a", 'read(path: "x")')
+    desk.pass_(0.5)
+    desk.view.tool_started(1, "b", "net()")
+    desk.pass_(0.7)
+    assert desk.shown() == ["I look", '⠹ read(path: "x") 1.2 s', "⠹ net() 0.7 s"]
+    desk.view.tool_ended(1, "b", 0.71, "no\x1broute")
+    desk.pass_(0.8)
+    assert desk.shown() == ["I look", '⠋ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route"]
+    desk.view.tool_ended(1, "a", 2.04, None)
+    desk.pass_(0.3)
+    assert desk.shown() == ["I look", '✓ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route", "⠸ m 0.3 s"]
+    desk.view.text(1, "So it is")
+    desk.pass_(0.1)
+    assert desk.shown() == ["I look", '✓ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route", "So it is"]
+
+
+def test_a_tool_s_row_keeps_its_time_where_it_has_to_be_cut() -> None:
+    desk = Desk(width=24, encoding="ascii")
+    desk.view.call_started(1, "m")
+    desk.view.tool_started(1, "a", 'search(query: "what is it that")')
+    desk.view.tool_started(1, "b", "net()")
+    desk.view.tool_ended(1, "b", 1.0, "nobody answered there at all")
+    desk.pass_(0.1)
+    assert desk.shown() == ["/ search(query... 0.1 s", "x net() 1.0 s: nobod..."]
+
+
+def test_a_retry_tells_attempt_reason_and_what_is_left_to_wait() -> None:
+    desk = Desk(width=60)
+    desk.view.call_started(1, "poet · openai/m")
+    desk.pass_(0.5)
+    desk.view.again(1, "attempt 2: overloaded", wait=2.0)
+    desk.pass_(0.5)
+    assert desk.shown() == ["⠋ poet · openai/m — attempt 2 in 1.5 s: overloaded 1.0 s"]
+    desk.pass_(2)
+    assert desk.shown() == ["⠋ poet · openai/m — attempt 2: overloaded 3.0 s"]
+    desk.view.again(1, "no such model", model="openai/n")
+    desk.pass_(0.1)
+    assert desk.shown() == ["⠙ poet · openai/n — no such model 3.1 s"]
+    desk.view.text(1, "Hello")
+    desk.pass_(0.1)
+    assert desk.shown() == ["Hello"]
+
+
+def test_what_came_before_a_retry_goes_back_to_the_last_tool(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "I look")
+    desk.view.tool_started(1, "a", "read()")
+    desk.view.tool_ended(1, "a", 0.1, None)
+    desk.view.text(1, "{ nonsense\nof two lines")
+    desk.pass_(0.1)
+    desk.view.again(1, "attempt 2: no JSON")
+    desk.pass_(0.1)
+    assert desk.shown() == ["I look", "✓ read() 0.1 s", "⠙ m — attempt 2: no JS… 0.1 s"]
+
+
+# The terminal's size, and what is written
+
+
+def test_a_screen_that_gets_smaller_or_larger_shows_the_view_once(desk: Desk) -> None:
+    desk.wire.write("$ llmspell run x.lua\n")
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "the quick brown fox jumps over the lazy dog " * 2)
+    desk.pass_(0.1)
+    for width, height in ((16, 8), (12, 5), (40, 10), (30, 8)):
+        desk.resize(width, height)
+        desk.pass_(0.1)
+        text = " ".join(line for line in desk.shown() if "llmspell" not in line)
+        assert "the quick brown fox jumps over the lazy dog the quick brown fox jumps over the lazy dog".endswith(text)
+        assert len(text) > 30
+    desk.view.call_ended(1)
+    assert not any("fox" in line for line in desk.shown())
+
+
+def test_only_rows_that_changed_are_written_each_frame_as_a_whole(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "first\nsecond\nthi")
+    desk.pass_(0.1)
+    before = len(desk.wire.getvalue())
+    desk.view.text(1, "rd")
+    desk.pass_(0.1)
+    assert desk.shown() == ["first", "second", "third"]
+    frame = desk.wire.getvalue()[before:]
+    assert frame.startswith("\x1b[?2026h")
+    assert frame.endswith("\x1b[?2026l")
+    assert "first" not in frame
+    assert "second" not in frame
+    assert "\x1b[J" not in frame, "nothing is erased that stays"
+    before = len(desk.wire.getvalue())
+    desk.pass_(1)
+    assert len(desk.wire.getvalue()) == before, "nothing is written where nothing changed"
+
+
+def test_a_job_in_the_background_draws_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.view._painter._fd = 2
+    monkeypatch.setattr(painter, "_foreground", lambda fd: False)
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.pass_(0.5)
+    assert desk.wire.getvalue() == ""
+    monkeypatch.setattr(painter, "_foreground", lambda fd: True)
+    desk.view.text(1, " and more")
+    desk.pass_(0.1)
+    assert desk.shown() == ["text and more"]
+
+
+def test_text_is_drawn_at_most_twenty_times_a_second(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    before = desk.wire.getvalue().count("\x1b[?2026h")
+    for _ in range(10_000):
+        desk.now += 0.0001
+        desk.view.text(1, "word ")
+    assert desk.wire.getvalue().count("\x1b[?2026h") - before <= 21
+
+
+def test_a_script_that_writes_much_makes_the_view_wait_and_not_flicker(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.pass_(0.1)
+    frames = desk.wire.getvalue().count("\x1b[?2026h")
+    for number in range(50):
+        desk.script(f"{number}\n")
+        desk.now += 0.01
+        desk.view.tick()
+    assert desk.wire.getvalue().count("\x1b[?2026h") - frames <= 1
+    desk.pass_(0.1)
+    assert desk.shown()[-2:] == ["49", "text"]
+
+
 # The script's own output
 
 
@@ -389,7 +553,7 @@ _events = st.one_of(
     st.tuples(
         st.sampled_from(["text", "reasoning", "script"]),
         st.integers(0, 3),
-        st.text("ab \n\t日🎉é\u0301❤\ufe0f\x1b\u200b", max_size=40),
+        st.text("ab \n\t日🎉é\u0301❤\ufe0f\x1b\u200b\u200d🇫👍🏽", max_size=40),
     ),
     st.tuples(st.just("pass"), st.integers(0, 3), st.just("")),
 )

@@ -62,7 +62,7 @@ def clusters(text: str) -> Iterator[tuple[int, int]]:
     index, count = 0, len(text)
     while index < count:
         base = text[index]
-        width = char_width(base)
+        width = last = char_width(base)
         index += 1
         if index < count and _is_flag_half(base) and _is_flag_half(text[index]):
             width += char_width(text[index])
@@ -70,13 +70,14 @@ def clusters(text: str) -> Iterator[tuple[int, int]]:
         while index < count:
             char = text[index]
             if char == _EMOJI_FORM:
-                width = 2 if width == 1 else width
+                width, last = width + (last == 1), 2
             elif "\U0001f3fb" <= char <= "\U0001f3ff":  # the tone of a skin
                 width += 2
             elif char_width(char) != 0:
                 if text[index - 1] != _JOINER or char.isascii():
                     break
-                width += char_width(char)
+                last = char_width(char)
+                width += last
             index += 1
         yield index, width
 

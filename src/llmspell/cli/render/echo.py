@@ -24,7 +24,8 @@ class Echo:
 
     def off(self) -> None:
         """Switches it off, if it is on."""
-        self._off = self._set(on=False)
+        if self._set(on=False):
+            self._off = True
 
     def on(self) -> None:
         """Switches it on again, if it was switched off here."""
