@@ -25,6 +25,22 @@ _JOINERS = re.compile("([\u200c\u200d])")
 _IDLE_JOINER = re.compile("(?<![^\x00-\x7f\u200c\u200d])[\u200c\u200d]")
 
 
+_KEPT = 4096  # characters whose width is remembered: no text can make the table grow further
+
+
+class _Widths(dict[str, int]):
+    """What `char_width` says, kept."""
+
+    def __missing__(self, char: str) -> int:
+        width = char_width(char)
+        if len(self) < _KEPT:
+            self[char] = width
+        return width
+
+
+_WIDTHS = _Widths()
+
+
 def live_text(text: str, *, unicode: bool) -> str:
     """*text* made harmless, but for joiners, which emoji and some scripts need: `settle` looks what they stand beside.
 
@@ -40,7 +56,9 @@ def live_text(text: str, *, unicode: bool) -> str:
 
 def settle(line: str) -> str:
     """*line* with those joiners made visible that join nothing."""
-    return line if line.isascii() else _IDLE_JOINER.sub(lambda found: f"<{ord(found[0]):x}>", line)
+    if line.isascii() or ("\u200c" not in line and _JOINER not in line):
+        return line
+    return _IDLE_JOINER.sub(lambda found: f"<{ord(found[0]):x}>", line)
 
 
 def expand_tabs(line: str, text: str) -> str:
@@ -62,10 +80,10 @@ def clusters(text: str) -> Iterator[tuple[int, int]]:
     index, count = 0, len(text)
     while index < count:
         base = text[index]
-        width = last = char_width(base)
+        width = last = _WIDTHS[base]
         index += 1
         if index < count and _is_flag_half(base) and _is_flag_half(text[index]):
-            width += char_width(text[index])
+            width += _WIDTHS[text[index]]
             index += 1
         while index < count:
             char = text[index]
@@ -73,11 +91,11 @@ def clusters(text: str) -> Iterator[tuple[int, int]]:
                 width, last = width + (last == 1), 2
             elif "\U0001f3fb" <= char <= "\U0001f3ff":  # the tone of a skin
                 width += 2
-            elif char_width(char) != 0:
+            elif (wide := _WIDTHS[char]) != 0:
                 if text[index - 1] != _JOINER or char.isascii():
                     break
-                last = char_width(char)
-                width += last
+                last = wide
+                width += wide
             index += 1
         yield index, width
 
