@@ -174,6 +174,30 @@ def test_what_is_typed_meanwhile_is_not_drawn_into_the_view_and_is_not_lost(tmp_
         terminal.assert_as_before()
 
 
+def test_while_the_script_reads_what_is_typed_the_view_is_away(tmp_path: Path) -> None:
+    gate = Gate()
+    text = """
+      local one, two = table.unpack(Async.all{
+        function() return Agent.create{ model = 'openai/m' }:execute('hi').text end,
+        function() Async.sleep(0.1) print('name?') return io.read('l') end,
+      })
+      print(one, two)
+    """
+    plan = answer("Hello", gate)
+    with Loopback([plan]) as server, Terminal(script(tmp_path, text), env=asking(server)) as terminal:
+        gate.reached()
+        terminal.until(lambda: terminal.lines == ["name?"] and terminal.modes == terminal.before)
+        assert not terminal.screen.cursor.hidden
+        terminal.keys(b"Ada")
+        terminal.until(lambda: terminal.lines == ["name?", "Ada"])
+        terminal.keys(b"\r")
+        terminal.until(lambda: terminal.lines == ["name?", "Ada", "Hello"])
+        gate.open()
+        assert terminal.wait() == 0
+        assert terminal.lines[:3] == ["name?", "Ada", "Hello   Ada"]
+        terminal.assert_as_before()
+
+
 def test_ctrl_z_gives_the_terminal_back_and_the_view_comes_back_with_the_job(tmp_path: Path) -> None:
     gate = Gate()
     plan = answer("Hello ", "world", gate, "!")

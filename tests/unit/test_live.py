@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pyte
 import pytest
@@ -502,6 +504,22 @@ def test_close_always_gives_the_terminal_back(desk: Desk) -> None:
     desk.view.resume()
     desk.view.tick()
     assert desk.shown() == []
+
+
+def test_given_back_by_another_thread_it_stays_away(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.view._painter._fd = None
+    desk.view.give_back()
+    before = desk.wire.getvalue()
+    desk.view.text(1, " more")
+    desk.pass_(0.5)
+    assert "more" not in desk.wire.getvalue()[len(before) :]
+
+
+def test_nothing_of_rich_is_loaded_for_it() -> None:
+    code = "import sys, llmspell.cli.render.live, llmspell.cli.render.painter; print('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_calls_that_are_not_known_are_passed_over(desk: Desk) -> None:

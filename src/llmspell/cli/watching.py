@@ -168,7 +168,15 @@ class TerminalObserver(Observer):
         """Whether what came before *error* was shown here, and by nobody else."""
         return any(one is error for one in self._cut_off)
 
-    # ---- the script's own writes
+    # ---- the script's own reads and writes
+
+    def before_read(self) -> None:
+        if self._view is not None and not self._held and terminal.is_terminal(sys.stdin):
+            self._view.pause()
+
+    def after_read(self) -> None:
+        if self._view is not None and not self._held and terminal.is_terminal(sys.stdin):
+            self._view.resume()
 
     def before_write(self, fd: int) -> None:
         if self._view is not None and not self._held and (fd == 2 or self._shared):
@@ -219,8 +227,9 @@ class TerminalObserver(Observer):
             self._view.close()
 
     def give_back(self) -> None:
-        """The same from another thread, in the middle of things."""
-        self.suspend(lambda: None)
+        """The same for good, from another thread, in the middle of things."""
+        if self._view is not None:
+            self._view.give_back()
 
     def suspend(self, while_gone: Callable[[], None] | None) -> None:
         """Gives the terminal back while *while_gone* runs. From any thread but the run's. None: see `LiveView`."""

@@ -147,6 +147,11 @@ class LiveView:
             self._painter.suspend(while_gone)
         self._stale = True
 
+    def give_back(self) -> None:
+        """Clears the view for good. From any thread but the view's own: the process is about to end."""
+        self._painter.ended = True
+        self._painter.suspend(lambda: None)
+
     def close(self) -> None:
         """Clears the view and shows the cursor. Safe to call twice; what is called later does nothing."""
         self._blocks.clear()

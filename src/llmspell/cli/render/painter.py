@@ -44,6 +44,7 @@ class Painter:
         self._rows: list[str] = []
         self._hidden = False  # the cursor
         self._drawn_for = (0, 0)
+        self.ended = False  # nothing is drawn any more
         self._lock = threading.Lock()
         try:
             self._fd: int | None = out.fileno()
@@ -73,7 +74,7 @@ class Painter:
     def paint(self, rows: Sequence[Row]) -> None:
         """Shows *rows*, in the place of those before; none of them wider, or more, than `size` says."""
         with self._lock:
-            if self._fd is not None and not _foreground(self._fd):
+            if self.ended or (self._fd is not None and not _foreground(self._fd)):
                 return
             size = self._size()
             frame = ""
