@@ -8,6 +8,7 @@ written, in one write, between the marks by which terminals that know them show 
 from __future__ import annotations
 
 import os
+import select
 import threading
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,15 @@ def _foreground(fd: int) -> bool:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # not the terminal of this session: nobody else is on it that we know of
         return True
+
+
+def _write_at_once(fd: int, data: bytes) -> None:
+    """Writes *data*, unless the terminal takes nothing now (it was stopped, or is gone)."""
+    try:
+        if select.select([], [fd], [], 0)[1]:
+            os.write(fd, data)
+    except (OSError, ValueError):
+        pass
 
 
 class Painter:
@@ -113,10 +123,7 @@ class Painter:
                 if held:
                     self._rows, self._hidden = [], False
                 self._echo.on()
-                try:
-                    os.write(self._fd, f"{gone}{_SHOW}".encode())
-                except OSError:
-                    pass
+                _write_at_once(self._fd, f"{gone}{_SHOW}".encode())
             while_gone()
         finally:
             if held:
