@@ -1,13 +1,22 @@
-"""Writes docs/reference/api.md out of the API's data. `--check` only says whether it is as it would be written."""
+"""Writes docs/reference/api.md and cli.md out of the data that the API and the command line are made from.
+
+`--check` only says whether they are as they would be written.
+"""
 
 import sys
 from pathlib import Path
 
 from llmspell.bridge.stubs import reference
+from llmspell.cli.manual import manual
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "api.md"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
-if "--check" in sys.argv:
-    sys.exit(0 if PAGE.read_text(encoding="utf-8") == reference() else f"{PAGE} is not up to date")
-PAGE.parent.mkdir(exist_ok=True)
-PAGE.write_text(reference(), encoding="utf-8")
+stale = []
+for name, text in (("api.md", reference()), ("cli.md", manual())):
+    page = FOLDER / name
+    if "--check" not in sys.argv:
+        FOLDER.mkdir(exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    elif not page.exists() or page.read_text(encoding="utf-8") != text:
+        stale.append(name)
+sys.exit(f"not up to date: {', '.join(stale)}; run scripts/reference.py" if stale else 0)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmspell.agents.agent import Agent as Agent
+    from llmspell.agents.base import BaseAgent as BaseAgent
     from llmspell.agents.meter import Meter as Meter
+    from llmspell.agents.provided import AgentProvider as AgentProvider
     from llmspell.bridge.runtime import ScriptResult as ScriptResult
     from llmspell.bridge.runtime import ScriptRuntime as ScriptRuntime
     from llmspell.errors import LLMSpellError as LLMSpellError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from llmspell.providers.tape.sessions import replay as replay
     from llmspell.tools.function import tool as tool
     from llmspell.tools.registry import ToolRegistry as ToolRegistry
+    from llmspell.types.agent import AgentInput as AgentInput
     from llmspell.types.agent import AgentOutput as AgentOutput
     from llmspell.types.media import Media as Media
     from llmspell.types.messages import Message as Message
@@ -34,8 +37,11 @@ if TYPE_CHECKING:
 _HOME = {
     "Agent": "agents.agent",
     "AgentChunk": "types.streaming",
+    "AgentInput": "types.agent",
     "AgentOutput": "types.agent",
+    "AgentProvider": "agents.provided",
     "AgentStream": "types.streaming",
+    "BaseAgent": "agents.base",
     "LLMSpellError": "errors",
     "Media": "types.media",
     "Message": "types.messages",
@@ -56,8 +62,11 @@ _HOME = {
 __all__ = [
     "Agent",
     "AgentChunk",
+    "AgentInput",
     "AgentOutput",
+    "AgentProvider",
     "AgentStream",
+    "BaseAgent",
     "LLMSpellError",
     "Media",
     "Message",

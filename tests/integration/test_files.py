@@ -12,7 +12,7 @@ import pytest
 from llmspell import ScriptRuntime
 from llmspell.errors import LLMSpellError, PermissionDeniedError
 from llmspell.tools.permissions import Permissions
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 
 @pytest.fixture(params=["here", "process"])
@@ -101,11 +101,11 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(granted: Per
     place = granted.place_granted("write", "out/x")
     assert place is not None
     (tmp_path / "out" / "x").symlink_to(tmp_path / "secret")
-    for change in (lambda: file_utils.write(place, b"new"), lambda: file_utils.append(place, b"new")):
+    for change in (lambda: places.write(place, b"new"), lambda: places.append(place, b"new")):
         with pytest.raises(LLMSpellError):
             change()
     with pytest.raises(LLMSpellError):
-        file_utils.read(place)
+        places.read(place)
     assert (tmp_path / "secret").read_text() == "secret"
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_becomes_a_link_while_it_is_used_leads_nowhere(granted: Pe
             if place is None:
                 continue
             try:
-                seen.add(file_utils.read(place))
+                seen.add(places.read(place))
             except LLMSpellError:
                 continue
     finally:

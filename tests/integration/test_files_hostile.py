@@ -16,7 +16,7 @@ import pytest
 from llmspell import ScriptRuntime
 from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ToolError, ValidationError
 from llmspell.tools.permissions import Permissions
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_all_files_are_not_the_variables_of_processes(monkeypatch: pytest.Monkey
             run('return File.read("/proc/self/environ")', Permissions(read=(grant,)))
         assert "--allow-read=/proc/" in str(caught.value.hint)
     search = 'return Tool.execute("file_search", { path = "/", glob = "proc" }).text'
-    monkeypatch.setattr(file_utils, "entries", lambda place: [file_utils.Entry("proc", "file", 0, 0.0)])
+    monkeypatch.setattr(places, "entries", lambda place: [places.Entry("proc", "file", 0, 0.0)])
     assert run(search, Permissions(read=("/",))) == "nothing was found"
 
 
@@ -88,12 +88,12 @@ READ_ONLY = """
 import os, sys
 from llmspell.errors import PermissionDeniedError
 from llmspell.tools.permissions import Permissions
-from llmspell.utils import file_utils
+from llmspell.utils import places
 if os.getuid() == 0:
     os.setuid(65534)
 place = Permissions(write=(".",), base=sys.argv[1]).place_granted("write", "x")
 try:
-    file_utils.write(place, b"new")
+    places.write(place, b"new")
 except PermissionDeniedError as error:
     print(error.message)
 """
@@ -129,11 +129,11 @@ def test_what_has_nothing_to_read_now_is_told(granted: Permissions, monkeypatch:
     """As some files of the kernel's have; here a pipe stands for one."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    monkeypatch.setattr(file_utils, "open_file", lambda place, **_: reading)
+    monkeypatch.setattr(places, "open_file", lambda place, **_: reading)
     place = granted.place_granted("read", "in/x")
     assert place is not None
     with pytest.raises(ValidationError, match="nothing to read now"):
-        file_utils.read(place)
+        places.read(place)
     os.close(writing)
 
 
@@ -214,8 +214,8 @@ def test_lines_are_counted_as_an_editor_does(granted: Permissions, tmp_path: Pat
 def test_a_folder_of_too_many_is_the_tool_s_error(
     granted: Permissions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entries = file_utils.entries
-    monkeypatch.setattr(file_utils, "entries", lambda place: entries(place, most=1))
+    entries = places.entries
+    monkeypatch.setattr(places, "entries", lambda place: entries(place, most=1))
     for name in "ab":
         (tmp_path / "in" / name).touch()
     with pytest.raises(ToolError, match="more than 1 entries"):

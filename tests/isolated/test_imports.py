@@ -175,8 +175,11 @@ def test_the_public_names_are_these() -> None:
     assert llmspell.__all__ == [
         "Agent",
         "AgentChunk",
+        "AgentInput",
         "AgentOutput",
+        "AgentProvider",
         "AgentStream",
+        "BaseAgent",
         "LLMSpellError",
         "Media",
         "Message",

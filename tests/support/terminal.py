@@ -100,7 +100,7 @@ class Terminal:
         columns, rows = size
         self.raw = b""
         self.screen = Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
+        self.emulator = pyte.ByteStream(self.screen)
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(self._slave)
@@ -162,7 +162,7 @@ class Terminal:
 
     def _take(self, data: bytes) -> None:
         self.raw += data
-        self._stream.feed(data)
+        self.emulator.feed(data)
 
     @property
     def modes(self) -> list[Any]:
@@ -217,12 +217,25 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
+        return self._ended()
+
+    def _ended(self) -> int:
         # What it wrote last may still be on its way through the system: it comes before what is written now.
         os.write(self._slave, b"\0")
         while not self.raw.endswith(b"\0"):
             self._take(os.read(self._master, 65536))
         self.raw = self.raw[:-1]
         return self.process.wait(PATIENCE)
+
+    def watch(self, see: Callable[[], object], seconds: float = PATIENCE) -> int:
+        """As `wait`, with *see* called whenever something may have come, and at the end."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline - time.monotonic()):
+            assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
+            see()
+        code = self._ended()
+        see()
+        return code
 
     # ---- how it leaves the terminal
 

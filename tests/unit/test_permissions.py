@@ -19,7 +19,7 @@ from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.builtin import file_search
 from llmspell.tools.grants import is_public
 from llmspell.tools.permissions import CAPABILITIES, Permissions, Wanted
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 pytestmark = pytest.mark.once
 
@@ -166,9 +166,9 @@ async def test_a_search_from_the_root_does_not_go_where_processes_are_told_of(mo
         return [one["path"] for one in done.result["matches"]]  # type: ignore[index, call-overload]
 
     assert await found("/proc", "/proc") == ["uptime"]
-    entries = file_utils.entries
+    entries = places.entries
     monkeypatch.setattr(  # the whole machine is a long way
-        file_utils, "entries", lambda at: [one for one in entries(at) if at.path != "/" or one.name == "proc"]
+        places, "entries", lambda at: [one for one in entries(at) if at.path != "/" or one.name == "proc"]
     )
     assert await found("*", "/") == []
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from llmspell.agents.base import BaseAgent
 from llmspell.errors import ValidationError, one_line
 from llmspell.providers.base import ModelCall
-from llmspell.types.agent import AgentOutput, Parameters
-from llmspell.types.messages import ROLES, Message
+from llmspell.types.agent import AgentInput, AgentOutput, Parameters
+from llmspell.types.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,40 +46,7 @@ def _with_context(messages: tuple[Message, ...], context: str) -> tuple[Message,
     return (first._replace(content=content), *messages[1:])
 
 
-class AgentInput(NamedTuple):
-    """What one call says: a text, or a conversation. parameters go over the agent's own.
-
-    modalities: what the answer may be made of besides text ("image", "audio"). context: what the model is to know
-    besides, added to what the system says.
-    """
-
-    messages: tuple[Message, ...]
-    parameters: Parameters = Parameters()
-    modalities: tuple[str, ...] = ()
-    context: str = ""
-
-    @classmethod
-    def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
-        """A string is one user's message. Raises ValidationError for nothing to say, or a role that is none."""
-        if isinstance(given, AgentInput):
-            made = given
-        elif isinstance(given, str):
-            made = cls((Message("user", given),))
-        elif isinstance(given, Message):
-            made = cls((given,))
-        else:
-            made = cls(tuple(given))
-        if not made.messages:
-            raise ValidationError("there is nothing to say to the model", hint="give a text, or messages")
-        for index, message in enumerate(made.messages):
-            if message.role not in ROLES:
-                raise ValidationError(
-                    f"messages[{index + 1}].role must be one of {', '.join(ROLES)}, not `{message.role}`"
-                )
-        return made
-
-
-class Agent:
+class Agent(BaseAgent):
     """A model with a way of answering.
 
         agent = llmspell.Agent("openai/gpt-4o-mini", system_prompt="Be brief.")
@@ -290,6 +258,19 @@ class Agent:
 
             return structured.stream(provider, call, self._form)
         return provider.stream(call)
+
+    def stream_execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentStream:
+        """As `stream`."""
+        return self.stream(given)
+
+    def supports_streaming(self) -> bool:
+        """Its answers come as streams."""
+        return True
+
+    def supported_media_types(self) -> tuple[str, ...]:
+        """What its model reads besides text: "image", "audio", "video", "file"."""
+        provider, model = self.resolve()
+        return tuple(kind for kind in provider.capabilities(model).input_modalities if kind != "text")
 
     async def plain(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
         """What its model says to that, in words: no tool is called, and no form is held. Raises as `execute` does."""

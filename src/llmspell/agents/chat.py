@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from llmspell.agents.agent import AgentInput
 from llmspell.errors import LLMSpellError, ValidationError, one_line
-from llmspell.types.agent import Parameters
+from llmspell.types.agent import AgentInput, Parameters
 from llmspell.types.media import Media
 from llmspell.types.messages import ROLES, Message, ToolCall
 from llmspell.types.streaming import AgentStream, Control

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell.agents.agent import AgentInput
 from llmspell.bridge.api import CALL, INPUT, MESSAGE, PARAMETERS, check
 from llmspell.errors import ValidationError
-from llmspell.types.agent import Parameters
+from llmspell.types.agent import AgentInput, Parameters
 from llmspell.types.media import Media
 from llmspell.types.messages import NATIVE, Message, ToolCall
 

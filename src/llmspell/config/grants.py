@@ -54,7 +54,7 @@ def _is_of_processes(path: str) -> bool:
     """Whether a path is one that is granted by its name alone."""
     import os
 
-    from llmspell.utils.file_utils import is_of_processes
+    from llmspell.utils.places import is_of_processes
 
     return is_of_processes(os.path.realpath(path))
 

@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from llmspell.utils.file_utils import is_of_processes
+from llmspell.utils.places import is_of_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import PermissionDeniedError, ValidationError, one_line
 from llmspell.tools import grants
-from llmspell.utils.file_utils import Place
+from llmspell.utils.places import Place
 
 if TYPE_CHECKING:
     import asyncio

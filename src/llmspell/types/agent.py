@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmspell.errors import ValidationError, one_line
 from llmspell.types.media import Media
-from llmspell.types.messages import NATIVE, Message, ToolCall
+from llmspell.types.messages import NATIVE, ROLES, Message, ToolCall
 from llmspell.types.usage import Usage
 
-__all__ = ["AgentOutput", "Parameters"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmspell.types.media import Part
+
+__all__ = ["AgentInput", "AgentInputBuilder", "AgentOutput", "Parameters"]
 
 
 class Parameters(NamedTuple):
@@ -28,6 +34,126 @@ class Parameters(NamedTuple):
     def over(self, base: Parameters) -> Parameters:
         """These where they are given, *base*'s elsewhere."""
         return Parameters._make(low if high is None else high for high, low in zip(self, base, strict=True))
+
+
+class AgentInput(NamedTuple):
+    """What one call says: a text, or a conversation. parameters go over the agent's own.
+
+    modalities: what the answer may be made of besides text ("image", "audio"). context: what the model is to know
+    besides, added to what the system says.
+    """
+
+    messages: tuple[Message, ...]
+    parameters: Parameters = Parameters()
+    modalities: tuple[str, ...] = ()
+    context: str = ""
+
+    @classmethod
+    def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
+        """A string is one user's message. Raises ValidationError for nothing to say, or a role that is none."""
+        if isinstance(given, AgentInput):
+            made = given
+        elif isinstance(given, str):
+            made = cls((Message("user", given),))
+        elif isinstance(given, Message):
+            made = cls((given,))
+        else:
+            made = cls(tuple(given))
+        if not made.messages:
+            raise ValidationError("there is nothing to say to the model", hint="give a text, or messages")
+        for index, message in enumerate(made.messages):
+            if message.role not in ROLES:
+                raise ValidationError(
+                    f"messages[{index + 1}].role must be one of {', '.join(ROLES)}, not `{message.role}`"
+                )
+        return made
+
+    @classmethod
+    def text(cls, text: str) -> AgentInput:
+        """What a user says, in words alone."""
+        return cls.of(text)
+
+    @classmethod
+    def builder(cls) -> AgentInputBuilder:
+        """For one that is put together: `AgentInput.builder().text("What is this?").media(picture).build()`."""
+        return AgentInputBuilder()
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """All media of all messages, in order."""
+        return tuple(one for message in self.messages for one in message.media)
+
+
+class AgentInputBuilder:
+    """Puts an AgentInput together; each call gives the builder, `build` the input.
+
+    Texts and media that follow each other are one message of the user's, in that order.
+    """
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._parts: list[Part] = []
+        self._parameters: dict[str, Any] = {}
+        self._modalities: tuple[str, ...] = ()
+        self._context: list[str] = []
+
+    def system(self, text: str) -> AgentInputBuilder:
+        """What the model is told before all else; it stands first, whenever it is said."""
+        self._messages.insert(sum(message.role == "system" for message in self._messages), Message("system", text))
+        return self
+
+    def text(self, text: str) -> AgentInputBuilder:
+        """Words of the user's."""
+        self._parts.append(text)
+        return self
+
+    def media(self, *media: Media) -> AgentInputBuilder:
+        """Images, sound, video or files of the user's."""
+        self._parts += media
+        return self
+
+    def message(self, message: Message) -> AgentInputBuilder:
+        """A whole turn: an answer of before, or what a tool gave."""
+        self._end()
+        self._messages.append(message)
+        return self
+
+    def context(self, given: str | Mapping[str, Any]) -> AgentInputBuilder:
+        """What the model is to know besides: a text, or values, which are told as JSON."""
+        if not isinstance(given, str):
+            import orjson
+
+            given = "Context, as JSON:\n" + orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
+        self._context.append(given)
+        return self
+
+    def parameters(self, **parameters: Any) -> AgentInputBuilder:
+        """Fields of Parameters, over those said before. Raises ValidationError for one that it does not have."""
+        for name in parameters:
+            if name not in Parameters._fields:
+                known = ", ".join(Parameters._fields)
+                raise ValidationError(f"there is no parameter `{one_line(name, 60)}`", hint=f"there are {known}")
+        self._parameters |= parameters
+        return self
+
+    def output(self, *modalities: str) -> AgentInputBuilder:
+        """What the answer may be made of besides text: "image", "audio"."""
+        self._modalities = tuple(dict.fromkeys((*self._modalities, *modalities)))
+        return self
+
+    def _end(self) -> None:
+        if self._parts:
+            plain = all(isinstance(part, str) for part in self._parts)
+            self._messages.append(Message("user", "".join(map(str, self._parts)) if plain else tuple(self._parts)))
+            self._parts = []
+
+    def build(self) -> AgentInput:
+        """The input. Raises ValidationError for nothing to say."""
+        self._end()
+        context = "\n\n".join(self._context)
+        return AgentInput.of(
+            AgentInput(tuple(self._messages), Parameters(**self._parameters), self._modalities, context)
+        )
 
 
 class AgentOutput(NamedTuple):
@@ -51,6 +177,11 @@ class AgentOutput(NamedTuple):
     media: tuple[Media, ...] = ()
     data: Any = None
     turns: tuple[Message, ...] = ()
+
+    @classmethod
+    def of(cls, text: str, *media: Media, data: Any = None, usage: Usage | None = None, **metadata: Any) -> AgentOutput:
+        """An answer of an agent of one's own: its words, what else it made, and what there is to tell of it."""
+        return cls(text, usage=usage or Usage(), media=media, data=data, metadata=metadata)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -10,6 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from llmspell.errors import LLMSpellError
 from llmspell.types.agent import AgentOutput
+from llmspell.types.contents import (
+    ChunkContent,
+    ChunkMetadata,
+    Control,
+    ControlMessage,
+    MediaPiece,
+    Other,
+    Reasoning,
+    StructuredText,
+    Text,
+    ToolCallComplete,
+    ToolCallProgress,
+)
 from llmspell.types.media import Media
 from llmspell.types.messages import ToolCall
 from llmspell.types.usage import Usage
@@ -24,114 +37,18 @@ __all__ = [
     "AgentChunk",
     "AgentStream",
     "ChunkContent",
+    "ChunkMetadata",
     "Collector",
     "Control",
+    "ControlMessage",
     "MediaPiece",
+    "Other",
     "Reasoning",
     "StructuredText",
     "Text",
     "ToolCallComplete",
     "ToolCallProgress",
 ]
-
-
-class Text(NamedTuple):
-    """A piece of the answer. Pieces add up; nothing is trimmed."""
-
-    text: str
-
-    @property
-    def type(self) -> str:
-        return "text"
-
-
-class StructuredText(NamedTuple):
-    """A piece of an answer that is to have a form. partial: the value as far as it has come, None where nothing is
-    there yet; it belongs to this piece alone, and shares with others what is complete: read it, do not write to it.
-    """
-
-    text: str
-    partial: Any = None
-
-    @property
-    def type(self) -> str:
-        return "text"
-
-
-class Reasoning(NamedTuple):
-    """A piece of the model's reasoning, which is not part of the answer."""
-
-    text: str
-
-    @property
-    def type(self) -> str:
-        return "reasoning"
-
-
-class ToolCallProgress(NamedTuple):
-    """A piece of a tool call's arguments; the pieces of one `tool_id` add up to JSON text."""
-
-    tool_id: str
-    name: str
-    partial_args: str
-
-    @property
-    def type(self) -> str:
-        return "tool_call_progress"
-
-
-class ToolCallComplete(NamedTuple):
-    """A tool call, whole. arguments is None where the text (in `raw`) did not parse. result: what the tool gave; error:
-    what the model is told where it failed or was not run. Both are None where the call is the caller's to run.
-    """
-
-    tool_id: str
-    name: str
-    arguments: dict[str, Any] | None
-    result: Any = None
-    raw: str = ""
-    error: str | None = None
-
-    @property
-    def type(self) -> str:
-        return "tool_call_complete"
-
-
-class MediaPiece(NamedTuple):
-    """A piece of what the model made that is no text; the pieces up to one that is final are one medium.
-
-    media_type: "image/png". data: bytes.
-    """
-
-    media_type: str
-    data: bytes
-    is_final: bool = True
-
-    @property
-    def type(self) -> str:
-        return "media"
-
-
-class Control(NamedTuple):
-    """Not content: `message` is stream_start, stream_end (with finish_reason and usage), retry, cancelled or heartbeat.
-
-    details: of a retry: attempt (the number of the one that comes), wait (seconds), error and kind (of the one that
-    failed), model (where another one is asked). What came before a retry is void, back to the last call of a tool that
-    was run; there is some only where an answer did not have the form that was asked for. Of a stream_end: data, where
-    a form was asked for. Of a heartbeat: tool_id, name and text, what a tool that runs says of its progress.
-    """
-
-    message: str
-    finish_reason: str | None = None
-    usage: Usage | None = None
-    details: Mapping[str, Any] | None = None
-
-    @property
-    def type(self) -> str:
-        return "control"
-
-
-ChunkContent: TypeAlias = Text | StructuredText | Reasoning | ToolCallProgress | ToolCallComplete | MediaPiece | Control
 
 
 class AgentChunk(NamedTuple):
@@ -147,31 +64,50 @@ class AgentChunk(NamedTuple):
     metadata: dict[str, Any]
     timestamp: float
 
+    def __repr__(self) -> str:
+        return f"<AgentChunk {self.chunk_index} of {self.stream_id}: {self.content!r}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a script sees them: bytes are bytes."""
-        content: dict[str, Any] = {"type": self.content.type}
-        for name, value in zip(self.content._fields, self.content, strict=True):
-            if value is None or (name == "raw" and value == ""):
-                continue
-            if name == "details":
-                value = dict(value)
-            content[name] = value.to_dict() if isinstance(value, Usage) else value
+        told: dict[str, Any] = {"type": self.content.type}
+        if isinstance(self.content, Other):
+            told |= self.content.fields
+        else:
+            for name, value in zip(self.content._fields, self.content, strict=True):
+                if value is None or (name == "raw" and value == ""):
+                    continue
+                if name == "details":
+                    value = dict(value)
+                told[name] = value.to_dict() if isinstance(value, Usage) else value
+            told |= getattr(self.content, "more", {})
         return {
             "stream_id": self.stream_id,
             "chunk_index": self.chunk_index,
-            "content": content,
+            "content": told,
             "metadata": self.metadata,
             "timestamp": self.timestamp,
+            **getattr(self, "more", {}),
         }
 
     def to_json(self) -> dict[str, Any]:
         """The same as `--output jsonl` writes it: bytes as base64, and no `partial`, which the texts add up to."""
         told = self.to_dict()
         content = told["content"]
-        content.pop("partial", None)
+        if isinstance(self.content, StructuredText):
+            content.pop("partial", None)
         if isinstance(data := content.get("data"), bytes):
             content["data"] = base64.b64encode(data).decode("ascii")
         return told
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> AgentChunk:
+        """The chunk of which `to_dict`, or `to_json`, gave *told*; what is not known of it is kept.
+
+        Raises ValidationError, which names the field.
+        """
+        from llmspell.types.plain import chunk_of
+
+        return chunk_of(told)
 
 
 #: Is handed a batch; gives whether there is room for more. And what waits until there is.
@@ -226,6 +162,10 @@ class Collector:
             self._reasoning.append(content[0])
         elif kind is StructuredText:
             self.texts.append(content[0])
+        elif isinstance(content, Text | StructuredText):  # with fields that are not known
+            self.texts.append(content.text)
+        elif isinstance(content, Reasoning):
+            self._reasoning.append(content.text)
         elif isinstance(content, ToolCallComplete):
             self._call(content)
         elif isinstance(content, MediaPiece):

@@ -1,6 +1,7 @@
-"""Doing an operation again that failed in a way that may pass: bounded in number and time, and spread out.
+"""Operations that are done again, in time, or many at once.
 
-The arithmetic is that of `_speedups` (backoff, decide); here are the clock, the sleep and the chance.
+Again: what failed in a way that may pass, bounded in number and time, and spread out. The arithmetic is that of
+`_speedups` (backoff, decide); here are the clock, the sleep and the chance.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from llmspell._speedups import decide
 from llmspell.errors import LLMSpellError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
     from typing import Any
 
-__all__ = ["Clock", "RetryPolicy", "retry_async"]
+__all__ = ["Clock", "RetryPolicy", "buffered", "concurrent_map", "retry_async", "timeout_with_default"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class RetryPolicy(NamedTuple):
@@ -111,3 +113,112 @@ async def retry_async(
             if on_retry is not None:
                 on_retry(attempt, wait, error)
         await clock.sleep(wait)
+
+
+async def timeout_with_default(operation: Awaitable[T], seconds: float, default: U) -> T | U:
+    """What *operation* gives, or *default* where it takes longer: then it is cancelled, and its end waited for.
+
+    A TimeoutError of its own is raised as it is.
+    """
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            return await operation
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        return default
+
+
+async def concurrent_map(
+    function: Callable[[T], Awaitable[U]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = 10,
+    ordered: bool = True,
+) -> AsyncGenerator[U, None]:
+    """What *function* gives for each of *items*, at most *limit* at once; in their order, or as they are done.
+
+    An item is taken only when there is room for it: results that nobody has taken yet count, so that neither a source
+    without end nor a slow reader fills the memory. The first error is raised when its turn comes, and cancels the rest,
+    as leaving the loop does (close the generator: `async with aclosing(concurrent_map(…))`).
+    """
+    if limit < 1:
+        raise ValidationError("`limit` must be at least 1")
+    source = _each(items)
+    running: list[asyncio.Task[U]] = []  # in the items' order
+    more = True
+    try:
+        while more or running:
+            while more and len(running) < limit:
+                try:
+                    item = await anext(source)
+                except StopAsyncIteration:
+                    more = False
+                    break
+                running.append(asyncio.ensure_future(_called(function, item)))
+                if not ordered and any(task.done() for task in running):
+                    break
+            if not running:
+                break
+            if ordered:
+                await asyncio.wait(running[:1])
+                yield running.pop(0).result()
+                continue
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done = next(task for task in running if task.done())
+            running.remove(done)
+            yield done.result()
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.gather(*running, return_exceptions=True)
+        await source.aclose()
+
+
+async def _called(function: Callable[[T], Awaitable[U]], item: T) -> U:
+    return await function(item)
+
+
+async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    if hasattr(items, "__aiter__"):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def buffered(items: AsyncIterable[T], most: int) -> AsyncGenerator[T, None]:
+    """The same items, read ahead by at most *most*: the source waits once so many lie. Its error comes after them.
+
+    Leaving the loop stops the source (close the generator, as of `concurrent_map`).
+    """
+    if most < 1:
+        raise ValidationError("`most` must be at least 1")
+    lying: asyncio.Queue[T] = asyncio.Queue(most)
+    end: asyncio.Task[None]
+
+    async def read() -> None:
+        async for item in items:
+            await lying.put(item)
+
+    end = asyncio.ensure_future(read())
+    try:
+        while True:
+            if lying.empty():
+                if end.done():
+                    break
+                taken = asyncio.ensure_future(lying.get())
+                await asyncio.wait([taken, end], return_when=asyncio.FIRST_COMPLETED)
+                if not taken.done():
+                    taken.cancel()
+                    continue
+                yield taken.result()
+            else:
+                yield lying.get_nowait()
+        end.result()
+    finally:
+        end.cancel()
+        await asyncio.wait([end])

@@ -1,310 +1,272 @@
-"""Files below a folder that was granted: opened part by part from that folder, so that no link that is put there
-meanwhile leads out of it.
+"""Files of the host's own: paths, whole reads and writes, temporary files and locks, with errors that say which file.
 
-A Place is what a permission gives: a real folder, and the way down from it. On systems without `openat` the whole path
-is opened, after the same checks and without that protection.
+What a script may reach is another matter: see `places`.
 """
 
 from __future__ import annotations
 
-import errno
+import ntpath
 import os
+import posixpath
+import re
 import secrets
-import stat
+import sys
+import tempfile
+import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llmspell.errors import LimitError, LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError, one_line
+from llmspell.errors import (
+    CallTimeoutError,
+    LLMSpellError,
+    NotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+    one_line,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
-    "LARGEST_READ",
-    "Entry",
-    "Place",
-    "append",
-    "delete",
-    "entries",
-    "exists",
-    "is_link",
-    "is_of_processes",
-    "open_file",
-    "read",
-    "size",
-    "text_of",
-    "write",
+    "ensure_parent",
+    "expand",
+    "lock",
+    "normalise",
+    "read_bytes",
+    "read_text",
+    "safe_join",
+    "temporary_file",
+    "temporary_folder",
+    "write_atomic",
 ]
 
-LARGEST_READ = 64 * 1024 * 1024  # bytes of one file
-MOST_ENTRIES = 100_000  # of one folder
-_BENEATH = os.open in os.supports_dir_fd
-_FOLLOW_NOT = getattr(os, "O_NOFOLLOW", 0)
-_FOLDER = getattr(os, "O_DIRECTORY", 0) | _FOLLOW_NOT | getattr(os, "O_CLOEXEC", 0)
-_FILE = _FOLLOW_NOT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-_FILE |= getattr(os, "O_BINARY", 0)
+_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+_WINDOWS_VARIABLE = re.compile(r"%(\w+)%")
+#: Names that are devices on Windows, with whatever ending.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{one}{n}" for one in ("com", "lpt") for n in range(1, 10))}
 
 
-class Place(NamedTuple):
-    """Where a file is. root: a real folder; parts: the names below it; shown: the path as it was given."""
-
-    root: str
-    parts: tuple[str, ...]
-    shown: str
-
-    @property
-    def path(self) -> str:
-        """The whole path."""
-        return os.path.join(self.root, *self.parts)
+def _shown(path: str | os.PathLike[str]) -> str:
+    return one_line(os.fspath(path), 200)
 
 
-def text_of(name: str) -> str:
-    """A file's name as a text: what of it is no UTF-8 is a replacement character each."""
-    return os.fsencode(name).decode("utf-8", "replace")
+def _no_nul(path: str) -> str:
+    if "\0" in path:
+        raise ValidationError(f"a path has no NUL in it: `{_shown(path)}`")
+    return path
 
 
-def is_link(path: str) -> bool:
-    """Whether a link is there, wherever it leads."""
-    return "\0" not in path and os.path.islink(path)
+# ---- paths
 
 
-def is_of_processes(path: str) -> bool:
-    """Whether a real path is no file but a word of the kernel's on its processes, their variables and memory among it:
-    that is granted by its name alone.
+def normalise(path: str, platform: str | None = None) -> str:
+    """*path* without `.`, `..` where they can be resolved, and doubled separators, as *platform* (`sys.platform`'s
+    words; None: this one) writes it. No file is looked at. Raises ValidationError for an empty one."""
+    if not path:
+        raise ValidationError("a path must not be empty")
+    module = ntpath if (platform or sys.platform).startswith("win") else posixpath
+    told: str = module.normpath(_no_nul(path))
+    return "/" + told.lstrip("/") if module is posixpath and told.startswith("//") else told
+
+
+def expand(path: str, env: Mapping[str, str] | None = None) -> str:
+    """*path* with `~` as the home folder and `$NAME`, `${NAME}` (on Windows `%NAME%`) out of *env*, the process's where
+    none is given. Raises ValidationError for a variable that is not set: a path with a hole in it is another path."""
+    known = os.environ if env is None else env
+
+    def value(found: re.Match[str]) -> str:
+        name = next(group for group in found.groups() if group)
+        if name not in known:
+            raise ValidationError(f"`{_shown(path)}` names the variable {name}, which is not set")
+        return known[name]
+
+    told = _VARIABLE.sub(value, _no_nul(path))
+    if os.name == "nt":
+        told = _WINDOWS_VARIABLE.sub(value, told)
+    if told == "~" or told.startswith(("~/", "~\\")):
+        home = known.get("HOME") or known.get("USERPROFILE") or os.path.expanduser("~")
+        return home + told[1:]
+    return os.path.expanduser(told)
+
+
+def safe_join(root: str | os.PathLike[str], *parts: str) -> str:
+    """*parts* below *root*, links followed. Raises PermissionDeniedError for what leads out of it: an absolute part,
+    `..`, a drive, a link; ValidationError for what is no name of a file anywhere (NUL, a device of Windows).
+
+    It is a look at one moment: where others may put links into *root* meanwhile, open through `places` instead.
     """
-    return path == "/proc" or path.startswith("/proc/")
+    base = os.path.realpath(os.fspath(root))
+    names: list[str] = []
+    for part in parts:
+        plain = _no_nul(part).replace("\\", "/")
+        if plain.startswith("/") or ntpath.splitdrive(part)[0]:
+            raise _outside(part, base)
+        names += [name for name in plain.split("/") if name not in ("", ".")]
+    if ".." in names:
+        raise _outside("/".join(parts), base)
+    for name in names:
+        if name.rstrip(" .").partition(".")[0].lower() in _DEVICES:
+            raise ValidationError(f"`{_shown(name)}` is a device's name on Windows")
+    told = os.path.realpath(os.path.join(base, *names))
+    if told != base and not told.startswith(base.rstrip(os.sep) + os.sep):
+        raise _outside("/".join(parts), base)
+    return told
 
 
-class Entry(NamedTuple):
-    """What a folder has. kind: file, folder, link or other; size: bytes of a file, else 0; modified: seconds since the
-    epoch."""
-
-    name: str
-    kind: str
-    size: int
-    modified: float
+def _outside(part: str, base: str) -> PermissionDeniedError:
+    return PermissionDeniedError(f"`{_shown(part)}` leads out of `{_shown(base)}`", hint="name something below it")
 
 
-def _told(error: OSError, place: Place, doing: str) -> LLMSpellError:
-    """The error in words."""
-    shown = one_line(place.shown, 200)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR) and doing != "list":
-        return NotFoundError(f"there is no file `{shown}`", hint="check the path", cause=error)
-    if error.errno == errno.ENOENT:
-        return NotFoundError(f"there is no folder `{shown}`", hint="check the path", cause=error)
-    if error.errno in (errno.ELOOP, errno.EMLINK):
-        return PermissionDeniedError(f"`{shown}` became a link while it was opened", cause=error)
-    if error.errno == errno.EISDIR:
-        return ValidationError(f"cannot {doing} `{shown}`: it is a folder", cause=error)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return PermissionDeniedError(
-            f"cannot {doing} `{shown}`: {_words(error)}", hint="the operating system refuses it", cause=error
-        )
-    return ValidationError(f"cannot {doing} `{shown}`: {_words(error)}", cause=error)
+# ---- whole files
 
 
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def _told(error: OSError, path: str | os.PathLike[str], doing: str) -> LLMSpellError:
+    """An error of the system's, in words with the file's name."""
+    what = f"cannot {doing} `{_shown(path)}`: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(what, cause=error)
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError(what, cause=error)
+    return ValidationError(what, cause=error)
 
 
-@contextmanager
-def _telling(place: Place, doing: str) -> Iterator[None]:
+def read_bytes(path: str | os.PathLike[str], largest: int = 64 << 20) -> bytes:
+    """A whole file of at most *largest* bytes. Raises NotFoundError, PermissionDeniedError, ValidationError."""
     try:
-        yield
+        with open(path, "rb") as file:
+            data = file.read(largest + 1)
+    except (OSError, ValueError) as error:
+        raise _told(error if isinstance(error, OSError) else OSError(str(error)), path, "read") from error
+    if len(data) > largest:
+        raise ValidationError(f"`{_shown(path)}` has more than {largest} bytes")
+    return data
+
+
+def read_text(path: str | os.PathLike[str], largest: int = 64 << 20) -> str:
+    """The same of UTF-8, a mark of its order left out; ValidationError, with the place, for what is none."""
+    data = read_bytes(path, largest)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"`{_shown(path)}` is not UTF-8: byte {error.start}, in line {line}"
+        raise ValidationError(what, cause=error, line=line) from error
+
+
+def ensure_parent(path: str | os.PathLike[str]) -> None:
+    """Makes the folder that *path* is to stand in, and those above it."""
+    folder = os.path.dirname(os.path.abspath(os.fspath(path)))
+    try:
+        os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise _told(error, place, doing) from None
-    except ValueError as error:  # a NUL in the path
-        raise ValidationError(f"`{one_line(place.shown, 200)}` is no path", cause=error) from None
+        raise _told(error, folder, "make the folder") from error
 
 
-@contextmanager
-def _folder(place: Place, *, create: bool = False) -> Iterator[int]:
-    """The folder that the last part is in, open; its parents are made with *create*."""
-    if not _BENEATH:
-        path = os.path.join(place.root, *place.parts[:-1])
-        if create:
-            os.makedirs(path, exist_ok=True)
-        yield -1
-        return
-    number = os.open(place.root, _FOLDER & ~_FOLLOW_NOT)
+def write_atomic(path: str | os.PathLike[str], data: bytes | str, *, mode: int | None = None) -> None:
+    """Writes a whole file: whatever happens meanwhile, it is the old one or the new one, and on disk once this returns.
+
+    Folders above it are made; a link is followed. mode: permissions of the file; None: those it had, else the
+    process's usual ones. A process that is killed may leave a file `.NAME.….tmp` beside it.
+    """
+    target = os.path.realpath(os.fspath(path))
+    ensure_parent(target)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    folder, name = os.path.split(target)
+    beside = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        for part in place.parts[:-1]:
-            if create:
-                with suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=number)
-            below = os.open(part, _FOLDER, dir_fd=number)
-            os.close(number)
-            number = below
-        yield number
+        kept = mode
+        if kept is None:
+            with suppress(FileNotFoundError):
+                kept = os.stat(target).st_mode & 0o7777
+        number = os.open(beside, flags, 0o666 if kept is None else kept & 0o600)
+        try:
+            with open(number, "wb") as file:
+                if kept is not None and hasattr(os, "fchmod"):
+                    os.fchmod(number, kept)
+                file.write(content)
+                file.flush()
+                os.fsync(number)
+            os.replace(beside, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
+        _sync_folder(folder)
+    except OSError as error:
+        raise _told(error, path, "write") from error
+
+
+def _sync_folder(folder: str) -> None:
+    """The folder's entry is on disk too, where the system can do that."""
+    if os.name == "nt":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot
+            os.fsync(number)
     finally:
         os.close(number)
 
 
-def _at(number: int, place: Place) -> tuple[str, int | None]:
-    """The last part as calls of `os` take it, and the folder's number."""
-    name = place.parts[-1] if place.parts else "."
-    return (name, number) if number >= 0 else (place.path, None)
+# ---- temporary files, and locks
 
 
-def open_file(place: Place, *, largest: int | None = None) -> int:
-    """A regular file, open for reading: its number, for the caller to close.
-
-    Raises NotFoundError, PermissionDeniedError, ValidationError for what is no regular file, LimitError where it has
-    more than *largest* bytes: nothing was read of it then.
-    """
-    with _telling(place, "read"):
-        with _folder(place) as folder:
-            name, at = _at(folder, place)
-            number = os.open(name, os.O_RDONLY | _FILE, dir_fd=at)
-        try:
-            _regular(os.fstat(number), place, "read", largest)
-        except BaseException:
-            os.close(number)
-            raise
-        return number
-
-
-def _regular(found: os.stat_result, place: Place, doing: str, largest: int | None) -> None:
-    shown = one_line(place.shown, 200)
-    if not stat.S_ISREG(found.st_mode):
-        what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a plain file"
-        raise ValidationError(f"cannot {doing} `{shown}`: it is {what}")
-    if largest is not None and found.st_size > largest:
-        raise LimitError(
-            f"`{shown}` has {found.st_size} bytes, more than the {largest} that are read at once",
-            hint="read it in pieces, or by lines",
-        )
-
-
-def read(place: Place, *, largest: int = LARGEST_READ) -> bytes:
-    """A file's bytes. Raises as `open_file` does."""
-    number = open_file(place, largest=largest)
-    with _telling(place, "read"), open(number, "rb") as file:
-        data = file.read(largest + 1)
-        if data is None:  # one of the kernel's, which would wait for something to be told
-            raise BlockingIOError(errno.EAGAIN, "it has nothing to read now")
-    if len(data) > largest:  # it has grown, or does not know its size
-        raise LimitError(f"`{one_line(place.shown, 200)}` has more than {largest} bytes", hint="read it in pieces")
-    return data
-
-
-def write(place: Place, data: bytes, *, parents: bool = True) -> None:
-    """Puts *data* in the file's place at once: whoever reads sees what was there before, or all of it.
-
-    parents: makes the folders above it. Raises ValidationError where something else than a file is there.
-    """
-    with _telling(place, "write"), _folder(place, create=parents) as folder:
-        name, at = _at(folder, place)
-        before = _found(name, at, place)
-        beside = os.path.join(os.path.dirname(name), f".llmspell.{secrets.token_hex(8)}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
-        number = os.open(beside, flags, 0o666 if before is None else 0o600, dir_fd=at)
-        try:
-            with open(number, "wb") as file:
-                if before is not None:
-                    _made_alike(number, before)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, name, src_dir_fd=at, dst_dir_fd=at)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(beside, dir_fd=at)
-            raise
-
-
-def _made_alike(number: int, before: os.stat_result) -> None:
-    """Gives a new file the owner, as far as the system lets it, and the mode of the one whose place it takes."""
-    if hasattr(os, "fchown"):
+@contextmanager
+def temporary_file(suffix: str = "", folder: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """An empty file that only this user may read, gone afterwards: `tempfile`'s."""
+    number, name = tempfile.mkstemp(suffix=suffix, prefix="llmspell-", dir=folder)
+    os.close(number)
+    try:
+        yield Path(name)
+    finally:
         with suppress(OSError):
-            os.fchown(number, before.st_uid, before.st_gid)
-    if hasattr(os, "fchmod"):  # `open` takes from a mode what umask says
-        with suppress(OSError):  # not every file system has modes
-            os.fchmod(number, before.st_mode & 0o777)
+            os.unlink(name)
 
 
-def _found(name: str, at: int | None, place: Place) -> os.stat_result | None:
-    """The file that is there, None where none is. Raises ValidationError for another thing, PermissionError for a
-    file that may not be written: its folder would let another be put in its place.
+@contextmanager
+def temporary_folder(folder: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """The same of a folder and all that is in it then."""
+    with tempfile.TemporaryDirectory(prefix="llmspell-", dir=folder, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def lock(path: str | os.PathLike[str], seconds: float = 10.0) -> Iterator[None]:
+    """Holds the lock file *path*, made where it is not there, against other processes and other holders in this one.
+
+    Waits at most *seconds* for it: CallTimeoutError. The system gives it back where its holder dies; the file stays.
     """
+    ensure_parent(path)
     try:
-        found = os.stat(name, dir_fd=at, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    _regular(found, place, "write", None)
-    if not os.access(name, os.W_OK, dir_fd=at):
-        raise PermissionError(errno.EACCES, "it is read-only")
-    return found
-
-
-def append(place: Place, data: bytes, *, parents: bool = True) -> None:
-    """Adds *data* at the file's end; it is made where there is none."""
-    with _telling(place, "append to"), _folder(place, create=parents) as folder:
-        name, at = _at(folder, place)
-        number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _FILE, 0o666, dir_fd=at)
-        with open(number, "ab") as file:
-            _regular(os.fstat(number), place, "append to", None)
-            file.write(data)
-
-
-def size(place: Place) -> int | None:
-    """Of a regular file; None of anything else, or of nothing."""
-    with _telling(place, "read"):
-        found = _stat(place)
-        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
-
-
-def exists(place: Place) -> bool:
-    """Whether a file or a folder is there."""
-    with _telling(place, "read"):
-        return _stat(place) is not None
-
-
-def _stat(place: Place) -> os.stat_result | None:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        raise _told(error, path, "lock") from error
     try:
-        with _folder(place) as folder:
-            name, at = _at(folder, place)
-            return os.stat(name, dir_fd=at, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        deadline, pause = time.monotonic() + seconds, 0.001
+        while not _locked(number):
+            if time.monotonic() >= deadline:
+                what = f"`{_shown(path)}` was held by somebody else for {seconds:g} s"
+                raise CallTimeoutError(what, hint="another process uses it; try again when it has ended")
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, 0.1)
+        yield
+    finally:
+        os.close(number)  # which gives it back
 
 
-def entries(place: Place, *, most: int = MOST_ENTRIES) -> list[Entry]:
-    """What a folder has, by name. Raises LimitError for more than *most*."""
-    with _telling(place, "list"), _folder(place) as folder:
-        name, at = _at(folder, place)
-        number = os.open(name, os.O_RDONLY | _FOLDER, dir_fd=at) if at is not None else None
-        try:
-            with os.scandir(number if number is not None else name) as found:
-                told = []
-                for one in found:
-                    told.append(_entry(one))
-                    if len(told) > most:
-                        raise LimitError(f"`{one_line(place.shown, 200)}` has more than {most} entries")
-        finally:
-            if number is not None:
-                os.close(number)
-    return sorted(told)
-
-
-def _entry(one: os.DirEntry[str]) -> Entry:
+def _locked(number: int) -> bool:
     try:
-        found = one.stat(follow_symlinks=False)
-    except OSError:  # it has gone
-        return Entry(one.name, "other", 0, 0.0)
-    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"))
-    kind = next((word for test, word in kinds if test(found.st_mode)), "other")
-    return Entry(one.name, kind, found.st_size if kind == "file" else 0, found.st_mtime)
+        if sys.platform == "win32":
+            import msvcrt
 
-
-def delete(place: Place) -> None:
-    """Removes a file, a link itself, or an empty folder."""
-    with _telling(place, "delete"), _folder(place) as folder:
-        name, at = _at(folder, place)
-        if not place.parts:
-            raise ValidationError(f"`{one_line(place.shown, 200)}` is what was granted, and stays")
-        found = os.stat(name, dir_fd=at, follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode):
-            os.rmdir(name, dir_fd=at)
+            msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
         else:
-            os.unlink(name, dir_fd=at)
+            import fcntl
+
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

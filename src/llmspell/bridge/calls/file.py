@@ -6,13 +6,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LimitError, ValidationError
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell.bridge.run import Run
-    from llmspell.utils.file_utils import Place
+    from llmspell.utils.places import Place
 
 SMALL = 1024 * 1024  # bytes that are read or written while the event loop waits
 FEW = 500  # entries of a folder that are looked at meanwhile
@@ -29,21 +29,21 @@ def _path(path: Any, name: str) -> str:
 
 def _do(name: str, place: Place, data: bytes) -> Any:
     if name == "read":
-        return file_utils.read(place)
+        return places.read(place)
     if name == "write":
-        return file_utils.write(place, data)
+        return places.write(place, data)
     if name == "append":
-        return file_utils.append(place, data)
+        return places.append(place, data)
     if name == "exists":
-        return file_utils.exists(place)
-    return _listed(place, file_utils.MOST_ENTRIES)
+        return places.exists(place)
+    return _listed(place, places.MOST_ENTRIES)
 
 
 def _listed(place: Place, most: int) -> list[dict[str, Any]]:
     """What a folder has: names as they are, which need not be UTF-8."""
     return [
         {"name": os.fsencode(one.name), "type": one.kind, "size": one.size, "modified": one.modified}
-        for one in file_utils.entries(place, most=most)
+        for one in places.entries(place, most=most)
     ]
 
 
@@ -59,7 +59,7 @@ def _at_once(run: Run, name: str, path: Any, data: Any = None) -> list[Any]:
         if run.permissions.ask is None:
             raise run.permissions.denied(capability, path, by=f"File.{name}")
         return [False]
-    if name == "read" and (file_utils.size(place) or 0) > SMALL:
+    if name == "read" and (places.size(place) or 0) > SMALL:
         return [False]
     if data is not None and len(data) > SMALL:
         return [False]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmspell._speedups import media_facts
 from llmspell.errors import LimitError, NotFoundError, ValidationError, one_line
 from llmspell.types.media import LARGEST_CALL, LIMITS, agree, sniff
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell.bridge.run import Run
-    from llmspell.utils.file_utils import Place
+    from llmspell.utils.places import Place
 
 HEAD = 65536  # bytes that are looked at
 LARGEST_READ = LARGEST_CALL  # bytes of a file that are ever read into memory
@@ -163,11 +163,11 @@ async def _of_file(run: Run, path: Any, declared: Any) -> dict[str, Any]:
     told = await asyncio.to_thread(_look, place, _declared(declared, "application", name), name)
     number = len(run.media) + 1
     run.media[number] = FileMedia(place, told["size"], told["mime_type"])
-    return {**told, "filename": file_utils.text_of(os.path.basename(place.path)), "file": number}
+    return {**told, "filename": places.text_of(os.path.basename(place.path)), "file": number}
 
 
 def _look(place: Place, declared: str | None, name: str) -> dict[str, Any]:
-    number = file_utils.open_file(place)
+    number = places.open_file(place)
     with open(number, "rb") as file:
         size = os.fstat(number).st_size
         if size > max(LIMITS.values()):
@@ -203,7 +203,7 @@ def read_file(run: Run, number: Any, most: int | None = None) -> bytes:
     one = run.media.get(number) if isinstance(number, int) else None
     if one is None:
         raise NotFoundError("the medium's file is no longer known")
-    return file_utils.read(one.place, largest=LARGEST_READ if most is None else min(most, LARGEST_READ))
+    return places.read(one.place, largest=LARGEST_READ if most is None else min(most, LARGEST_READ))
 
 
 async def _bytes(run: Run, number: Any) -> bytes:
@@ -223,7 +223,7 @@ async def _save(run: Run, path: Any, source: Any) -> None:
 
     def work() -> None:
         data = read_file(run, source) if isinstance(source, int) else _raw(source, "media:save")
-        file_utils.write(place, data)
+        places.write(place, data)
 
     await asyncio.to_thread(work)
 

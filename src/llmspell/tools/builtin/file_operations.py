@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.errors import LimitError, ToolError, ValidationError
 from llmspell.tools.base import Tool, ToolContext, ToolResult
-from llmspell.utils import file_utils
+from llmspell.utils import places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmspell.utils.file_utils import Place
+    from llmspell.utils.places import Place
 
 __all__ = ["TOOL"]
 
@@ -61,7 +61,7 @@ class FileOperations(Tool):
         """Where it is, links followed; of a link that is to be deleted the link itself, in its folder."""
         permissions = context.permissions
         folder, name = os.path.split(path)
-        if operation == "delete" and file_utils.is_link(os.path.join(permissions.base, path)):
+        if operation == "delete" and places.is_link(os.path.join(permissions.base, path)):
             above = await permissions.place("write", folder or ".", by=self.name)
             return above._replace(parts=(*above.parts, name), shown=path)
         return await permissions.place(OPERATIONS[operation], path, by=self.name)
@@ -72,24 +72,23 @@ def _do(operation: str, place: Place, data: bytes) -> ToolResult:
         return _read(place)
     told: dict[str, Any] = {"path": place.shown}
     if operation == "exists":
-        found = file_utils.exists(place)
+        found = places.exists(place)
         return ToolResult({**told, "exists": found}, "yes" if found else "no")
     if operation == "list":
         entries = [
-            {"name": file_utils.text_of(one.name), "type": one.kind, "size": one.size}
-            for one in file_utils.entries(place)
+            {"name": places.text_of(one.name), "type": one.kind, "size": one.size} for one in places.entries(place)
         ]
         text = "\n".join(f"{one['name']}/" if one["type"] == "folder" else str(one["name"]) for one in entries)
         return ToolResult({**told, "entries": entries, "files": [one["name"] for one in entries]}, text or "(empty)")
     if operation == "delete":
-        file_utils.delete(place)
+        places.delete(place)
         return ToolResult({**told, "deleted": True}, f"deleted {place.shown}")
-    (file_utils.write if operation == "write" else file_utils.append)(place, data)
+    (places.write if operation == "write" else places.append)(place, data)
     return ToolResult({**told, "bytes": len(data), "written": True}, f"wrote {len(data)} bytes to {place.shown}")
 
 
 def _read(place: Place) -> ToolResult:
-    data = file_utils.read(place, largest=LARGEST)
+    data = places.read(place, largest=LARGEST)
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -12,8 +12,8 @@ from llmspell.errors import LimitError, LLMSpellError, ToolError, ValidationErro
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.matching import Matcher
 from llmspell.tools.patterns import TooLong
-from llmspell.utils import file_utils
-from llmspell.utils.file_utils import Place
+from llmspell.utils import places
+from llmspell.utils.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -117,14 +117,14 @@ class _Search:
         return fnmatchcase(relative if "/" in glob else name, glob)
 
     def _walk(self, place: Place, above: str, depth: int) -> Iterator[tuple[Place, str]]:
-        for one in file_utils.entries(place):
+        for one in places.entries(place):
             if self._stop.is_set() or self._capped:
                 return
             if one.name.startswith(".") and not self._hidden:
                 continue
             below = Place(place.root, (*place.parts, one.name), f"{place.shown}/{one.name}")
-            relative = above + file_utils.text_of(one.name)
-            if file_utils.is_of_processes(below.path) and not file_utils.is_of_processes(place.path):
+            relative = above + places.text_of(one.name)
+            if places.is_of_processes(below.path) and not places.is_of_processes(place.path):
                 continue  # which what is above it does not grant
             if one.kind == "folder" and self._recursive:
                 try:
@@ -149,7 +149,7 @@ class _Search:
             self._capped = True
             return
         try:
-            data = file_utils.read(place, largest=LARGEST)
+            data = places.read(place, largest=LARGEST)
         except LLMSpellError:  # it is too large, or may not be read
             self._skipped += 1
             return

@@ -1,0 +1,264 @@
+"""Files of the host's own: paths that stay where they should, and writes that are whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmspell.errors import CallTimeoutError, NotFoundError, PermissionDeniedError, ValidationError
+from llmspell.utils import file_utils
+from llmspell.utils.file_utils import (
+    ensure_parent,
+    expand,
+    lock,
+    normalise,
+    read_bytes,
+    read_text,
+    safe_join,
+    temporary_file,
+    temporary_folder,
+    write_atomic,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "platform", "plain"),
+    [
+        ("a//b/./../c/", "linux", "a/c"),
+        ("../a", "linux", "../a"),
+        ("//a/b", "linux", "/a/b"),
+        ("a\\b", "linux", "a\\b"),
+        ("a/b\\..\\c", "win32", "a\\c"),
+        ("C:/x/../y", "win32", "C:\\y"),
+        (".", "darwin", "."),
+    ],
+)
+def test_paths_are_plain_on_each_platform(path: str, platform: str, plain: str) -> None:
+    assert normalise(path, platform) == plain
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ValidationError):
+        normalise(path)
+
+
+@given(
+    path=st.text(st.sampled_from("ab./\\: é"), min_size=1, max_size=20), platform=st.sampled_from(["linux", "win32"])
+)
+def test_a_plain_path_stays_as_it_is(path: str, platform: str) -> None:
+    plain = normalise(path, platform)
+    assert normalise(plain, platform) == plain
+
+
+def test_home_and_variables_are_put_in() -> None:
+    env = {"HOME": "/home/me", "A": "x", "B_1": "y"}
+    assert expand("~/a", env) == "/home/me/a"
+    assert expand("~", env) == "/home/me"
+    assert expand("/$A/${B_1}z", env) == "/x/yz"
+    assert expand("a~b", env) == "a~b"
+    with pytest.raises(ValidationError, match="names the variable C, which is not set"):
+        expand("/$C/a", env)
+
+
+def test_what_is_joined_stays_below(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "in").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (root / "link").symlink_to(tmp_path / "out")
+    (root / "fine").symlink_to(root / "in")
+    real = os.path.realpath(root)
+    assert safe_join(root, "a", "b/c") == os.path.join(real, "a", "b", "c")
+    assert safe_join(root, "a\\b") == os.path.join(real, "a", "b")
+    assert safe_join(root, ".", "") == real
+    assert safe_join(root, "fine/x") == os.path.join(real, "in", "x")
+    for part in (
+        "..",
+        "a/../..",
+        "/etc/passwd",
+        "\\x",
+        "C:x",
+        "C:\\x",
+        "\\\\host\\share",
+        "link/x",
+        "link",
+        "a\\..\\b",
+    ):
+        with pytest.raises(PermissionDeniedError, match="leads out of"):
+            safe_join(root, part)
+    for part in ("a\0b", "nul", "a/CON.txt", "com1 ", "LPT9..x"):
+        with pytest.raises(ValidationError):
+            safe_join(root, part)
+
+
+@given(parts=st.lists(st.text(st.sampled_from("ab./\\:~$ \u202e"), max_size=8), max_size=4))
+def test_any_parts_stay_below_or_are_refused(parts: list[str]) -> None:
+    try:
+        told = safe_join("/nowhere/root", *parts)
+    except (PermissionDeniedError, ValidationError):
+        return
+    assert told == "/nowhere/root" or told.startswith("/nowhere/root/")
+
+
+def test_errors_say_which_file_and_what(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(NotFoundError, match=r"cannot read `.*missing`: no such file"):
+        read_text(missing)
+    with pytest.raises(ValidationError, match="cannot read"):
+        read_bytes(tmp_path)  # a folder
+    with pytest.raises(ValidationError, match="cannot read"):
+        read_bytes("a\0b")
+    (tmp_path / "large").write_bytes(bytes(11))
+    with pytest.raises(ValidationError, match="more than 10 bytes"):
+        read_bytes(tmp_path / "large", 10)
+    assert read_bytes(tmp_path / "large", 11) == bytes(11)
+    (tmp_path / "latin").write_bytes(b"one\ntw\xf6")
+    with pytest.raises(ValidationError, match="byte 6, in line 2") as failed:
+        read_text(tmp_path / "latin")
+    assert failed.value.context["line"] == 2
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfx")
+    assert read_text(tmp_path / "marked") == "x"
+    with pytest.raises(ValidationError, match="cannot make the folder"):
+        ensure_parent(tmp_path / "large" / "below" / "x")
+
+
+@pytest.mark.skipif(AS_ROOT, reason="the user may read everything")
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "closed"
+    path.touch(0o000)
+    with pytest.raises(PermissionDeniedError):
+        read_bytes(path)
+
+
+def test_a_write_makes_folders_keeps_the_mode_and_follows_links(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_atomic(path, "é")
+    assert path.read_bytes() == "é".encode()
+    path.chmod(0o640)
+    write_atomic(path, b"two")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o640)
+    write_atomic(path, b"three", mode=0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    write_atomic(link, b"four")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"four"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(file_utils.os, "fsync", full)
+    with pytest.raises(ValidationError, match=r"cannot write `.*file`: no space left"):
+        write_atomic(path, b"new")
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["file"])
+
+
+KILLED = """
+import sys
+from llmspell.utils.file_utils import write_atomic
+print("begun", flush=True)
+while True:
+    for letter in b"ab":
+        write_atomic(sys.argv[1], bytes([letter]) * 300_000)
+"""
+
+
+def test_a_file_is_whole_though_its_writer_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    chance = random.Random(7)
+    for _ in range(12):
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"begun\n"
+            until = time.monotonic() + chance.uniform(0.0, 0.05)
+            while time.monotonic() < until or not path.exists():
+                assert not path.exists() or len(set(path.read_bytes())) == 1
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+        data = path.read_bytes()
+        assert len(data) == 300_000
+        assert len(set(data)) == 1
+    write_atomic(path, b"after")
+    assert path.read_bytes() == b"after"
+    left = {name for name in os.listdir(tmp_path) if name != "file"}
+    assert all(name.startswith(".file.") and name.endswith(".tmp") for name in left)
+
+
+def test_temporary_files_are_ones_own_and_gone_afterwards(tmp_path: Path) -> None:
+    with temporary_file(".txt", tmp_path) as path:
+        path.write_text("x")
+        assert path.stat().st_mode & 0o077 == 0
+        assert path.suffix == ".txt"
+    assert not path.exists()
+    with temporary_folder(tmp_path) as folder:
+        (folder / "a").mkdir()
+    assert not folder.exists()
+    with temporary_file(folder=tmp_path) as path:
+        path.unlink()  # which is no error
+    assert os.listdir(tmp_path) == []
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    path, inside, most = tmp_path / "locks" / "one", [0], [0]
+
+    def work() -> None:
+        for _ in range(20):
+            with lock(path, 30.0):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                os.sched_yield()
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, inside) == ([1], [0])
+
+
+HOLDS = """
+import sys
+from llmspell.utils.file_utils import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_is_given_back_by_its_holders_death(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    command = [sys.executable, "-c", HOLDS, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(CallTimeoutError, match=r"was held by somebody else for 0\.05 s"), lock(path, 0.05):
+            pass
+        holder.kill()
+        holder.wait()
+    with lock(path, 5.0):
+        pass
+    with pytest.raises(ValidationError, match="cannot lock"), lock(tmp_path):
+        pass
