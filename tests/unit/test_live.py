@@ -16,6 +16,9 @@ from llmspell.cli.render.live import LiveView
 from llmspell.cli.render.painter import Painter
 from llmspell.cli.render.summary import summary
 from llmspell.cli.render.terminal import cell_width, takes_unicode
+from llmspell.cli.watching import TerminalObserver
+from llmspell.types.messages import ToolCall
+from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Reasoning, Text
 from llmspell.types.usage import Usage
 from support.terminal import Screen
 
@@ -297,6 +300,44 @@ def test_a_tool_is_a_row_with_its_time_running_done_or_failed(desk: Desk) -> Non
     desk.view.text(1, "So it is")
     desk.pass_(0.1)
     assert desk.shown() == ["I look", '✓ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route", "So it is"]
+
+
+def test_what_a_tool_calls_stands_below_it_and_what_it_says_beside_it() -> None:
+    desk = Desk(width=60)
+    desk.view.call_started(1, "m")
+    desk.view.tool_started(1, "c1", "run_lua()")
+    desk.view.tool_started(1, "c1.1", "net()")
+    desk.view.tool_told(1, "c1", "half\x1b done")
+    desk.view.tool_told(1, "c9", "not there")
+    desk.view.tool_started(1, "c10", "other()")
+    desk.view.tool_ended(1, "c1.1", 0.1, "no")
+    desk.pass_(0.1)
+    assert desk.shown() == ["⠙ run_lua() — half␛ done 0.1 s", "  ✗ net() 0.1 s: no", "⠙ other() 0.1 s"]
+
+
+def test_the_chunks_of_a_run_are_told_to_the_view() -> None:
+    desk, observer = Desk(width=60), TerminalObserver(colour=False)
+    observer._view = desk.view
+    desk.view.call_started("c", "a · mock/m")
+    told: list[ChunkContent] = [
+        Control("stream_start"),
+        Reasoning("hm"),
+        Text("I "),
+        Text("walk"),
+    ]
+    observer.chunks("c", [AgentChunk("c", index, one, {}, 0.0) for index, one in enumerate(told)], False)
+    walk = ToolCall("t", "walk", {"to": "a\nb", "far": True, "long": "x" * 100})
+    observer.tool_started("c", walk)
+    details = {"tool_id": "t", "name": "walk", "text": "half way"}
+    observer.chunks("c", [AgentChunk("c", 9, Control("heartbeat", details=details), {}, 0.0)], False)
+    desk.pass_(0.1)
+    first, second, third = desk.shown()
+    assert [first, second] == ["│ hm", "I walk"]
+    assert third.startswith('⠙ walk(to: "a\\nb", far: true, long: "xxxx')
+    assert third.endswith("… 0.1 s")
+    observer.tool_ended("c", walk, 0.5)
+    observer.chunks("c", [AgentChunk("c", 10, Text("mine"), {}, 0.0)], True)
+    assert desk.shown() == [], "the script reads the rest itself"
 
 
 def test_a_tool_s_row_keeps_its_time_where_it_has_to_be_cut() -> None:

@@ -113,9 +113,15 @@ class TerminalObserver(Observer):
                 elif self._view is not None:
                     show = self._view.reasoning if isinstance(content, Reasoning) else self._view.text
                     show(call, content.text)
-            elif isinstance(content, Control) and content.message == "retry" and self._view is not None:
-                told = content.details or {}
-                self._view.again(call, _why(told), wait=float(told.get("wait", 0)), model=str(told.get("model", "")))
+            elif isinstance(content, Control) and self._view is not None:
+                self._controlled(self._view, call, content)
+
+    def _controlled(self, view: LiveView, call: str, control: Control) -> None:
+        told = control.details or {}
+        if control.message == "retry":
+            view.again(call, _why(told), wait=float(told.get("wait", 0)), model=str(told.get("model", "")))
+        elif control.message == "heartbeat" and "tool_id" in told:
+            view.tool_told(call, str(told["tool_id"]), str(told.get("text", "")))
 
     def _note_token(self, call: str) -> None:
         if call not in self._token_at:

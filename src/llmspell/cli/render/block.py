@@ -9,8 +9,6 @@ from llmspell.cli.render.cells import cut, expand_tabs, live_text, settle, split
 from llmspell.cli.render.terminal import char_width, harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from llmspell.cli.render.painter import Row
 
 __all__ = ["Block", "Signs", "one_row"]
@@ -47,19 +45,23 @@ def one_row(text: str, signs: Signs) -> str:
 class ToolRow:
     """A tool that was called: one row, with its time."""
 
-    __slots__ = ("error", "name", "seconds", "started")
+    __slots__ = ("error", "indent", "name", "seconds", "started", "told")
 
-    def __init__(self, name: str, started: float) -> None:
-        self.name, self.started = name, started
+    def __init__(self, name: str, started: float, indent: str) -> None:
+        self.name, self.started, self.indent = name, started, indent
+        self.told = ""  # how far it is, in its own words
         self.seconds: float | None = None
         self.error: str | None = None
 
     def row(self, now: float, width: int, signs: Signs) -> Row:
         """As it looks at *now*."""
         if self.seconds is None:
-            return with_time(f"{signs.frame(now)} {self.name}", now - self.started, width, signs), ""
+            told = f"{self.indent}{signs.frame(now)} {self.name}"
+            if self.told:
+                told += f" {signs.dash} {self.told}"
+            return with_time(told, now - self.started, width, signs), ""
         mark = signs.done if self.error is None else signs.failed
-        told = f"{mark} {self.name}"
+        told = f"{self.indent}{mark} {self.name}"
         if self.error is None:
             return with_time(told, self.seconds, width, signs), "dim"
         time = _seconds(self.seconds)
@@ -92,7 +94,7 @@ class Block:
         self._kept = 0
         self._fresh: list[Row] = []  # came since the last drawing
         self._fresh_size = 0
-        self._running: dict[Hashable, ToolRow] = {}
+        self._running: dict[str, ToolRow] = {}
 
     # ---- what comes
 
@@ -114,17 +116,24 @@ class Block:
         if self._fresh_size > 4 * KEPT_TEXT and len(self._fresh) > 1:
             self._settle()
 
-    def tool_started(self, key: Hashable, name: str, now: float) -> None:
-        """A tool runs from *now* on."""
+    def tool_started(self, key: str, name: str, now: float) -> None:
+        """A tool runs from *now* on; a *key* of one that runs, a dot and more is called by that one."""
         self._settle()
         self._end_line()
-        tool = self._running[key] = ToolRow(one_row(name, self._signs), now)
+        above = self._running.get(key.rpartition(".")[0])
+        indent = "" if above is None else above.indent + "  "
+        tool = self._running[key] = ToolRow(one_row(name, self._signs), now, indent)
         self._rows.append(tool)
         self._pieces.append(tool)
         self._kept += len(tool.name)
         self.waits_since, self.why, self.until = None, "", None
 
-    def tool_ended(self, key: Hashable, seconds: float, error: str | None, now: float) -> None:
+    def tool_told(self, key: str, text: str) -> None:
+        """A tool says how far it is."""
+        if (tool := self._running.get(key)) is not None:
+            tool.told = one_row(text, self._signs)
+
+    def tool_ended(self, key: str, seconds: float, error: str | None, now: float) -> None:
         """It has ended; where it was the last that ran, the model is waited for."""
         tool = self._running.pop(key, None)
         if tool is None:

@@ -79,13 +79,22 @@ class LiveView:
             block.again(why, now + wait if wait else None, now)
             self._changed()
 
-    def tool_started(self, call_id: Hashable, tool: Hashable, name: str) -> None:
-        """A tool runs that a call's model has asked for; *tool* tells it from others. name: with what it is given."""
+    def tool_started(self, call_id: Hashable, tool: str, name: str) -> None:
+        """A tool runs that a call's model has asked for; name: with what it is given.
+
+        *tool* tells it from others; with a dot and more behind that of one that runs, it is called by that one.
+        """
         if (block := self._blocks.get(call_id)) is not None:
             block.tool_started(tool, name, self._clock())
             self._changed()
 
-    def tool_ended(self, call_id: Hashable, tool: Hashable, seconds: float, error: str | None) -> None:
+    def tool_told(self, call_id: Hashable, tool: str, text: str) -> None:
+        """A tool that runs says how far it is."""
+        if (block := self._blocks.get(call_id)) is not None:
+            block.tool_told(tool, text)
+            self._changed()
+
+    def tool_ended(self, call_id: Hashable, tool: str, seconds: float, error: str | None) -> None:
         """It has ended. error: how it failed."""
         if (block := self._blocks.get(call_id)) is not None:
             block.tool_ended(tool, seconds, error, self._clock())
