@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from llmspell.cli.render.block import REASONING, Block, Signs, one_row
 from llmspell.cli.render.cells import cut
+from llmspell.cli.render.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from llmspell.cli.render.painter import Painter, Row
 
-__all__ = ["LiveView"]
+__all__ = ["LiveView", "summary"]
 
 _BETWEEN = 0.05  # seconds between two drawings that only text asks for: eyes need no more
 
