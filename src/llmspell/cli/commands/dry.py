@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell.cli.asking import written
 from llmspell.cli.render.terminal import harmless
-from llmspell.errors import ConfigError, ValidationError
+from llmspell.errors import ConfigError, LLMSpellError, ValidationError
 
 if TYPE_CHECKING:
     from llmspell.cli.commands.run import Command
@@ -74,10 +74,24 @@ def _model(config: Config, options: dict[str, Any]) -> dict[str, Any]:
     if source.kind in ("variable", "missing"):
         told["key_variable"] = source.what
     if manager.type_of(provider.name) == "local":
-        from llmspell.providers import local_weights
-
-        told["fetched"] = local_weights.find(config.providers().get(provider.name, {})) is not None
+        settings = config.providers().get(provider.name, {})
+        named = {} if model == provider.default_model else {"model": model, "path": None}
+        told["fetched"] = _is_here({**settings, **named}, provider.name)
     return told
+
+
+def _is_here(settings: dict[str, Any], provider: str) -> bool:
+    """Whether an embedded model is on this machine. Raises LLMSpellError where it neither is nor will be fetched."""
+    from llmspell.providers import local_weights
+
+    if local_weights.find(settings) is None and local_weights.built_in(settings) and settings.get("pull") != "never":
+        return False
+    try:
+        local_weights.ensure({**settings, "pull": "never"})
+    except LLMSpellError as error:
+        error.context["provider"] = provider
+        raise
+    return True
 
 
 KEYS = {
