@@ -435,12 +435,12 @@ def test_only_rows_that_changed_are_written_each_frame_as_a_whole(desk: Desk) ->
 
 def test_a_job_in_the_background_draws_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.view._painter._fd = 2
-    monkeypatch.setattr(painter, "_foreground", lambda fd: False)
+    monkeypatch.setattr(painter, "in_foreground", lambda fd: False)
     desk.view.call_started(1, "m")
     desk.view.text(1, "text")
     desk.pass_(0.5)
     assert desk.wire.getvalue() == ""
-    monkeypatch.setattr(painter, "_foreground", lambda fd: True)
+    monkeypatch.setattr(painter, "in_foreground", lambda fd: True)
     desk.view.text(1, " and more")
     desk.pass_(0.1)
     assert desk.shown() == ["text and more"]

@@ -14,6 +14,7 @@ from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError, Valid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from llmspell.bridge.observer import Observer
@@ -180,8 +181,9 @@ class Command:
 
     def signalled(self, number: int) -> None:
         """Ctrl+C or SIGTERM, on the watching thread."""
-        if number == 2 and _is_terminal(sys.stderr) and not (self.view is not None and self.view.drawn):
-            self.line_start = False  # the terminal has echoed `^C`; a live view takes it away with itself
+        drawn = [one for one in (self.view, self.fetching) if one is not None and one.drawn]
+        if number == 2 and _is_terminal(sys.stderr) and not drawn:  # who draws has switched the terminal's echo off
+            self.line_start = False  # it has echoed `^C`
         self.stop(_stopped_by(number))
 
     def tell_of_models(self) -> None:
@@ -218,7 +220,7 @@ class Command:
             lambda: self.late(timeout),
             self.give_back,
             monotonic() + timeout if timeout else None,
-            None if self.view is None else self.view.suspend,
+            None if self.view is None else self.suspend,
         )
         try:
             path = None if self.script == "-" else self.script
@@ -255,9 +257,21 @@ class Command:
         """The process is about to end in the middle of things: the terminal must be as it was."""
         if self.view is not None:
             self.view.give_back()
+        if self.fetching is not None:
+            self.fetching.close()
         if not self.line_start:
             self.line_start = True
             os.write(2, b"\n")
+
+    def suspend(self, while_gone: Callable[[], None] | None) -> None:
+        """Ctrl+Z, or the going on after another stop: the terminal is somebody else's meanwhile."""
+        view, fetching = self.view, self.fetching
+        if view is None:
+            return
+        if fetching is None or while_gone is None:
+            view.suspend(while_gone)
+        else:
+            fetching.suspend(lambda: view.suspend(while_gone))
 
     def close(self) -> None:
         """Takes away what is drawn."""

@@ -5,14 +5,36 @@ What is typed is kept by the terminal, unseen, for whoever reads it next; Ctrl+C
 
 from __future__ import annotations
 
+import os
+
 try:
     import termios
 except ImportError:  # no such terminals here
     termios = None  # type: ignore[assignment]
 
-__all__ = ["Echo"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["Echo", "descriptor", "in_foreground"]
 
 _LOCAL = 3  # of what `tcgetattr` gives: the local modes
+
+
+def descriptor(stream: TextIO) -> int | None:
+    """The file's number, where it has one."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def in_foreground(fd: int) -> bool:
+    """Whether the terminal is ours: a job in the background would draw over what its user types."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # not the terminal of this session: nobody else is on it that we know of
+        return True
 
 
 class Echo:
@@ -35,7 +57,7 @@ class Echo:
 
     def _set(self, *, on: bool) -> bool:
         """Whether it had to be changed. All else stays as it is now, whoever has set it meanwhile."""
-        if termios is None or self._fd is None:
+        if termios is None or self._fd is None or not in_foreground(self._fd):  # whom the system would stop for it
             return False
         try:
             modes = termios.tcgetattr(self._fd)

@@ -12,7 +12,7 @@ import select
 import threading
 from typing import TYPE_CHECKING
 
-from llmspell.cli.render.echo import Echo
+from llmspell.cli.render.echo import Echo, descriptor, in_foreground
 from llmspell.cli.render.terminal import style
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # a frame: synchronised output
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _ERASE = "\r\x1b[J"  # from the cursor's row on
 _PATIENCE = 0.2  # seconds that another thread waits for a frame that is being written
-
-
-def _foreground(fd: int) -> bool:
-    """Whether the terminal is ours to draw on: a job in the background would draw over what its user types."""
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:  # not the terminal of this session: nobody else is on it that we know of
-        return True
 
 
 def _write_at_once(fd: int, data: bytes) -> None:
@@ -56,10 +48,7 @@ class Painter:
         self._drawn_for = (0, 0)
         self.ended = False  # nothing is drawn any more
         self._lock = threading.Lock()
-        try:
-            self._fd: int | None = out.fileno()
-        except (OSError, ValueError, AttributeError):
-            self._fd = None
+        self._fd = descriptor(out)
         self._echo = Echo(self._fd)
 
     @property
@@ -84,7 +73,7 @@ class Painter:
     def paint(self, rows: Sequence[Row]) -> None:
         """Shows *rows*, in the place of those before; none of them wider, or more, than `size` says."""
         with self._lock:
-            if self.ended or (self._fd is not None and not _foreground(self._fd)):
+            if self.ended or (self._fd is not None and not in_foreground(self._fd)):
                 return
             size = self._size()
             frame = ""
