@@ -18,7 +18,7 @@ from llmspell.cli.render.summary import summary
 from llmspell.cli.render.terminal import cell_width, takes_unicode
 from llmspell.cli.watching import TerminalObserver
 from llmspell.types.messages import ToolCall
-from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Reasoning, Text
+from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
 from support.terminal import Screen
 
@@ -340,6 +340,10 @@ def test_the_chunks_of_a_run_are_told_to_the_view() -> None:
         Text("walk"),
     ]
     observer.chunks("c", [AgentChunk("c", index, one, {}, 0.0) for index, one in enumerate(told)], False)
+    writes = ToolCallProgress("t", "walk", '{"to"')
+    observer.chunks("c", [AgentChunk("c", 5, writes, {}, 0.0)] * 3, False)
+    desk.pass_(0.3)
+    assert desk.shown() == ["│ hm", "I walk", "⠸ a · mock/m — calling walk 0.3 s"]
     walk = ToolCall("t", "walk", {"to": "a\nb", "far": True, "long": "x" * 100})
     observer.tool_started("c", walk)
     details = {"tool_id": "t", "name": "walk", "text": "half way"}
@@ -347,7 +351,7 @@ def test_the_chunks_of_a_run_are_told_to_the_view() -> None:
     desk.pass_(0.1)
     first, second, third = desk.shown()
     assert [first, second] == ["│ hm", "I walk"]
-    assert third.startswith('⠙ walk(to: "a\\nb", far: true, long: "xxxx')
+    assert third[1:].startswith(' walk(to: "a\\nb", far: true, long: "xxxx')
     assert third.endswith("… 0.1 s")
     observer.tool_ended("c", walk, 0.5)
     observer.chunks("c", [AgentChunk("c", 10, Text("mine"), {}, 0.0)], True)

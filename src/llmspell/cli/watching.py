@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmspell.bridge.observer import Observer
 from llmspell.cli.render import terminal
-from llmspell.types.streaming import Control, Reasoning, StructuredText, Text
+from llmspell.types.streaming import Control, Reasoning, StructuredText, Text, ToolCallProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,8 +113,10 @@ class TerminalObserver(Observer):
                 elif self._view is not None:
                     show = self._view.reasoning if isinstance(content, Reasoning) else self._view.text
                     show(call, content.text)
-            elif isinstance(content, Control) and self._view is not None:
+            elif self._view is not None and isinstance(content, Control):
                 self._controlled(self._view, call, content)
+            elif self._view is not None and isinstance(content, ToolCallProgress) and content.name:
+                self._view.waits(call, f"calling {content.name}")  # its arguments may take a model long to write
 
     def _controlled(self, view: LiveView, call: str, control: Control) -> None:
         told = control.details or {}

@@ -62,8 +62,14 @@ class LiveView:
         """A piece of a call's reasoning came."""
         if self._reasons:
             self._add(call_id, text, REASONING)
-        elif (block := self._blocks.get(call_id)) is not None and block.why != "thinking":
-            block.wait("thinking", self._clock())
+        else:
+            self.waits(call_id, "thinking")
+
+    def waits(self, call_id: Hashable, why: str) -> None:
+        """A call is at something that is not shown: *why* says what."""
+        block = self._blocks.get(call_id)
+        if block is not None and (block.waits_since is None or block.why != one_row(why, self._signs)):
+            block.wait(why, self._clock())
             self._changed()
 
     def again(self, call_id: Hashable, why: str = "", *, wait: float = 0.0, model: str = "") -> None:
