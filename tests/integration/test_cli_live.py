@@ -168,6 +168,7 @@ def test_what_is_typed_meanwhile_is_not_drawn_into_the_view_and_is_not_lost(tmp_
         terminal.until("Hello")
         assert terminal.modes != terminal.before
         terminal.keys(b"typed ahead\r")
+        terminal.until_queued(len("typed ahead\n"))
         gate.open()
         assert terminal.wait() == 0
         assert terminal.lines[:2] == ["5", "read: typed ahead"]

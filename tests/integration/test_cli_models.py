@@ -202,6 +202,7 @@ def test_a_pull_on_a_terminal_has_a_bar_and_leaves_none(env: dict[str, str]) -> 
         terminal.until(lambda: bool(re.search(r"fetching ollama/qwen3 .*1\.0/4\.0 MB", terminal.text)))
         assert terminal.screen.cursor.hidden
         terminal.keys(b"typed meanwhile\r")
+        terminal.until_queued(len("typed meanwhile\n"))
         gate.open()
         assert terminal.wait() == 0
         assert terminal.lines == ["fetched 4 MB", "ollama/qwen3"]

@@ -190,6 +190,19 @@ class Terminal:
         """Types *keys*."""
         os.write(self._master, keys)
 
+    @property
+    def queued(self) -> int:
+        """How many bytes of what was typed wait for whoever reads, its lines being ended."""
+        told: int = struct.unpack("i", fcntl.ioctl(self._slave, termios.FIONREAD, b"\0\0\0\0"))[0]
+        return told
+
+    def until_queued(self, count: int, seconds: float = PATIENCE) -> None:
+        """Reads on until so many bytes wait."""
+        deadline = time.monotonic() + seconds
+        while self.queued < count:
+            assert time.monotonic() < deadline, f"{self.queued} of {count} bytes wait"
+            self._read(0.01)
+
     def signal(self, number: int) -> None:
         """Sends a signal to the command alone."""
         os.kill(self.process.pid, number)
