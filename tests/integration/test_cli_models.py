@@ -201,6 +201,8 @@ def test_a_pull_on_a_terminal_has_a_bar_and_leaves_none(env: dict[str, str]) -> 
     with Loopback([[*first, gate, *end]]) as server, Terminal(command, env=at(server, env)) as terminal:
         terminal.until(lambda: bool(re.search(r"fetching ollama/qwen3 .*1\.0/4\.0 MB", terminal.text)))
         assert terminal.screen.cursor.hidden
+        terminal.keys(b"typed meanwhile\r")
+        terminal.until_queued(len("typed meanwhile\n"))
         gate.open()
         assert terminal.wait() == 0
         assert terminal.lines == ["fetched 4 MB", "ollama/qwen3"]
@@ -217,6 +219,7 @@ def test_ctrl_c_ends_a_pull_and_its_connection(env: dict[str, str]) -> None:
         server.connections[0].wait_closed()
         assert "fetched" not in terminal.text
         assert "stopped" in terminal.text
+        assert "4.0 MB" not in terminal.text
         terminal.assert_as_before()
 
 

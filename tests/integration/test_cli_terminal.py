@@ -59,7 +59,7 @@ def test_a_spinner_with_the_model_until_the_first_token_then_live_text(tmp_path:
         terminal.assert_as_before()
 
 
-def test_the_tools_that_run_stand_beside_the_call_that_they_are_of(tmp_path: Path) -> None:
+def test_a_tool_and_the_agent_that_it_is_stand_with_the_call_that_they_are_of(tmp_path: Path) -> None:
     asking_helper, helping, last = CALLING["openai"]([("c1", "helper", {"input": "hm"})], "I ask")[0], Gate(), Gate()
     plans = [reply(asking_helper), [helping, *answer("yes")], [last, *answer("It ", "is so.")]]
     text = """
@@ -67,10 +67,13 @@ def test_the_tools_that_run_stand_beside_the_call_that_they_are_of(tmp_path: Pat
       print(Agent.create{ name = 'chief', model = 'openai/m', tools = { helper } }:execute('hi').text)
     """
     with Loopback(plans) as server, Terminal(script(tmp_path, text), env=asking(server)) as terminal:
-        terminal.until(lambda: "chief · openai/m" in terminal.text and "running helper" in terminal.text)
-        assert "I ask" not in terminal.text
+        terminal.until(lambda: len(terminal.lines) == 4 and "helper · openai/h" in terminal.lines[3])
+        assert terminal.lines[:2] == ["chief · openai/m", "I ask"]
+        assert re.fullmatch(r'\S helper\(input: "hm"\) [\d.]+ s', terminal.lines[2])
         helping.open()
-        terminal.until(lambda: "running helper" not in terminal.text)
+        terminal.until(lambda: len(terminal.lines) == 3 and "chief · openai/m" in terminal.lines[2])
+        assert terminal.lines[0] == "I ask"
+        assert re.fullmatch(r'✓ helper\(input: "hm"\) [\d.]+ s', terminal.lines[1])
         last.open()
         assert terminal.wait() == 0
         assert terminal.lines[0] == "It is so."

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["COMMAND", "PATIENCE", "Done", "Terminal", "environment", "llmspell", "start"]
+__all__ = ["COMMAND", "PATIENCE", "Done", "Screen", "Terminal", "environment", "llmspell", "start"]
 
 PATIENCE = 15.0  # seconds that a test waits for what must happen: the machine may be busy
 _INSTALLED = os.path.join(os.path.dirname(sys.executable), "llmspell")
@@ -73,11 +73,18 @@ def start(
     return subprocess.Popen([*COMMAND, *args], cwd=cwd, env=env or environment(), **pipes)
 
 
+class Screen(pyte.Screen):
+    """One that joins no emoji, as many terminals do; pyte's own draws nothing of what follows a joiner."""
+
+    def draw(self, data: str) -> None:
+        super().draw(data.replace("\u200d", "").replace("\u200c", "").replace("\ufe0f", ""))
+
+
 class Terminal:
     """The command on a pseudo-terminal of *size* (columns, rows), with *term* as TERM.
 
     out: where standard output goes instead, such as a file's path. program: what runs in llmspell's place. raw: all
-    bytes that came to the terminal; screen: what a person sees of them (a `pyte.Screen`).
+    bytes that came to the terminal; screen: what a person sees of them (a `Screen`).
     """
 
     def __init__(
@@ -93,11 +100,11 @@ class Terminal:
     ) -> None:
         columns, rows = size
         self.raw = b""
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = Screen(columns, rows)
         self.emulator = pyte.ByteStream(self.screen)
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self._before = termios.tcgetattr(self._slave)
+        self.before = termios.tcgetattr(self._slave)
         self._lives, held = os.pipe()  # its other end is the child's alone: it closes when the child ends
         told = {**(environment() if env is None else env), "TERM": term}
         shell = _ON_TERMINAL.format(out='>"$0"' if out is None else ">" + _quoted(str(out)))
@@ -150,17 +157,52 @@ class Terminal:
         """Takes in what comes within *seconds*; False where the child has ended and nothing is left."""
         ready, _, _ = select.select([self._master, self._lives], [], [], max(seconds, 0))
         if self._master in ready:
-            data = os.read(self._master, 65536)
-            self.raw += data
-            self.emulator.feed(data)
+            self._take(os.read(self._master, 65536))
             return True
         return self._lives not in ready
 
+    def _take(self, data: bytes) -> None:
+        self.raw += data
+        self.emulator.feed(data)
+
+    @property
+    def modes(self) -> list[Any]:
+        """The terminal's settings, as `termios` has them; `before`: those at the start."""
+        return termios.tcgetattr(self._slave)
+
     # ---- what a person does
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The window gets another size; lines go at its foot, as in terminals, and not at its head, as in pyte."""
+        for line in range(rows, self.screen.lines):
+            self.screen.buffer.pop(line, None)
+        self.screen.lines = min(rows, self.screen.lines)
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def hang_up(self) -> None:
+        """The window is closed: nobody reads, and the session is told."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (self._master, self._slave):
+            os.dup2(null, fd)
+        os.close(null)
 
     def keys(self, keys: bytes) -> None:
         """Types *keys*."""
         os.write(self._master, keys)
+
+    @property
+    def queued(self) -> int:
+        """How many bytes of what was typed wait for whoever reads, its lines being ended."""
+        told: int = struct.unpack("i", fcntl.ioctl(self._slave, termios.FIONREAD, b"\0\0\0\0"))[0]
+        return told
+
+    def until_queued(self, count: int, seconds: float = PATIENCE) -> None:
+        """Reads on until so many bytes wait."""
+        deadline = time.monotonic() + seconds
+        while self.queued < count:
+            assert time.monotonic() < deadline, f"{self.queued} of {count} bytes wait"
+            self._read(0.01)
 
     def signal(self, number: int) -> None:
         """Sends a signal to the command alone."""
@@ -189,6 +231,14 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
+        return self._ended()
+
+    def _ended(self) -> int:
+        # What it wrote last may still be on its way through the system: it comes before what is written now.
+        os.write(self._slave, b"\0")
+        while not self.raw.endswith(b"\0"):
+            self._take(os.read(self._master, 65536))
+        self.raw = self.raw[:-1]
         return self.process.wait(PATIENCE)
 
     def watch(self, see: Callable[[], object], seconds: float = PATIENCE) -> int:
@@ -197,14 +247,15 @@ class Terminal:
         while self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"it has not ended\n{self.text}"
             see()
+        code = self._ended()
         see()
-        return self.process.wait(PATIENCE)
+        return code
 
     # ---- how it leaves the terminal
 
     def assert_as_before(self) -> None:
         """The settings are those of the start, the cursor shows, no style is left on, and no other screen."""
-        assert termios.tcgetattr(self._slave) == self._before
+        assert self.modes == self.before
         assert not self.screen.cursor.hidden
         assert not self.screen.cursor.attrs.bold
         assert self.screen.cursor.attrs.fg == "default"

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
-from llmspell.cli.render.live import LiveView, summary
-from llmspell.cli.render.terminal import cell_width
+from llmspell.cli.render import painter
+from llmspell.cli.render.live import LiveView
+from llmspell.cli.render.painter import Painter
+from llmspell.cli.render.summary import summary
+from llmspell.cli.render.terminal import cell_width, takes_unicode
+from llmspell.cli.watching import TerminalObserver
+from llmspell.types.messages import ToolCall
+from llmspell.types.streaming import AgentChunk, ChunkContent, Control, Reasoning, Text, ToolCallProgress
 from llmspell.types.usage import Usage
+from support.terminal import Screen
 
 
 class Wire(io.StringIO):
@@ -36,22 +44,46 @@ class Wire(io.StringIO):
 class Desk:
     """A terminal, a clock that is moved by hand, and the view."""
 
-    def __init__(self, width: int = 30, height: int = 8, encoding: str = "utf-8") -> None:
+    def __init__(
+        self, width: int = 30, height: int = 8, encoding: str = "utf-8", *, reasoning: bool = True, colour: bool = False
+    ) -> None:
         self.wire = Wire(encoding)
-        self.screen = pyte.Screen(width, height)
+        self.size = (width, height)
+        self.screen = Screen(width, height)
         self.screen.set_mode(pyte.modes.LNM)  # a terminal's driver gives each newline its carriage return
         self._stream = pyte.Stream(self.screen)
         self._fed = 0
         self.now = 100.0
-        self.console = Console(
-            file=self.wire,
-            force_terminal=True,
-            width=width,
-            height=height,
-            color_system=None,
-            _environ={"TERM": "xterm"},
+        self.view = LiveView(
+            Painter(self.wire, lambda: self.size, colour=colour),
+            lambda: self.now,
+            unicode=takes_unicode(self.wire),
+            reasoning=reasoning,
         )
-        self.view = LiveView(self.console, lambda: self.now)
+
+    def resize(self, width: int, height: int) -> None:
+        """The terminal gets another size: lines go at its foot, as in terminals, and not at its head, as in pyte."""
+        self.shown()
+        assert self.screen.cursor.y < height
+        self.size = (width, height)
+        for line in range(height, self.screen.lines):
+            self.screen.buffer.pop(line, None)
+        self.screen.lines = min(height, self.screen.lines)
+        self.screen.resize(height, width)
+
+    def reflow(self, width: int, height: int) -> None:
+        """The terminal gets another size, and breaks lines that no longer fit, as many do."""
+        lines, row = self.shown(), self.screen.cursor.y
+        above = sum(max(1, -(-len(line) // width)) for line in lines[:row])
+        rows = above + sum(max(1, -(-len(line) // width)) for line in lines[row:])
+        hidden = self.screen.cursor.hidden
+        self.size = (width, height)
+        self.screen = Screen(width, height)
+        self.screen.set_mode(pyte.modes.LNM)
+        self._stream = pyte.Stream(self.screen)
+        self._stream.feed("\n".join(lines))
+        self.screen.cursor_position(max(above - max(rows - height, 0), 0) + 1, 1)
+        self.screen.cursor.hidden = hidden
 
     def pass_(self, seconds: float) -> None:
         """Time passes, with the driver's ticks."""
@@ -235,7 +267,210 @@ def test_reasoning_stands_on_lines_of_its_own(desk: Desk) -> None:
     desk.view.reasoning(1, "ing")
     desk.view.text(1, "Answer")
     desk.pass_(0.1)
-    assert desk.shown() == ["thinking", "Answer"]
+    assert desk.shown() == ["│ thinking", "Answer"]
+
+
+def test_reasoning_that_is_hidden_is_told_of_and_makes_place_for_the_answer() -> None:
+    desk = Desk(reasoning=False)
+    desk.view.call_started(1, "m")
+    desk.pass_(0.5)
+    desk.view.reasoning(1, "SECRET")
+    desk.pass_(0.5)
+    assert desk.shown() == ["⠋ m — thinking 1.0 s"]
+    desk.view.text(1, "Answer")
+    desk.pass_(0.1)
+    assert desk.shown() == ["Answer"]
+    assert "SECRET" not in desk.wire.getvalue()
+
+
+def test_reasoning_is_dim_and_the_answer_is_not() -> None:
+    desk = Desk(colour=True)
+    desk.view.call_started(1, "m")
+    desk.view.reasoning(1, "hm")
+    desk.view.text(1, "Answer")
+    desk.pass_(0.1)
+    assert desk.shown() == ["│ hm", "Answer"]
+    assert "\x1b[2;3m│ hm\x1b[0m" in desk.wire.getvalue()
+    assert "\r\nAnswer\x1b[K" in desk.wire.getvalue()
+
+
+# Tools and retries
+
+
+def test_a_tool_is_a_row_with_its_time_running_done_or_failed(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "I look")
+    desk.view.tool_started(1, "a", 'read(path: "x")')
+    desk.pass_(0.5)
+    desk.view.tool_started(1, "b", "net()")
+    desk.pass_(0.7)
+    assert desk.shown() == ["I look", '⠹ read(path: "x") 1.2 s', "⠹ net() 0.7 s"]
+    desk.view.tool_ended(1, "b", 0.71, "no\x1broute")
+    desk.pass_(0.8)
+    assert desk.shown() == ["I look", '⠋ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route"]
+    desk.view.tool_ended(1, "a", 2.04, None)
+    desk.pass_(0.3)
+    assert desk.shown() == ["I look", '✓ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route", "⠸ m 0.3 s"]
+    desk.view.text(1, "So it is")
+    desk.pass_(0.1)
+    assert desk.shown() == ["I look", '✓ read(path: "x") 2.0 s', "✗ net() 0.7 s: no␛route", "So it is"]
+
+
+def test_what_a_tool_calls_stands_below_it_and_what_it_says_beside_it() -> None:
+    desk = Desk(width=60)
+    desk.view.call_started(1, "m")
+    desk.view.tool_started(1, "c1", "run_lua()")
+    desk.view.tool_started(1, "c1.1", "net()")
+    desk.view.tool_told(1, "c1", "half\x1b done")
+    desk.view.tool_told(1, "c9", "not there")
+    desk.view.tool_started(1, "c10", "other()")
+    desk.view.tool_ended(1, "c1.1", 0.1, "no")
+    desk.pass_(0.1)
+    assert desk.shown() == ["⠙ run_lua() — half␛ done 0.1 s", "  ✗ net() 0.1 s: no", "⠙ other() 0.1 s"]
+
+
+def test_the_chunks_of_a_run_are_told_to_the_view() -> None:
+    desk, observer = Desk(width=60), TerminalObserver(colour=False)
+    observer._view = desk.view
+    desk.view.call_started("c", "a · mock/m")
+    told: list[ChunkContent] = [
+        Control("stream_start"),
+        Reasoning("hm"),
+        Text("I "),
+        Text("walk"),
+    ]
+    observer.chunks("c", [AgentChunk("c", index, one, {}, 0.0) for index, one in enumerate(told)], False)
+    writes = ToolCallProgress("t", "walk", '{"to"')
+    observer.chunks("c", [AgentChunk("c", 5, writes, {}, 0.0)] * 3, False)
+    desk.pass_(0.3)
+    assert desk.shown() == ["│ hm", "I walk", "⠸ a · mock/m — calling walk 0.3 s"]
+    walk = ToolCall("t", "walk", {"to": "a\nb", "far": True, "long": "x" * 100})
+    observer.tool_started("c", walk)
+    details = {"tool_id": "t", "name": "walk", "text": "half way"}
+    observer.chunks("c", [AgentChunk("c", 9, Control("heartbeat", details=details), {}, 0.0)], False)
+    desk.pass_(0.1)
+    first, second, third = desk.shown()
+    assert [first, second] == ["│ hm", "I walk"]
+    assert third[1:].startswith(' walk(to: "a\\nb", far: true, long: "xxxx')
+    assert third.endswith("… 0.1 s")
+    observer.tool_ended("c", walk, 0.5)
+    observer.chunks("c", [AgentChunk("c", 10, Text("mine"), {}, 0.0)], True)
+    assert desk.shown() == [], "the script reads the rest itself"
+
+
+def test_a_tool_s_row_keeps_its_time_where_it_has_to_be_cut() -> None:
+    desk = Desk(width=24, encoding="ascii")
+    desk.view.call_started(1, "m")
+    desk.view.tool_started(1, "a", 'search(query: "what is it that")')
+    desk.view.tool_started(1, "b", "net()")
+    desk.view.tool_ended(1, "b", 1.0, "nobody answered there at all")
+    desk.pass_(0.1)
+    assert desk.shown() == ["/ search(query... 0.1 s", "x net() 1.0 s: nobod..."]
+
+
+def test_a_retry_tells_attempt_reason_and_what_is_left_to_wait() -> None:
+    desk = Desk(width=60)
+    desk.view.call_started(1, "poet · openai/m")
+    desk.pass_(0.5)
+    desk.view.again(1, "attempt 2: overloaded", wait=2.0)
+    desk.pass_(0.5)
+    assert desk.shown() == ["⠋ poet · openai/m — attempt 2 in 1.5 s: overloaded 1.0 s"]
+    desk.pass_(2)
+    assert desk.shown() == ["⠋ poet · openai/m — attempt 2: overloaded 3.0 s"]
+    desk.view.again(1, "no such model", model="openai/n")
+    desk.pass_(0.1)
+    assert desk.shown() == ["⠙ poet · openai/n — no such model 3.1 s"]
+    desk.view.text(1, "Hello")
+    desk.pass_(0.1)
+    assert desk.shown() == ["Hello"]
+
+
+def test_what_came_before_a_retry_goes_back_to_the_last_tool(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "I look")
+    desk.view.tool_started(1, "a", "read()")
+    desk.view.tool_ended(1, "a", 0.1, None)
+    desk.view.text(1, "{ nonsense\nof two lines")
+    desk.pass_(0.1)
+    desk.view.again(1, "attempt 2: no JSON")
+    desk.pass_(0.1)
+    assert desk.shown() == ["I look", "✓ read() 0.1 s", "⠙ m — attempt 2: no JS… 0.1 s"]
+
+
+# The terminal's size, and what is written
+
+
+@pytest.mark.parametrize("reflows", [False, True])
+def test_a_screen_that_gets_smaller_or_larger_shows_the_view_once(desk: Desk, reflows: bool) -> None:
+    desk.wire.write("$ run x\n")
+    desk.view.call_started(1, "m")
+    whole = "the quick brown fox jumps over the lazy dog the quick brown fox jumps over the lazy dog"
+    desk.view.text(1, whole)
+    desk.pass_(0.1)
+    for width, height in ((40, 10), (25, 10), (60, 12), (16, 8), (12, 5), (30, 8)):
+        (desk.reflow if reflows else desk.resize)(width, height)
+        desk.pass_(0.1)
+        lines = [line for line in desk.shown() if line != "$ run x"]
+        shown = " ".join(lines)
+        assert whole.endswith(shown)
+        assert shown == whole or len(lines) == height - 1
+    desk.view.call_ended(1)
+    assert desk.shown() in ([], ["$ run x"])
+
+
+def test_only_rows_that_changed_are_written_each_frame_as_a_whole(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "first\nsecond\nthi")
+    desk.pass_(0.1)
+    before = len(desk.wire.getvalue())
+    desk.view.text(1, "rd")
+    desk.pass_(0.1)
+    assert desk.shown() == ["first", "second", "third"]
+    frame = desk.wire.getvalue()[before:]
+    assert frame.startswith("\x1b[?2026h")
+    assert frame.endswith("\x1b[?2026l")
+    assert "first" not in frame
+    assert "second" not in frame
+    assert "\x1b[J" not in frame, "nothing is erased that stays"
+    before = len(desk.wire.getvalue())
+    desk.pass_(1)
+    assert len(desk.wire.getvalue()) == before, "nothing is written where nothing changed"
+
+
+def test_a_job_in_the_background_draws_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.view._painter._fd = 2
+    monkeypatch.setattr(painter, "in_foreground", lambda fd: False)
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.pass_(0.5)
+    assert desk.wire.getvalue() == ""
+    monkeypatch.setattr(painter, "in_foreground", lambda fd: True)
+    desk.view.text(1, " and more")
+    desk.pass_(0.1)
+    assert desk.shown() == ["text and more"]
+
+
+def test_text_is_drawn_at_most_twenty_times_a_second(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    before = desk.wire.getvalue().count("\x1b[?2026h")
+    for _ in range(10_000):
+        desk.now += 0.0001
+        desk.view.text(1, "word ")
+    assert desk.wire.getvalue().count("\x1b[?2026h") - before <= 21
+
+
+def test_a_script_that_writes_much_makes_the_view_wait_and_not_flicker(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.pass_(0.1)
+    frames = desk.wire.getvalue().count("\x1b[?2026h")
+    for number in range(50):
+        desk.script(f"{number}\n")
+        desk.now += 0.01
+        desk.view.tick()
+    assert desk.wire.getvalue().count("\x1b[?2026h") - frames <= 1
+    desk.pass_(0.1)
+    assert desk.shown()[-2:] == ["49", "text"]
 
 
 # The script's own output
@@ -333,6 +568,22 @@ def test_close_always_gives_the_terminal_back(desk: Desk) -> None:
     assert desk.shown() == []
 
 
+def test_given_back_by_another_thread_it_stays_away(desk: Desk) -> None:
+    desk.view.call_started(1, "m")
+    desk.view.text(1, "text")
+    desk.view._painter._fd = None
+    desk.view.give_back()
+    before = desk.wire.getvalue()
+    desk.view.text(1, " more")
+    desk.pass_(0.5)
+    assert "more" not in desk.wire.getvalue()[len(before) :]
+
+
+def test_nothing_of_rich_is_loaded_for_it() -> None:
+    code = "import sys, llmspell.cli.render.live, llmspell.cli.render.painter; print('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_calls_that_are_not_known_are_passed_over(desk: Desk) -> None:
     desk.view.text(7, "x")
     desk.view.reasoning(7, "x")
@@ -358,10 +609,8 @@ def test_a_new_width_wraps_anew(desk: Desk) -> None:
     desk.view.text(1, "the quick brown fox jumps over")
     desk.pass_(0.1)
     assert desk.shown() == ["the quick brown fox jumps", "over"]
-    desk.view.pause()
-    desk.console.width = 16
-    desk.screen.resize(8, 16)
-    desk.view.resume()
+    desk.resize(16, 8)
+    desk.pass_(0.1)
     assert desk.shown() == ["the quick brown", "fox jumps over"]
 
 
@@ -370,10 +619,13 @@ def test_a_long_answer_costs_no_more_than_its_last_lines(desk: Desk) -> None:
     for _ in range(200):
         desk.view.text(1, "word " * 2000)
     block = desk.view._blocks[1]
-    assert sum(len(text) for text, _ in block._pieces) <= 40_000
-    assert len(block.rows) <= 500
+    assert block._fresh_size <= 100_000
+    desk.pass_(0.1)
+    assert sum(len(piece[0]) for piece in block._pieces if isinstance(piece, tuple)) <= 40_000
+    assert len(block._rows) <= 1000
     desk.view.text(1, "x" * 5_000_000)
-    assert len(block.line) <= 30
+    desk.pass_(0.1)
+    assert len(block._line) <= 30
 
 
 _events = st.one_of(
@@ -381,7 +633,7 @@ _events = st.one_of(
     st.tuples(
         st.sampled_from(["text", "reasoning", "script"]),
         st.integers(0, 3),
-        st.text("ab \n\t日🎉é\u0301❤\ufe0f\x1b\u200b", max_size=40),
+        st.text("ab \n\t日🎉é\u0301❤\ufe0f\x1b\u200b\u200d🇫👍🏽", max_size=40),
     ),
     st.tuples(st.just("pass"), st.integers(0, 3), st.just("")),
 )
@@ -412,7 +664,7 @@ def test_whatever_happens_the_script_s_output_is_what_remains(
         else:
             desk.view.reasoning(call, text)
         # Whatever was drawn fits: no line is wider than the terminal, and one line of its height is left.
-        rows = desk.view._rows() if desk.view._blocks else []
+        rows = desk.view._rows(desk.now) if desk.view._blocks else []
         assert len(rows) <= max(height - 1, 1)
         assert all(cell_width(row) < width for row, _ in rows)
     desk.view.close()

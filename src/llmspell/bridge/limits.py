@@ -44,7 +44,7 @@ def memory_reached(limit: int) -> LimitError:
     """The script's values need more than `runtime.max_memory`."""
     return LimitError(
         f"the script needs more memory than its limit of {size(limit)}",
-        hint="raise the setting `runtime.max_memory`",
+        hint="raise it with `--max-memory SIZE` or the setting `runtime.max_memory` (0 is without limit)",
         limit="memory",
         value=limit,
         setting="runtime.max_memory",

@@ -57,6 +57,12 @@ class Observer:
     def step_ended(self, step: str, told: Mapping[str, Any]) -> None:
         """It has ended: success, duration_ms, attempts; error where it failed; skipped where it was not to run."""
 
+    def before_read(self) -> None:
+        """The script waits for standard input, and all of the run with it."""
+
+    def after_read(self) -> None:
+        """Some came, or the end."""
+
     def before_write(self, fd: int) -> None:
         """The script is about to write to standard output (1) or error (2)."""
 

@@ -279,6 +279,15 @@ class ScriptRuntime:
         """Raises ConfigError or ValidationError if the default model or provider is none that can be had."""
         self._manager().resolve(self._default_model, self._default_provider)
 
+    def check(self, source: str | bytes, *, path: str | None = None, name: str | None = None) -> None:
+        """Loads a script, as a run would, and runs none of it. What is granted is looked at, too.
+
+        Raises ScriptError where it is not Lua, and ConfigError where a grant is none.
+        """
+        run, _, _ = self._begin(source, (), path, name)
+        self._end(run)
+        self._granted()
+
     def _begin(self, source: str | bytes, args: Any, path: str | None, name: str | None) -> tuple[Run, int, Captured]:
         captured = Captured()
         if self._tape is not None:

@@ -13,8 +13,8 @@ YEAR = 365 * 24 * 3600.0  # seconds
 
 
 class Option:
-    """One option. kind: flag, text, number (of seconds), count, dollars, or a tuple of the words it takes; or grants,
-    which stands alone for all, or has them after a `=`, with commas between, and may be given again.
+    """One option. kind: flag, text, number (of seconds), count, size, dollars, or a tuple of the words it takes; or
+    grants, which stands alone for all, or has them after a `=`, with commas between, and may be given again.
     """
 
     __slots__ = ("help", "kind", "metavar", "name", "short")
@@ -37,12 +37,15 @@ COMMON = (
 
 RUN = (
     Option("--stream", "flag", "Show answers as they come, and flush what the script writes."),
+    Option("--hide-reasoning", "flag", "Show of a model's reasoning only that there is some."),
+    Option("--dry-run", "flag", "Check script, configuration, grants and model, say what would hold, and run nothing."),
     Option("--model", "text", "The model for agents that name none: `provider/model`, or a provider's name.", "MODEL"),
     Option("--provider", "text", "The provider for agents that name none.", "NAME"),
     Option("--timeout", "number", "Seconds for the whole run; 0 is without limit.", "SECONDS"),
     Option("--record", "text", "Write what the run hears of models, clocks and chance to this file; no keys.", "FILE"),
     Option("--replay", "text", "Run with a recording in place of the world: no network, no keys.", "FILE"),
     Option("--max-cpu", "number", "Seconds of computing by the script itself; 0 is without limit.", "SECONDS"),
+    Option("--max-memory", "size", "Memory of the script's values, such as 256MB; 0 is without limit.", "SIZE"),
     Option("--max-tokens-total", "count", "Tokens that all model calls may read and write; 0 is without limit.", "N"),
     Option("--max-cost", "dollars", "US dollars that all model calls may cost; 0 is without limit.", "USD"),
     Option("--allow-read", "grants", "Let it read these files and folders; without `=`, all.", "=PATH,…"),
@@ -85,8 +88,23 @@ def dollars(text: str) -> float | None:
     return number if 0 <= number <= 1_000_000 else None
 
 
+def size(text: str) -> int | None:
+    """Bytes, as the configuration takes them; None where *text* is none."""
+    from llmspell.config.schema import size as bytes_of
+
+    try:
+        return bytes_of(int(text) if text.isascii() and text.isdigit() else text)
+    except ValueError:
+        return None
+
+
 #: What a kind of option takes of its text.
-VALUES: dict[str, Callable[[str], float | None]] = {"number": seconds, "count": count, "dollars": dollars}
+VALUES: dict[str, Callable[[str], float | None]] = {
+    "number": seconds,
+    "count": count,
+    "size": size,
+    "dollars": dollars,
+}
 
 
 def _value(option: Option, text: str) -> Any:

@@ -18,6 +18,7 @@ __all__ = ["Group", "Word", "given", "with_options"]
 NUMBERS = {
     "number": ("a number of seconds, at most a year", "30"),
     "count": ("a whole number", "100000"),
+    "size": ("a size of memory", "256MB"),
     "dollars": ("a number of US dollars, at most a million", "0.50"),
 }
 

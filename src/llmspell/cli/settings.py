@@ -20,6 +20,7 @@ __all__ = ["configuration"]
 SETTINGS = {
     "timeout": "runtime.timeout",
     "max_cpu": "runtime.max_cpu",
+    "max_memory": "runtime.max_memory",
     "max_tokens_total": "limits.max_tokens_total",
     "max_cost": "limits.max_cost_usd",
     "provider": "providers.default",

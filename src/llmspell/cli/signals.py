@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and the deadline's backstop: a thread that waits for signals, whatever the main thread is stuck in.
+"""Signals and the deadline's backstop: a thread that waits for them, whatever the main thread is stuck in.
 
 The signals are blocked and taken by `sigtimedwait`, so no exception ever comes up between two lines of Python, and a
 second Ctrl+C ends the process even while Lua's library loops in C.
@@ -21,6 +21,8 @@ BACKSTOP = 1.0  # seconds after its deadline that a script has to stop
 STOPPING = 5.0  # seconds after a signal that everything has to close
 STILL = 1.0  # seconds between two looks whether a deadline that was put off holds again
 LAST_WORDS = 0.5  # seconds that telling of it may take
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # by name: not every system has all
+STOPS = ("SIGTSTP", "SIGCONT")
 
 
 def _end(code: int) -> None:
@@ -34,7 +36,10 @@ class Watch:
     One that has not ended STOPPING seconds after the first is stuck in C, and ended likewise.
     deadline: of `time.monotonic`, or None; BACKSTOP seconds later `on_late()` is called and the process ends with 5.
     before_exit: called before the process is ended from here, to give the terminal back.
-    Both run on the watching thread. Where the platform has no `sigtimedwait`, Python's own handlers serve.
+    suspended: where the terminal is drawn on: called with what stops the process, when Ctrl+Z asks for that, to give
+    the terminal back meanwhile; and with None when the process goes on after a stop that nobody was told of.
+    All run on the watching thread. Where the platform has no `sigtimedwait`, Python's own handlers serve.
+    Ctrl+\\ ends the process as the second signal does.
     """
 
     def __init__(
@@ -43,19 +48,24 @@ class Watch:
         on_late: Callable[[], None],
         before_exit: Callable[[], None],
         deadline: float | None,
+        suspended: Callable[[Callable[[], None] | None], None] | None = None,
     ) -> None:
         self._on_signal, self._on_late, self._before_exit = on_signal, on_late, before_exit
+        self._suspended = suspended
         self._end_at = float("inf") if deadline is None else deadline + BACKSTOP
+        self._stops = {getattr(signal, name, None) for name in STOPS}
         self.received: int | None = None
         self._finished = False
         self._still_since: float | None = None
         # One that is ignored (a job in a script's background) stays so.
-        self._signals = {n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN}
+        names = ENDING if suspended is None else ENDING + STOPS
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        self._signals = {number for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
         if hasattr(signal, "sigtimedwait"):
             signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
             _thread.start_new_thread(self._watch, ())
         else:
-            for number in self._signals:
+            for number in self._signals - self._stops:
                 signal.signal(number, lambda got, frame: self._take(got))
 
     def _watch(self) -> None:
@@ -69,13 +79,30 @@ class Watch:
                 self._take(got.si_signo)
 
     def _take(self, number: int) -> None:
-        if self.received is not None:
+        if number in self._stops:
+            self._stand(number)
+            return
+        if self.received is not None or number == getattr(signal, "SIGQUIT", None):
             self._before_exit()
             os._exit(128 + number)
         self.received = number
         self._end_at = monotonic() + STOPPING
         self._still_since = None
         self._on_signal(number)
+
+    def _stand(self, number: int) -> None:
+        """Stops the process for as long as its user wants, or goes on after that."""
+        if self._suspended is None:
+            return
+        if number == signal.SIGCONT:
+            self._suspended(None)
+            return
+
+        def stop() -> None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.sigtimedwait({signal.SIGCONT}, 1.0)  # the process goes on, or has not quite stopped yet
+
+        self._suspended(stop)
 
     def _late(self) -> None:
         if self._finished:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from llmspell.bridge.observer import Observer
 from llmspell.cli.render import terminal
-from llmspell.types.streaming import Control, Reasoning, StructuredText, Text
+from llmspell.types.streaming import Control, Reasoning, StructuredText, Text, ToolCallProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from llmspell.bridge.runtime import ScriptResult
@@ -24,24 +24,34 @@ if TYPE_CHECKING:
 
 __all__ = ["TerminalObserver"]
 
-TICK = 0.1  # seconds between two looks of the spinner
-MOST_SHOWN = 5  # tools that are named beside a call
-SHOW_CURSOR = b"\x1b[?25h"
+TICK = 0.05  # seconds between two looks whether there is something to draw
+MOST_VALUE = 60  # characters that are shown of one argument of a tool
 
 
 def _why(details: Mapping[str, Any]) -> str:
     """Why a call is made again, for the spinner."""
     if "error" not in details:
         return ""
-    if "model" in details:
-        return f"asking {details['model']}: {details['error']}"
-    return f"again in {details['wait']:.3g} s: {details['error']}"
+    what = "" if "model" in details else f"attempt {details['attempt']}: "
+    return f"{what}{details['error']}"
+
+
+def _called(tool: ToolCall) -> str:
+    """A tool with what it is given, for its row."""
+    import json
+
+    told = []
+    for name, value in (tool.arguments or {}).items():
+        text = json.dumps(value[:MOST_VALUE] if isinstance(value, str) else value, ensure_ascii=False, default=str)
+        told.append(f"{name}: {text if len(text) <= MOST_VALUE + 2 else text[:MOST_VALUE] + '...'}")
+    return f"{tool.name}({', '.join(told)})"
 
 
 class TerminalObserver(Observer):
-    """Shows calls in flight on standard error. rich is imported when the first call is sent."""
+    """Shows calls in flight on standard error. reasoning: whether the models' is shown, too."""
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, reasoning: bool = True) -> None:
+        self._reasoning = reasoning
         self._look = terminal.look(sys.stderr, no_color=not colour)
         self._dumb = os.environ.get("TERM", "") in ("dumb", "")
         self._shared = terminal.is_terminal(sys.stdout)  # the script writes to the same screen
@@ -51,7 +61,6 @@ class TerminalObserver(Observer):
         self._steps: set[str] = set()  # of workflows, that run now
         self._held = False
         self._taken: set[str] = set()
-        self._tools: dict[str, list[str]] = {}  # names of those that run, by call
         self._cut_off: deque[BaseException] = deque(maxlen=100)  # what ended calls whose text the view has shown
         self._first_call: float | None = None
         self._first_token: float | None = None
@@ -62,13 +71,12 @@ class TerminalObserver(Observer):
 
     def _open(self) -> LiveView | None:
         if self._view is None and not self._dumb:
-            from rich.console import Console
-
             from llmspell.cli.render.live import LiveView
+            from llmspell.cli.render.painter import Painter
 
-            # Without colour, none of the sequences that set a look: `no_color` would leave bold and dim.
-            console = Console(stderr=True, color_system="auto" if self._look.colour else None, highlight=False)
-            self._view = LiveView(console, monotonic)
+            # The size is the terminal's own, and not what COLUMNS was when somebody exported it.
+            painter = Painter(sys.stderr, lambda: terminal.terminal_size(sys.stderr, {}), colour=self._look.colour)
+            self._view = LiveView(painter, monotonic, unicode=self._look.unicode, reasoning=self._reasoning)
             if self._held:
                 self._view.pause()
         return self._view
@@ -105,8 +113,17 @@ class TerminalObserver(Observer):
                 elif self._view is not None:
                     show = self._view.reasoning if isinstance(content, Reasoning) else self._view.text
                     show(call, content.text)
-            elif isinstance(content, Control) and content.message == "retry" and self._view is not None:
-                self._view.again(call, _why(content.details or {}))
+            elif self._view is not None and isinstance(content, Control):
+                self._controlled(self._view, call, content)
+            elif self._view is not None and isinstance(content, ToolCallProgress) and content.name:
+                self._view.waits(call, f"calling {content.name}")  # its arguments may take a model long to write
+
+    def _controlled(self, view: LiveView, call: str, control: Control) -> None:
+        told = control.details or {}
+        if control.message == "retry":
+            view.again(call, _why(told), wait=float(told.get("wait", 0)), model=str(told.get("model", "")))
+        elif control.message == "heartbeat" and "tool_id" in told:
+            view.tool_told(call, str(told["tool_id"]), str(told.get("text", "")))
 
     def _note_token(self, call: str) -> None:
         if call not in self._token_at:
@@ -122,24 +139,15 @@ class TerminalObserver(Observer):
                 self._view.take_screen(call)
 
     def tool_started(self, call: str, tool: ToolCall) -> None:
-        self._tools.setdefault(call, []).append(tool.name)
-        self._show_tools(call)
+        if self._view is not None:
+            self._view.tool_started(call, tool.id, _called(tool))
 
     def tool_ended(self, call: str, tool: ToolCall, seconds: float) -> None:
-        running = self._tools.get(call, [])
-        if tool.name in running:
-            running.remove(tool.name)
-        self._show_tools(call)
-
-    def _show_tools(self, call: str) -> None:
-        """In the place of what the model said before it called them."""
         if self._view is not None:
-            running = self._tools.get(call, [])
-            self._view.again(call, f"running {', '.join(running[:MOST_SHOWN])}" if running else "")
+            self._view.tool_ended(call, tool.id, seconds, tool.error)
 
     def call_ended(self, call: str, error: BaseException | None) -> None:
         self._in_flight.pop(call, None)
-        self._tools.pop(call, None)
         if error is not None and call not in self._taken:
             self._cut_off.append(error)
         self._taken.discard(call)
@@ -168,7 +176,15 @@ class TerminalObserver(Observer):
         """Whether what came before *error* was shown here, and by nobody else."""
         return any(one is error for one in self._cut_off)
 
-    # ---- the script's own writes
+    # ---- the script's own reads and writes
+
+    def before_read(self) -> None:
+        if self._view is not None and not self._held and terminal.is_terminal(sys.stdin):
+            self._view.pause()
+
+    def after_read(self) -> None:
+        if self._view is not None and not self._held and terminal.is_terminal(sys.stdin):
+            self._view.resume()
 
     def before_write(self, fd: int) -> None:
         if self._view is not None and not self._held and (fd == 2 or self._shared):
@@ -197,7 +213,7 @@ class TerminalObserver(Observer):
         self.close()
         if not done.calls:
             return
-        from llmspell.cli.render.live import summary
+        from llmspell.cli.render.summary import summary
         from llmspell.types.usage import Usage
 
         line = summary(
@@ -219,6 +235,13 @@ class TerminalObserver(Observer):
             self._view.close()
 
     def give_back(self) -> None:
-        """The same, as far as it can be done from another thread while the view is being drawn."""
+        """The same for good, from another thread, in the middle of things."""
         if self._view is not None:
-            os.write(2, SHOW_CURSOR + b"\n")
+            self._view.give_back()
+
+    def suspend(self, while_gone: Callable[[], None] | None) -> None:
+        """Gives the terminal back while *while_gone* runs. From any thread but the run's. None: see `LiveView`."""
+        if self._view is not None:
+            self._view.suspend(while_gone)
+        elif while_gone is not None:
+            while_gone()

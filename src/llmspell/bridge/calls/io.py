@@ -32,19 +32,27 @@ class Reader:
 
     def _fill(self) -> bool:
         """Reads some more; False at the end of input, or when the run is to stop."""
-        while not self.ended:
-            if self.run.engine.stop_reason is not None or self.run.clock() >= (self.run.deadline or float("inf")):
-                return False
-            ready, _, _ = select.select([self.fd], [], [], POLL)
-            if not ready:
-                continue
-            if len(self.buffer) > LARGEST_INPUT:
-                raise LimitError("more than 64 MB of input are read at once", hint="read it by lines or in pieces")
-            piece = os.read(self.fd, PIECE)
-            self.ended = not piece
-            self.buffer += piece
-            return bool(piece)
-        return False
+        observer, told = self.run.observer, False
+        try:
+            while not self.ended:
+                if self.run.engine.stop_reason is not None or self.run.clock() >= (self.run.deadline or float("inf")):
+                    return False
+                ready, _, _ = select.select([self.fd], [], [], POLL)
+                if not ready:
+                    if observer is not None and not told:
+                        told = True
+                        observer.before_read()
+                    continue
+                if len(self.buffer) > LARGEST_INPUT:
+                    raise LimitError("more than 64 MB of input are read at once", hint="read it by lines or in pieces")
+                piece = os.read(self.fd, PIECE)
+                self.ended = not piece
+                self.buffer += piece
+                return bool(piece)
+            return False
+        finally:
+            if observer is not None and told:
+                observer.after_read()
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self.buffer[:count])

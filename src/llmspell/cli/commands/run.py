@@ -14,6 +14,7 @@ from llmspell.errors import LLMSpellError, RunCancelledError, ScriptError, Valid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from llmspell.bridge.observer import Observer
@@ -66,7 +67,9 @@ class Command:
         if self.form == "text" and _is_terminal(sys.stderr):
             from llmspell.cli.watching import TerminalObserver
 
-            self.view = TerminalObserver(colour=not self.options.get("no_color"))
+            self.view = TerminalObserver(
+                colour=not self.options.get("no_color"), reasoning=not self.options.get("hide_reasoning")
+            )
             return self.view
         from llmspell.bridge.observer import Observer
 
@@ -178,8 +181,9 @@ class Command:
 
     def signalled(self, number: int) -> None:
         """Ctrl+C or SIGTERM, on the watching thread."""
-        if number == 2 and _is_terminal(sys.stderr) and not (self.view is not None and self.view.drawn):
-            self.line_start = False  # the terminal has echoed `^C`; a live view takes it away with itself
+        drawn = [one for one in (self.view, self.fetching) if one is not None and one.drawn]
+        if number == 2 and _is_terminal(sys.stderr) and not drawn:  # who draws has switched the terminal's echo off
+            self.line_start = False  # it has echoed `^C`
         self.stop(_stopped_by(number))
 
     def tell_of_models(self) -> None:
@@ -209,22 +213,27 @@ class Command:
             self.events.on_failed = lambda error: self.stop(unwritten(error))
             self.events.start(self.name, self.args)
         config = self.configuration()
-        self.unread = True
-        self.source = _piped_script() if self.script == "-" else read_script(self.script)
-        self.unread = False
-        runtime = self.running = self.runtime(config)
+        runtime = self.running = self.loaded(config)
         timeout = config.get("runtime.timeout")
         watch = self.watch = Watch(
             self.signalled,
             lambda: self.late(timeout),
             self.give_back,
             monotonic() + timeout if timeout else None,
+            None if self.view is None else self.suspend,
         )
         try:
             path = None if self.script == "-" else self.script
             return runtime.run(self.source, args=self.args, path=path, name=self.name)
         finally:
             watch.finish()
+
+    def loaded(self, config: Config) -> ScriptRuntime:
+        """The runtime, once the script is read."""
+        self.unread = True
+        self.source = _piped_script() if self.script == "-" else read_script(self.script)
+        self.unread = False
+        return self.runtime(config)
 
     def open_recording(self) -> None:
         """The recording to replay; its arguments are the script's, where the command line gives none."""
@@ -248,9 +257,21 @@ class Command:
         """The process is about to end in the middle of things: the terminal must be as it was."""
         if self.view is not None:
             self.view.give_back()
+        if self.fetching is not None:
+            self.fetching.close()
         if not self.line_start:
             self.line_start = True
             os.write(2, b"\n")
+
+    def suspend(self, while_gone: Callable[[], None] | None) -> None:
+        """Ctrl+Z, or the going on after another stop: the terminal is somebody else's meanwhile."""
+        view, fetching = self.view, self.fetching
+        if view is None:
+            return
+        if fetching is None or while_gone is None:
+            view.suspend(while_gone)
+        else:
+            fetching.suspend(lambda: view.suspend(while_gone))
 
     def close(self) -> None:
         """Takes away what is drawn."""
@@ -377,7 +398,7 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def _stopped_by(number: int) -> RunCancelledError:
-    word = "Ctrl+C" if number == 2 else "SIGTERM"
+    word = {1: "SIGHUP", 2: "Ctrl+C"}.get(number, "SIGTERM")
     return RunCancelledError(f"stopped by {word}", signal=int(number))
 
 
@@ -396,6 +417,10 @@ def run(script: str, args: list[str], options: dict[str, Any]) -> int:
     """Runs *script* (`-`: from standard input) and gives the exit code. Never raises."""
     command = Command(script, args, options)
     try:
+        if options.get("dry_run"):
+            from llmspell.cli.commands.dry import dry_run
+
+            return dry_run(command)
         done = command.execute()
         command.show(done)
         return done.exit_code

@@ -23,7 +23,7 @@ def run_command(context: click.RichContext, /, script: str, args: tuple[str, ...
     SCRIPT is a file, or `-` for standard input; what stands after `--` is the script's, as `ARGS`.
 
     Exit codes: 0 done, 1 the script raised, 2 usage, 3 configuration, 4 provider, 5 a limit, 6 permission,
-    130 and 143 stopped by Ctrl+C and SIGTERM.
+    130, 143 and 129 stopped by Ctrl+C, SIGTERM and SIGHUP.
     """
     from llmspell.cli.commands.run import run
 

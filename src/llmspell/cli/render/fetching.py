@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from llmspell.cli.render.echo import Echo, descriptor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -42,6 +44,7 @@ class Fetching:
         self._out = out or sys.stderr
         self._pause, self._resume = pause, resume
         self._progress: Progress | None = None
+        self._echo = Echo(descriptor(self._out) if bar else None)
         self._started = False
 
     def progress(self, done: int, total: int) -> None:
@@ -67,6 +70,7 @@ class Fetching:
         console = Console(file=self._out, no_color=not self._colour, highlight=False)
         bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
         bar.add_task(f"fetching {self._what}", total=total)
+        self._echo.off()  # what is typed would move the bar's line
         bar.start()
         return bar
 
@@ -83,15 +87,32 @@ class Fetching:
         if self._resume is not None:
             self._resume()
 
-    def _say(self, text: str) -> None:
-        self._out.write(text + "\n")
+    def _say(self, text: str, end: str = "\n") -> None:
+        self._out.write(text + end)
         self._out.flush()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a bar is on the screen. May be asked from any thread."""
+        return self._progress is not None
+
+    def suspend(self, while_gone: Callable[[], None]) -> None:
+        """Gives cursor and echo, which the bar takes, to somebody else while *while_gone* runs. From any thread."""
+        if self._progress is None:
+            while_gone()
+            return
+        self._echo.on()
+        self._say("\x1b[?25h")
+        while_gone()
+        self._echo.off()
+        self._say("\x1b[?25l", end="")
 
     def close(self, last: str | None = None) -> None:
         """Takes the bar away; *last* is a line to leave in its place. Safe to call twice."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+            self._echo.on()
         if last is not None:
             self._say(last)
         if self._started:

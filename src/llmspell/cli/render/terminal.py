@@ -179,9 +179,9 @@ def char_width(char: str) -> int:
     """The columns that a character takes, beside its neighbours: 0, 1 or 2."""
     if " " <= char <= "~":
         return 1
-    if unicodedata.east_asian_width(char) in "WF":
+    if unicodedata.east_asian_width(char) in "WF" or "\U0001f1e6" <= char <= "\U0001f1ff":  # two of these are a flag
         return 2
-    return 0 if unicodedata.category(char) in ("Mn", "Me") else 1
+    return 0 if unicodedata.category(char) in ("Mn", "Me") or char in "\u200c\u200d" else 1
 
 
 def cell_width(text: str) -> int:

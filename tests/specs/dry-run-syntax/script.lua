@@ -1,0 +1,2 @@
+print("never run")
+local x = = 1

@@ -1,0 +1,2 @@
+print("never run")
+error("nor this")
