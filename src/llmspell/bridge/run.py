@@ -147,6 +147,7 @@ class Run:
         model: str | None,
         provider: str | None,
         log: Callable[[str, str, dict[str, Any] | None], None],
+        note: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         pool: ProcessPool | None = None,
         tape: Tape | None = None,
         permissions: Callable[[], Permissions],
@@ -163,6 +164,9 @@ class Run:
         self.observer = observer
         Run.last += 1
         self.number = str(Run.last)
+        self.log_id = ""  # of what is told of it, where somebody listens
+        self.log_token: Any = None
+        self.ended_as = "nil", 0  # the kind of its result, and the exit code
         self.providers = providers
         self._permissions, self.base_tools = permissions, tools
         self._tool_settings, self.setting = tool_settings, setting
@@ -174,7 +178,7 @@ class Run:
         self.programs: Any = None  # a place for each of those that models write
         self.children: set[Run] = set()  # those programs, while they run
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
-        self.log = log
+        self.log, self.note = log, note or log  # the script's own lines, and what else a person is told of its run
         self.tape = tape
         self.readings: Tape | None = None  # where clocks and chance are read of, if that is a tape
         self.clock = monotonic
@@ -318,6 +322,10 @@ class Run:
         handler = self._asks.get(op)
         if handler is None:
             handler = self._asks[op] = self._home(op).ASKS[op]
+        if self.log_id:
+            from llmspell.bridge import run_log
+
+            return run_log.asked(self, handler, args)
         return handler(self, *args)
 
     def _home(self, op: str) -> Any:
