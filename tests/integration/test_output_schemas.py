@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from integration.test_specs import NAMES, SPECS, read
+from integration.test_specs import NAMES, SPECS, read, surroundings
 from llmspell import errors
 from llmspell.cli.events import VERSION, error_json
 from support.answers import answer, asking
 from support.loopback import CLOSE, STALL, Gate, Loopback, head, reply, sse
 from support.schemas import fits, schema
-from support.terminal import environment, llmspell, start
+from support.terminal import llmspell, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,8 @@ def test_a_spec_s_output_fits(name: str) -> None:
     spec = read(SPECS / name)
     form = form_of(spec.words)
     assert form is not None
-    done = llmspell(*spec.words, stdin=spec.stdin, cwd=SPECS / name, env=environment(**spec.env))
+    with surroundings(SPECS / name, spec) as env:
+        done = llmspell(*spec.words, stdin=spec.stdin, cwd=SPECS / name, env=env)
     checked(form, done.out, done.err, done.code)
 
 
@@ -110,7 +111,8 @@ def test_a_spec_in_another_form_fits_as_well(name: str, form: str) -> None:
     """The same commands, which say nothing of the form."""
     spec = read(SPECS / name)
     words = ["--output", form, *spec.words]
-    done = llmspell(*words, stdin=spec.stdin, cwd=SPECS / name, env=environment(**spec.env))
+    with surroundings(SPECS / name, spec) as env:
+        done = llmspell(*words, stdin=spec.stdin, cwd=SPECS / name, env=env)
     checked(form, done.out, done.err, done.code)
 
 

@@ -266,9 +266,12 @@ class Run:
 
     def refused(self, message: str) -> ScriptError:
         """What is wrong with a text that is not Lua."""
-        from llmspell.bridge.failures import syntax_error
+        from llmspell.bridge import failures, near
 
-        return syntax_error(message, self.name, self.text)
+        error = failures.syntax_error(message, self.name, self.text)
+        if self.remote is None:  # one in a worker process is there because its text may not be parsed here
+            near.point(error, self.text, self.max_memory)
+        return error
 
     async def place(self) -> None:
         """Before the start of one that has its engine in a worker process: waits for a worker."""
@@ -530,7 +533,12 @@ class Run:
         if code == ERROR:
             error = failures.script_failure(outcome[1], outcome[2], self.name)
             if isinstance(error, LLMSpellError):
-                failures.point(error, self.name, self.text)
+                name, text = self._text_of(error.script)
+                failures.point(error, name, text)
+                if self.remote is None and error.column is None and " near '" in error.message:
+                    from llmspell.bridge import near
+
+                    near.point(error, text, self.max_memory)
             raise error
         if code == STOPPED:
             raise self._stopped(outcome[1])
@@ -539,6 +547,18 @@ class Run:
             hint="return strings, numbers, booleans, or tables of them",
             script=self.name,
         )
+
+    def _text_of(self, script: str | None) -> tuple[str, bytes]:
+        """The name and the text of the script's file, or of one that it has loaded, as far as it can be read."""
+        path = self.sources.get(script or "")
+        if script == self.name or path is None:
+            return self.name, self.text
+        from llmspell.bridge.runtime import read_script
+
+        try:
+            return script or "", read_script(path).removeprefix(b"\xef\xbb\xbf")
+        except LLMSpellError:
+            return script or "", b""
 
     def _stopped(self, reason: str) -> BaseException:
         if reason == "memory":

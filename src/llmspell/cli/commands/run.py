@@ -360,7 +360,7 @@ class Command:
             return self.source.decode("utf-8-sig", "replace")
         path = (error.sources or {}).get(name)
         try:
-            return None if path is None else read_script(path).decode("utf-8", "replace")
+            return None if path is None else read_script(path).decode("utf-8-sig", "replace")
         except LLMSpellError:
             return None
 
