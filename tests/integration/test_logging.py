@@ -377,6 +377,17 @@ async def test_scripts_at_once_are_told_apart(kept: Kept) -> None:
         assert sum(r.run_id == run and r.event == "run ended" for r in kept.records) == 1
 
 
+async def test_a_script_in_a_process_of_its_own_is_told_as_any_other(kept: Kept) -> None:
+    config = load(script_dir=None, config_file=None, env={}, flags={})
+    async with ScriptRuntime(config, model="mock", isolation="process") as runtime:
+        await runtime.execute_script('Log.info("a") Agent.create{}:execute("x") pcall(File.read, "/etc/hostname")')
+    told = [record for record in kept.records if record.name != "llmspell.config"]
+    assert [record.event for record in told if record.levelno >= logging.INFO] == [
+        "run started", "a", "call ended", "permission denied", "run ended"
+    ]  # fmt: skip
+    assert len({record.run_id for record in told}) == 1
+
+
 def test_a_run_leaves_no_id_behind(kept: Kept) -> None:
     from llmspell.utils import logs
 

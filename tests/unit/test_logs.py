@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmspell.cli import options
+from llmspell.config import schema
 from llmspell.utils import logs
 
 if TYPE_CHECKING:
@@ -145,6 +147,11 @@ def test_whatever_is_told_is_one_line_of_json_and_one_of_text(event: str, fields
     assert text.isprintable()
     told = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert told["message"] == event
+
+
+def test_the_levels_of_the_flag_are_those_of_the_setting() -> None:
+    assert options.LEVELS == schema.LOG_LEVELS
+    assert set(options.LEVELS) <= logs.LEVELS.keys()
 
 
 def test_a_call_s_id_is_that_of_its_stream(kept: Kept) -> None:

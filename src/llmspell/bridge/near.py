@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from llmspell.bridge.engine import Engine, LoadError
+from llmspell.bridge.failures import syntax_error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -9,7 +12,7 @@ if TYPE_CHECKING:
 
     from llmspell.errors import LLMSpellError
 
-__all__ = ["column_of", "point"]
+__all__ = ["column_of", "found", "point"]
 
 MOST_TEXT = 256 * 1024  # bytes up to the token: each try parses them
 MOST_TRIES = 16
@@ -18,13 +21,17 @@ SIGNS = frozenset(b"=~<>/.:")  # of which a longer token may be made
 
 def point(error: LLMSpellError, text: bytes, max_memory: int) -> None:
     """Adds the column, where *error* is Lua's own of a syntax error in *text* that has none yet."""
-    from llmspell.bridge.engine import Engine, LoadError
-    from llmspell.bridge.failures import syntax_error
-
     if error.column is not None or not isinstance(error.line, int) or error.kind != "script":
         return
-    if not error.message.endswith("'") or " near '" not in error.message:
-        return
+    column = found(error.message, text, error.line, max_memory)
+    if column is not None:
+        error.context["column"] = column
+
+
+def found(message: str, text: bytes, line: int, max_memory: int) -> int | None:
+    """The column of what Lua says of a *line* of *text*, by an engine made for that."""
+    if not message.endswith("'") or " near '" not in message:
+        return None
     engine = Engine(_nothing, _nothing, _nothing, max_memory=max_memory, interrupts="none")  # nothing is run in it
 
     def refuses(part: bytes) -> str | None:
@@ -35,11 +42,9 @@ def point(error: LLMSpellError, text: bytes, max_memory: int) -> None:
         return None
 
     try:
-        column = column_of(error.message, text, error.line, refuses)
+        return column_of(message, text, line, refuses)
     finally:
         engine.close()
-    if column is not None:
-        error.context["column"] = column
 
 
 def _nothing(*_: object) -> Any:

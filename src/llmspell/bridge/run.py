@@ -264,13 +264,15 @@ class Run:
         except LoadError as error:
             raise self.refused(str(error)) from None
 
-    def refused(self, message: str) -> ScriptError:
-        """What is wrong with a text that is not Lua."""
+    def refused(self, message: str, column: int = 0) -> ScriptError:
+        """What is wrong with a text that is not Lua. column: as a worker process found it."""
         from llmspell.bridge import failures, near
 
         error = failures.syntax_error(message, self.name, self.text)
         if self.remote is None:  # one in a worker process is there because its text may not be parsed here
             near.point(error, self.text, self.max_memory)
+        elif 0 < column <= len(self.text):
+            error.context.setdefault("column", column)
         return error
 
     async def place(self) -> None:

@@ -354,7 +354,7 @@ class ScriptRuntime:
     @staticmethod
     def _result(run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
         if outcome[0] == REFUSED:
-            raise run.refused(outcome[1])
+            raise run.refused(*outcome[1:])
         result, code = None, 0
         try:
             result = run.settle(outcome)

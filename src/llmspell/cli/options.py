@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from llmspell.config.schema import LOG_LEVELS
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -11,6 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON", "GRANTS", "RUN", "VALUES", "YEAR", "Option", "count", "dollars", "parse", "seconds"]
 
+#: As `logging.level` has them; not taken from there, since `--version` needs no schema.
+LEVELS = ("debug", "info", "warning", "error", "off")
 YEAR = 365 * 24 * 3600.0  # seconds
 
 
@@ -33,7 +33,7 @@ class Option:
 COMMON = (
     Option("--config", "text", "Read this configuration file, in place of the project's.", "FILE"),
     Option("--output", ("text", "json", "jsonl"), "How results, errors and events are written."),
-    Option("--log-level", LOG_LEVELS, "What is logged, on standard error or in the file of `--log-file`."),
+    Option("--log-level", LEVELS, "What is logged, on standard error or in the file of `--log-file`."),
     Option("--log-file", "text", "Add the log to this file, as JSON lines; `info`, where no level is named.", "FILE"),
     Option("--no-color", "flag", "Write no colours."),
     Option("--traceback", "flag", "Show Python's own traceback with an error."),

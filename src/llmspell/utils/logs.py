@@ -104,15 +104,16 @@ def hide(secrets: Iterable[str]) -> None:
             _secrets.pop(secret, None)
             _secrets[secret] = None
     while len(_secrets) > MOST_SECRETS:
-        del _secrets[next(iter(_secrets))]
+        _secrets.pop(next(iter(_secrets)), None)
 
 
 def masked(text: str) -> str:
     """*text* without the secrets that are known: those of providers, and what the environment has under such names."""
-    for name, value in os.environ.items():
+    for name in tuple(os.environ):  # other threads may add to either
+        value = os.environ.get(name, "")
         if value in text and len(value) >= SHORTEST_SECRET and any(part in name.upper() for part in SECRET_NAMES):
             text = text.replace(value, MASK)
-    for secret in _secrets:
+    for secret in tuple(_secrets):
         if secret in text:
             text = text.replace(secret, MASK)
     return text
