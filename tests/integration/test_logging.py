@@ -291,6 +291,19 @@ def test_other_commands_have_it_as_well(log: Path) -> None:
     assert [line["fields"]["tool"] for line in events(log, "tools")] == ["calculator"]
 
 
+@pytest.mark.parametrize("words", [["models", "list"], ["doctor"], ["types"], ["--traceback", "run", "SCRIPT"]])
+def test_no_command_takes_the_flag_and_leaves_it_at_that(tmp_path: Path, script: Any, words: list[str]) -> None:
+    words = [script("return 1") if word == "SCRIPT" else word for word in words]
+    done = llmspell(*words, "--log-file", "none/log", cwd=tmp_path)
+    assert done.code == 3
+    assert b"--log-file: cannot open " in done.err
+    config = tmp_path / "c.toml"
+    config.write_text("[runtime]\ntimeout = 9\n")
+    done = llmspell(*words, "--config", "c.toml", "--log-file", "log", cwd=tmp_path)
+    assert done.code in (0, 1)
+    assert {line["fields"]["file"] for line in events(tmp_path / "log", "config")} == {"c.toml"}
+
+
 # ---- secrets
 
 

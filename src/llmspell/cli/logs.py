@@ -95,13 +95,27 @@ def _say(line: str) -> None:
         pass
 
 
+_set: tuple[str | None, str | None] | None = None  # the settings that hold now
+_read: set[str] = set()  # files that were told of
 _screen: Screen | None = None
 _file: LogFile | None = None
 _level = logs.LEVELS["info"]
 
 
 def start(config: Config) -> None:
-    """Logs as *config* says, from now on; what was set up before it is taken down. Raises ConfigError."""
+    """Logs as *config* says, from now on; what was set up otherwise before is taken down. Raises ConfigError."""
+    global _screen, _file, _level, _set
+    path, word = config.get("logging.file"), config.get("logging.level")
+    if _set != (path, word):
+        _set = path, word
+        _set_up(path, word, config)
+    for name in config.files:  # read before there was a log
+        if name not in _read:
+            _read.add(name)
+            logs.tell("config", logging.INFO, "configuration read", {"file": name})
+
+
+def _set_up(path: str | None, word: str | None, config: Config) -> None:
     global _screen, _file, _level
     logger = logging.getLogger("llmspell")
     for handler in (_screen, _file):
@@ -110,7 +124,6 @@ def start(config: Config) -> None:
     if _file is not None:
         _file.close()
     _screen, _file = Screen(), None
-    path, word = config.get("logging.file"), config.get("logging.level")
     _level = logs.LEVELS[word or "info"]
     if word != "off":
         if path is not None:
@@ -118,8 +131,6 @@ def start(config: Config) -> None:
         logger.addHandler(_file or _screen)
         logger.setLevel(_level)
         logger.propagate = False
-    for name in config.files:  # read before there was a log
-        logs.tell("config", logging.INFO, "configuration read", {"file": name})
 
 
 def _opened(path: str, config: Config, failed: Callable[[str], None]) -> LogFile:
