@@ -210,7 +210,9 @@ def test_zsh_keeps_each_to_its_line(folder: Path) -> None:
     with zsh_in(folder, columns=50) as terminal:
         terminal.keys(b"llmspell run --max-\t")
         terminal.until("--max-tokens-total  -- Tokens")
-        assert [line.split()[0] for line in terminal.lines[1:]] == ["--max-cost", "--max-cpu", "--max-tokens-total"]
+        assert [line.split()[0] for line in terminal.lines[1:]] == [
+            "--max-cost", "--max-cpu", "--max-memory", "--max-tokens-total",
+        ]  # fmt: skip
 
 
 @needs(ZSH, "zsh")

@@ -234,9 +234,38 @@ def test_a_script_whose_text_is_not_known_is_named() -> None:
 def test_one_frame_is_no_traceback_and_a_long_one_is_cut() -> None:
     frame = {"source": "a.lua", "line": 1, "what": "function <a.lua:1>"}
     assert drawn(ScriptError("no", traceback=[frame])) == "\nerror[script]: no\n"
-    lines = drawn(ScriptError("no", traceback=[frame] * 200)).strip().split("\n")
+    frames = [{"source": "a.lua", "line": line, "what": "f"} for line in range(1, 201)]
+    lines = drawn(ScriptError("no", traceback=frames)).strip().split("\n")
     assert len(lines) == 22
     assert lines[-1] == "  … 180 more"
+
+
+def test_what_calls_itself_without_end_is_told_once() -> None:
+    down, main = {"source": "a.lua", "line": 2, "what": "down"}, {"source": "a.lua", "line": 9, "what": "main chunk"}
+    assert (
+        drawn(ScriptError("stack overflow", traceback=[down] * 19 + [main]))
+        == """
+error[script]: stack overflow
+  at down (a.lua:2)
+  … and 18 more of the same
+  at main chunk (a.lua:9)
+"""
+    )
+
+
+def test_a_table_that_was_raised_is_shown_in_a_line_but_for_its_message() -> None:
+    value = {"message": "full", "code": 7, "\x1b[2J": ["\u202e", "x" * 500]}
+    told = drawn(ScriptError("full", value=value), width=60)
+    assert (
+        told
+        == """
+error[script]: full
+  value: {"\\u001b[2J":["<202e>","xxxxxxxxxxxxxxxxxxxxxxxxxx…
+"""
+    )
+    assert cell_width(told.splitlines()[-1]) <= 60
+    assert drawn(ScriptError("full", value={"message": "full"})) == "\nerror[script]: full\n"
+    assert drawn(ScriptError("full", value="text")) == "\nerror[script]: full\n"
 
 
 def test_an_error_at_the_end_of_the_text() -> None:

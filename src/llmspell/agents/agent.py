@@ -11,6 +11,7 @@ from llmspell.errors import ValidationError, one_line
 from llmspell.providers.base import ModelCall
 from llmspell.types.agent import AgentInput, AgentOutput, Parameters
 from llmspell.types.messages import Message
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,7 +216,12 @@ class Agent(BaseAgent):
 
     async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:
         """The whole answer. Raises LLMSpellError; cancelled, it closes its connection."""
-        told, resolved = AgentInput.of(given), self.resolve()
+        told = AgentInput.of(given)
+        with logs.within_call():
+            return await self._executed(told)
+
+    async def _executed(self, told: AgentInput) -> AgentOutput:
+        resolved = self.resolve()
         if self._use is not None:
             return await self._loop(self._use, told).execute()
         if self._candidates:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from logging import WARNING
 from typing import TYPE_CHECKING, NamedTuple
 
 from llmspell.agents.timeleft import TimeLeft
 from llmspell.errors import LLMSpellError
 from llmspell.types.streaming import AgentChunk, AgentStream, Control
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -67,6 +69,7 @@ class _Failures:
                 )
             raise error
         details = {"attempt": 1, "wait": 0.0, "error": error.message, "kind": error.kind, "model": str(self.candidate)}
+        logs.tell("agents", WARNING, "another model is asked", {"model": details["model"], **logs.error_fields(error)})
         if self._on_retry is not None:
             self._on_retry(details)
         return Control("retry", details=details)

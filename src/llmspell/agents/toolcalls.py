@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from itertools import count
+from logging import WARNING
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ from llmspell.errors import LLMSpellError, ToolError, one_line
 from llmspell.tools.base import MOST_COMPLAINTS, ToolResult
 from llmspell.tools.clocks import within
 from llmspell.types.messages import Message, ToolCall
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -244,7 +246,8 @@ class ToolCalls:
         host.tool_started(stream_id, call)
         begun, ended = host.now(), call._replace(error="cancelled")
         try:
-            done = await work
+            with logs.within_call(stream_id):
+                done = await work
             ended = ended_as(done)
         except Exception as error:
             said = error.message if isinstance(error, LLMSpellError) else type(error).__name__
@@ -258,6 +261,7 @@ class ToolCalls:
         """Tells of one that is not run; its error says why."""
         self._use.host.tool_started(stream_id, call._replace(error=None))
         self._use.host.tool_ended(stream_id, call, 0.0)
+        logs.tell("tools", WARNING, "tool not run", {"tool": call.name, "agent": self._agent})
 
     async def _executed(self, tool: Tool, call: ToolCall, index: int, context: Any) -> Done:
         try:

@@ -126,10 +126,10 @@ def _retried(run: Run, name: str, details: Mapping[str, Any]) -> None:
     if run.observer is not None:
         run.observer.retried(name, details)
     if "model" in details:
-        run.log("warn", f"{name}: {details['error']}; asking {details['model']}", None)
+        run.note("warn", f"{name}: {details['error']}; asking {details['model']}", None)
     else:
         wait = f"in {details['wait']:.3g} s" if details["wait"] else "at once"
-        run.log("warn", f"{name}: {details['error']}; attempt {details['attempt']} {wait}", None)
+        run.note("warn", f"{name}: {details['error']}; attempt {details['attempt']} {wait}", None)
 
 
 # ---- tools

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import copy_context
+from logging import WARNING
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Resuming, Waits
 from llmspell.bridge.engine import AWAY, CALL, DONE, ERROR, GONE, LOST, PREEMPTED, STOPPED, UNFIT
 from llmspell.bridge.limits import CLOSE_GRACE
 from llmspell.errors import LimitError, RunCancelledError, ScriptError, one_line
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +161,8 @@ class Driver(Resuming):
     def report_unawaited(self) -> None:
         """Says what went wrong in tasks that nobody has asked about."""
         for message in self.unawaited.values():
-            self.run.log("warn", f"a task failed, and nobody awaited it: {message}", None)
+            self.run.note("warn", f"a task failed, and nobody awaited it: {message}", None)
+            logs.tell("run", WARNING, "task failed, and nobody awaited it", run=self.run.log_id)
         self.unawaited.clear()
 
     async def _leave(self) -> None:

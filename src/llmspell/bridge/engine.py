@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 #: Outcomes of an engine in another process: one that comes later; an exception, for that process is no more; what is
-#: wrong with a text that is not Lua.
+#: wrong with a text that is not Lua, and in which column, or 0.
 AWAY, LOST, REFUSED = range(PREEMPTED + 1, PREEMPTED + 4)
 
 #: Prelude files that every run has, in order; each of the others is loaded when its global is first used.

@@ -169,7 +169,8 @@ def point(error: LLMSpellError, name: str, text: bytes) -> None:
     line = error.line
     if error.script != name or not isinstance(line, int) or error.column is not None:
         return
-    lines = text.decode("utf-8", "replace").split("\n")
+    ended = text.replace(b"\r\n", b"\n").replace(b"\n\r", b"\n").replace(b"\r", b"\n")  # as Lua counts lines
+    lines = ended.decode("utf-8", "replace").split("\n")
     word = _quoted(error.message)
     if word is None or not 0 < line <= len(lines):
         return

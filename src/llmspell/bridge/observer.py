@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from llmspell.errors import one_line
 
 TYPE_CHECKING = False
@@ -117,5 +119,9 @@ class Harmless(Observer):
                     self._failed.add(name)
                     told = one_line(f"{type(error).__name__}: {error}", 300)
                     self._log("warn", f"an observer failed in `{name}`: {told}", None)
+                    if "logging" in sys.modules:  # else nobody listens
+                        from llmspell.utils import logs
+
+                        logs.tell("run", 30, "observer failed", {"method": name, **logs.error_fields(error)})
 
         return tell

@@ -147,6 +147,7 @@ class Run:
         model: str | None,
         provider: str | None,
         log: Callable[[str, str, dict[str, Any] | None], None],
+        note: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         pool: ProcessPool | None = None,
         tape: Tape | None = None,
         permissions: Callable[[], Permissions],
@@ -163,6 +164,9 @@ class Run:
         self.observer = observer
         Run.last += 1
         self.number = str(Run.last)
+        self.log_id = ""  # of what is told of it, where somebody listens
+        self.log_token: Any = None
+        self.ended_as = "nil", 0  # the kind of its result, and the exit code
         self.providers = providers
         self._permissions, self.base_tools = permissions, tools
         self._tool_settings, self.setting = tool_settings, setting
@@ -174,7 +178,7 @@ class Run:
         self.programs: Any = None  # a place for each of those that models write
         self.children: set[Run] = set()  # those programs, while they run
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
-        self.log = log
+        self.log, self.note = log, note or log  # the script's own lines, and what else a person is told of its run
         self.tape = tape
         self.readings: Tape | None = None  # where clocks and chance are read of, if that is a tape
         self.clock = monotonic
@@ -260,11 +264,16 @@ class Run:
         except LoadError as error:
             raise self.refused(str(error)) from None
 
-    def refused(self, message: str) -> ScriptError:
-        """What is wrong with a text that is not Lua."""
-        from llmspell.bridge.failures import syntax_error
+    def refused(self, message: str, column: int = 0) -> ScriptError:
+        """What is wrong with a text that is not Lua. column: as a worker process found it."""
+        from llmspell.bridge import failures, near
 
-        return syntax_error(message, self.name, self.text)
+        error = failures.syntax_error(message, self.name, self.text)
+        if self.remote is None:  # one in a worker process is there because its text may not be parsed here
+            near.point(error, self.text, self.max_memory)
+        elif 0 < column <= len(self.text):
+            error.context.setdefault("column", column)
+        return error
 
     async def place(self) -> None:
         """Before the start of one that has its engine in a worker process: waits for a worker."""
@@ -318,6 +327,10 @@ class Run:
         handler = self._asks.get(op)
         if handler is None:
             handler = self._asks[op] = self._home(op).ASKS[op]
+        if self.log_id:
+            from llmspell.bridge import run_log
+
+            return run_log.asked(self, handler, args)
         return handler(self, *args)
 
     def _home(self, op: str) -> Any:
@@ -522,7 +535,12 @@ class Run:
         if code == ERROR:
             error = failures.script_failure(outcome[1], outcome[2], self.name)
             if isinstance(error, LLMSpellError):
-                failures.point(error, self.name, self.text)
+                name, text = self._text_of(error.script)
+                failures.point(error, name, text)
+                if self.remote is None and error.column is None and " near '" in error.message:
+                    from llmspell.bridge import near
+
+                    near.point(error, text, self.max_memory)
             raise error
         if code == STOPPED:
             raise self._stopped(outcome[1])
@@ -531,6 +549,18 @@ class Run:
             hint="return strings, numbers, booleans, or tables of them",
             script=self.name,
         )
+
+    def _text_of(self, script: str | None) -> tuple[str, bytes]:
+        """The name and the text of the script's file, or of one that it has loaded, as far as it can be read."""
+        path = self.sources.get(script or "")
+        if script == self.name or path is None:
+            return self.name, self.text
+        from llmspell.bridge.runtime import read_script
+
+        try:
+            return script or "", read_script(path).removeprefix(b"\xef\xbb\xbf")
+        except LLMSpellError:
+            return script or "", b""
 
     def _stopped(self, reason: str) -> BaseException:
         if reason == "memory":

@@ -93,12 +93,13 @@ def _harmless(observer: Observer, log: Callable[[str, str, dict[str, Any] | None
 
 
 def _default_log(level: str, message: str, fields: dict[str, Any] | None) -> None:
-    import logging
+    from llmspell.utils import logs
 
-    from llmspell.bridge.calls.log import line_of
+    logs.tell("script", logs.LEVELS[level], message, fields)
 
-    number = {"debug": 10, "info": 20, "warn": 30}.get(level, 40)
-    logging.getLogger("llmspell.script").log(number, "%s", line_of(message, fields))
+
+def _no_note(level: str, message: str, fields: dict[str, Any] | None) -> None:
+    """What a person is told beside: `logging` has it as events, without messages that may quote what was said."""
 
 
 class ScriptRuntime:
@@ -118,6 +119,7 @@ class ScriptRuntime:
     observer: sees model calls as they stream; what it raises is logged, and the run goes on.
     providers: a manager to use, and not to close.
     log: takes level, message and fields of the script's `Log`; without it they go to the logger `llmspell.script`.
+    note: takes the same of what llmspell says of the run (a call that is tried again); without it *log* does.
     before_models: called once, before the first model is looked for.
     isolation: "process" runs each script in a worker process of this process's pool, a ProcessPool (of
     `llmspell.bridge.isolation`) in one of that pool; what scripts ask for is done here all the same. A worker that
@@ -153,6 +155,7 @@ class ScriptRuntime:
         observer: Observer | None = None,
         providers: ProviderManager | None = None,
         log: Callable[[str, str, dict[str, Any] | None], None] | None = None,
+        note: Callable[[str, str, dict[str, Any] | None], None] | None = None,
         before_models: Callable[[], None] | None = None,
         isolation: str | ProcessPool | None = None,
         record: str | os.PathLike[str] | None = None,
@@ -180,8 +183,8 @@ class ScriptRuntime:
         self._stdout, self._stderr, self._live = stdout, stderr, live
         self._default_model, self._default_provider = model, provider
         self._interrupted: tuple[BaseException, float] | None = None
-        self._log = log or _default_log
-        self._observer = None if observer is None else _harmless(observer, self._log)
+        self._log, self._note = log or _default_log, note or log or _no_note
+        self._observer = None if observer is None else _harmless(observer, self._note)
         self._before_models = before_models
         self._state = state
         self._state_files: dict[str, StateStore] = {}
@@ -304,6 +307,7 @@ class ScriptRuntime:
             model=self._default_model,
             provider=self._default_provider,
             log=self._log,
+            note=self._note,
             pool=self._pool,
             tape=self._tape,
             permissions=self._granted,
@@ -314,6 +318,10 @@ class ScriptRuntime:
             **self._limits,
         )
         self._runs.add(run)
+        if "logging" in sys.modules:  # else nobody listens
+            from llmspell.bridge import run_log
+
+            run_log.started(run)
         if self._observer is not None:
             self._observer.run_started(run.number, run.name)
         try:
@@ -332,6 +340,10 @@ class ScriptRuntime:
             if isinstance(error, LimitError):
                 self._observer.limit_reached(error)
             self._observer.run_ended(run.number, error)
+        if run.log_id:
+            from llmspell.bridge import run_log
+
+            run_log.left(run, sys.exc_info()[1])
         run.close()
         if self._tape is not None:
             self._tape.close()
@@ -351,7 +363,7 @@ class ScriptRuntime:
     @staticmethod
     def _result(run: Run, outcome: tuple[Any, ...], captured: Captured) -> ScriptResult:
         if outcome[0] == REFUSED:
-            raise run.refused(outcome[1])
+            raise run.refused(*outcome[1:])
         result, code = None, 0
         try:
             result = run.settle(outcome)
@@ -362,6 +374,7 @@ class ScriptRuntime:
             error.usage = run.usage
             error.sources = run.sources
             raise
+        run.ended_as = ("nil" if result is None else type(result).__name__), code
         return ScriptResult(run, result, captured.getvalue().decode("utf-8", "replace"), code)
 
     async def execute_script(
@@ -432,6 +445,17 @@ class ScriptRuntime:
         self._interrupted = why, grace
         for run in list(self._runs):
             run.stop(why, grace)
+
+    def soon(self, work: Callable[[], None]) -> bool:
+        """Has *work* done on the thread of a script that runs, from any other thread; whether one waits there."""
+        for run in list(self._runs):
+            if (driver := run.driver) is not None and driver.loop is not None:
+                try:
+                    driver.loop.call_soon_threadsafe(work)
+                except RuntimeError:  # the loop is closed
+                    continue
+                return True
+        return False
 
     def stand_still(self) -> None:
         """Scripts that run have all the time until `go_on`: a person is asked. To be called on the event loop."""

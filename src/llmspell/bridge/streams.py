@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Handing, Place
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +105,7 @@ class Streams:
 
     async def _read(self, driver: Driver, one: ScriptStream) -> None:
         observer = self.run.observer
+        logs.CALL.set(logs.call_of(one.stream.stream_id))  # the task has a context of its own
         try:
             async with self.run.slot() if one.slot else _no_slot():
                 if observer is not None:

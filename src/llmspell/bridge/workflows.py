@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from logging import DEBUG, WARNING
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.bridge.api import BRANCH, CONDITIONAL, LOOP, PARALLEL, SEQUENTIAL, STEP, check
 from llmspell.errors import ValidationError, one_line
+from llmspell.utils import logs
 from llmspell.utils.async_utils import Clock
 from llmspell.workflows.runner import Runner, plain_result
 from llmspell.workflows.steps import Branch, Step
@@ -260,9 +262,14 @@ class ScriptRunner(Runner):
 
     def step_retried(self, token: Any, step: Step, attempt: int, wait: float, error: BaseException) -> None:
         told = f"step {one_line(step.name, 60)}: {one_line(str(error), 500)}; attempt {attempt} in {wait:.3g} s"
-        self.run.log("warn", told, None)
+        self.run.note("warn", told, None)
+        about = {"step": step.name, "attempt": attempt, "wait": wait}
+        logs.tell("workflows", WARNING, "step retried", {**about, **logs.error_fields(error)})
 
     def step_ended(self, token: Any, step: Step, done: StepResult) -> None:
+        logs.tell(
+            "workflows", DEBUG, "step ended", {"step": step.name, "success": done.success, "ms": done.duration_ms}
+        )
         if self.run.observer is not None:
             told = done._replace(result=None, steps=None).to_dict()
             self.run.observer.step_ended(token, {name: value for name, value in told.items() if value is not None})

@@ -41,7 +41,8 @@ def main(argv: Sequence[str]) -> int:
             except Exception as error:
                 return _unloadable(error, values)
             return run(plain[1], rest, values)
-        if plain == ["doctor"] and not rest and values.keys() <= {option.key for option in COMMON}:
+        common = {option.key for option in COMMON if not option.name.startswith("--log-")}
+        if plain == ["doctor"] and not rest and values.keys() <= common:
             from llmspell.cli.commands.doctor import doctor
 
             return doctor(values)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON", "GRANTS", "RUN", "VALUES", "YEAR", "Option", "count", "dollars", "parse", "seconds"]
 
+#: As `logging.level` has them; not taken from there, since `--version` needs no schema.
+LEVELS = ("debug", "info", "warning", "error", "off")
 YEAR = 365 * 24 * 3600.0  # seconds
 
 
@@ -31,6 +33,8 @@ class Option:
 COMMON = (
     Option("--config", "text", "Read this configuration file, in place of the project's.", "FILE"),
     Option("--output", ("text", "json", "jsonl"), "How results, errors and events are written."),
+    Option("--log-level", LEVELS, "What is logged, on standard error or in the file of `--log-file`."),
+    Option("--log-file", "text", "Add the log to this file, as JSON lines; `info`, where no level is named.", "FILE"),
     Option("--no-color", "flag", "Write no colours."),
     Option("--traceback", "flag", "Show Python's own traceback with an error."),
 )

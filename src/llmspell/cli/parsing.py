@@ -73,8 +73,16 @@ def with_options(options: Sequence[Option]) -> Callable[[Any], Any]:
 
 
 def given(values: dict[str, Any], context: click.Context) -> dict[str, Any]:
-    """The options that were given, before the command or after it; after it wins."""
+    """The options that were given, before the command or after it; after it wins. The log is set up by them.
+
+    Raises ConfigError where it cannot be.
+    """
     told: dict[str, Any] = {}
     for level in (context.parent.parent if context.parent else None, context.parent):
         told |= {} if level is None else {key: value for key, value in level.params.items() if value}
-    return told | {key: value for key, value in values.items() if value or (value == 0.0 and value is not False)}
+    told |= {key: value for key, value in values.items() if value or (value == 0.0 and value is not False)}
+    if "log_level" in told or "log_file" in told:  # also for a command that reads no configuration of its own
+        from llmspell.cli.settings import configuration
+
+        configuration({name: told.get(name) for name in ("config", "log_level", "log_file")}, None)
+    return told

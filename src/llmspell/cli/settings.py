@@ -24,6 +24,8 @@ SETTINGS = {
     "max_tokens_total": "limits.max_tokens_total",
     "max_cost": "limits.max_cost_usd",
     "provider": "providers.default",
+    "log_level": "logging.level",
+    "log_file": "logging.file",
 }
 #: Which grants a flag stands for.
 GRANTED = {f"allow_{name}": f"permissions.{name}" for name in ("read", "write", "net", "env", "run")}
@@ -45,7 +47,12 @@ def configuration(options: dict[str, Any], folder: str | None) -> Config:
         flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
         options["model"] = "local"
     try:
-        return load(script_dir=folder, config_file=options.get("config"), env=os.environ, flags=flags)
+        config = load(script_dir=folder, config_file=options.get("config"), env=os.environ, flags=flags)
+        if config.get("logging.level") or config.get("logging.file"):
+            from llmspell.cli import logs
+
+            logs.start(config)
+        return config
     except ConfigError as error:
         what = error.message.removeprefix("flag: ")
         if what == error.message:

@@ -101,7 +101,7 @@ def _syntax(message: str, text: str) -> tuple[str, int, int]:
 def leaves(file: File) -> Iterator[tuple[Path, Any]]:
     """Each setting of a file. Goes no deeper than the schema does, so that nesting costs nothing."""
     for first, value in _parse(file).items():
-        if first not in ("runtime", "limits", "providers", "permissions", "tools", "state"):
+        if first not in ("runtime", "limits", "providers", "permissions", "tools", "state", "logging"):
             yield (first,), value  # no such key: the caller says so
             continue
         _want_table(file, (first,), value)

@@ -9,6 +9,8 @@ At every start this is imported and run, so all that a file or an error needs is
 
 from __future__ import annotations
 
+import sys
+
 from llmspell.config import discovery
 from llmspell.config.schema import (
     BUILT_IN,
@@ -182,7 +184,7 @@ class _Merger:
                 from llmspell.config.grants import program_beside
 
                 checked = tuple(program_beside(one, file.path) for one in checked)
-            elif key.path == "state.path":
+            elif key.path in ("state.path", "logging.file"):
                 checked = beside((checked,), file.path)[0]
             if not file.trusted:
                 self.permit(file, parts, checked)
@@ -328,6 +330,10 @@ def load(
 
         merger.file(files.read(path, trusted))
         read.append(path)
+        if "logging" in sys.modules:  # else nobody listens
+            from llmspell.utils import logs
+
+            logs.tell("config", 20, "configuration read", {"file": path, "trusted": trusted})
     merger.environment(env, names)
     merger.flags(flags)
     merger.finish()

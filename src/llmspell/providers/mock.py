@@ -106,7 +106,7 @@ class MockProvider(ProviderInstance):
     def stream(self, call: ModelCall) -> AgentStream:
         """The answer as it comes. The reply is taken, and the call recorded, at the first read."""
         turn = Turn(self.name, call.model)
-        return AgentStream(turn.stream_id, self._batches(call, turn))
+        return turn.stream(call, self._batches(call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer; it is streamed beneath."""

@@ -17,7 +17,8 @@ from llmspell.providers.reading import MAX_REPLY
 from llmspell.providers.retrying import Retries
 from llmspell.providers.terms import policy_of, timeouts_of
 from llmspell.providers.turn import Turn
-from llmspell.types.streaming import AgentStream, Collector
+from llmspell.types.streaming import Collector
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from llmspell.providers.retrying import Tries
     from llmspell.types.agent import AgentOutput
     from llmspell.types.price import Price
-    from llmspell.types.streaming import AgentChunk, ChunkContent, Room, Taker
+    from llmspell.types.streaming import AgentChunk, AgentStream, ChunkContent, Room, Taker
     from llmspell.types.usage import Usage
     from llmspell.utils.async_utils import Clock
 
@@ -78,6 +79,7 @@ class Service(ProviderInstance):
         self._late = LateKey(name, source, lacking=lacking, missing=self._no_key, found=self._carry)
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]
         self._secrets = tuple(value for value in (key, *secret, *(s.partition(" ")[2] for s in secret)) if value)
+        logs.hide(self._secrets)
         self._catalog = "own" if spoken.own else str(settings.get("vendor") or ""), self.type, origin.host
         self._prices: Mapping[str, Any] = settings.get("prices") or {}
         self._retries = Retries(policy_of(name, settings.get("retry")), clock)
@@ -130,26 +132,28 @@ class Service(ProviderInstance):
         error means. Closing it, or cancelling who reads, closes the connection at once.
         """
         turn = Turn(self.name, call.model, partial(self._priced, call))
-        return AgentStream(turn.stream_id, self._batches(call, turn), partial(self._pour, call, turn))
+        return turn.stream(call, self._batches(call, turn), partial(self._pour, call, turn))
 
     async def execute(self, call: ModelCall) -> AgentOutput:
         """The whole answer, asked for in one piece; of the timeouts, `first_token` does not hold."""
         turn = Turn(self.name, call.model, partial(self._priced, call))
+        collector = Collector()
+        with turn.whole(call):
+            for chunk in turn.chunks(await self._executed(call, turn)):
+                collector.add(chunk)
+        return collector.output()
+
+    async def _executed(self, call: ModelCall, turn: Turn) -> list[ChunkContent]:
         tries = self._tries(call)
         try:
             while True:
                 try:
-                    contents = await self._whole(call, turn, tries)
-                    break
+                    return await self._whole(call, turn, tries)
                 except LLMSpellError as error:
-                    tries.after(error)
+                    turn.retried(tries.after(error))
                 await tries.wait()
         finally:
             tries.leave(answered=False)  # where it was cancelled
-        collector = Collector()
-        for chunk in turn.chunks(contents):
-            collector.add(chunk)
-        return collector.output()
 
     async def disconnect(self) -> None:
         """Closes all connections; calls in flight end with an error."""
@@ -230,6 +234,7 @@ class Service(ProviderInstance):
                     break
                 except LLMSpellError as error:
                     retry = tries.after(error)
+                    turn.retried(retry)
                 yield turn.chunks([retry])
                 await tries.wait()
             try:
@@ -266,6 +271,7 @@ class Service(ProviderInstance):
                     break
                 except LLMSpellError as error:
                     retry = tries.after(error)
+                    turn.retried(retry)
                 if not take(turn.chunks([retry])):
                     await room()
                 await tries.wait()
@@ -398,6 +404,7 @@ class Service(ProviderInstance):
         """Sends *key* from now on, and shows it nowhere."""
         self._door.carry(self._dialect.auth(key))
         self._secrets = (key, *self._secrets)
+        logs.hide((key,))
 
     def _check(self, reading: Reading, answer: Answer) -> None:
         error: LLMSpellError | None = reading.error

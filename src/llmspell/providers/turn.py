@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Stamp
 from llmspell.providers.calls import too_deep
-from llmspell.types.streaming import AgentChunk, Control
+from llmspell.types.streaming import AgentChunk, AgentStream, Control
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+    from contextlib import AbstractContextManager
 
-    from llmspell.types.streaming import ChunkContent
+    from llmspell.providers.base import ModelCall
+    from llmspell.providers.call_log import CallLog
+    from llmspell.types.streaming import ChunkContent, Room, Taker
     from llmspell.types.usage import Usage
 
 __all__ = ["Turn"]
@@ -29,7 +34,7 @@ class Turn:
     cost: the usage with its cost in it, of a usage and the model that the service named; asked once, at the end.
     """
 
-    __slots__ = ("_cost", "_started", "metadata", "stamp", "stream_id")
+    __slots__ = ("_cost", "_log", "_started", "metadata", "stamp", "stream_id")
 
     def __init__(self, provider: str, model: str, cost: Callable[[Usage, str], Usage] | None = None) -> None:
         self._cost = cost
@@ -37,6 +42,31 @@ class Turn:
         self.metadata: dict[str, Any] = {"model": model, "provider": provider}
         self.stamp = Stamp(AgentChunk, self.stream_id, self.metadata)
         self._started = time.monotonic()
+        self._log: CallLog | None = None
+        if logs.heard("model"):
+            from llmspell.providers.call_log import CallLog
+
+            self._log = CallLog(provider, model, self.stream_id)
+
+    def stream(
+        self,
+        call: ModelCall,
+        batches: AsyncGenerator[list[AgentChunk], None],
+        pour: Callable[[Taker, Room], Coroutine[Any, Any, None]] | None = None,
+    ) -> AgentStream:
+        """The stream of the answer to *call*, which the log is told of."""
+        if (log := self._log) is not None:
+            batches, pour = log.batches(batches, call), None if pour is None else log.poured(pour, call)
+        return AgentStream(self.stream_id, batches, pour)
+
+    def whole(self, call: ModelCall) -> AbstractContextManager[None]:
+        """What is to be around a call whose answer comes in one piece: the log is told of it."""
+        return nullcontext() if self._log is None else self._log.watching(call, stream=False)
+
+    def retried(self, retry: Control) -> None:
+        """The call is made again."""
+        if self._log is not None:
+            self._log.retried(retry.details or {})
 
     def start(self) -> None:
         """The call begins now, and not when the stream was made."""
@@ -69,4 +99,6 @@ class Turn:
             if last.usage is not None and self._cost is not None:
                 last = last._replace(usage=self._cost(last.usage, self.metadata["model"]))
                 contents = [*contents[:-1], last]
+            if self._log is not None:
+                self._log.ended(last, self.metadata)
         return self.stamp(contents)

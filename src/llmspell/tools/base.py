@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import LimitError, LLMSpellError, ToolError, ValidationError, one_line
@@ -230,9 +231,31 @@ class Tool:
             )
         token = _deep.set(deep + 1)
         try:
-            return await self._executed(given, context)
+            return await self._told(given, context)
         finally:
             _deep.reset(token)
+
+    async def _told(self, given: dict[str, Any], context: ToolContext) -> ToolResult:
+        """What it gives; the log is told how long it took and how it ended, and neither arguments nor results."""
+        from logging import INFO, WARNING  # asyncio has it already
+
+        from llmspell.utils import logs
+
+        if not logs.heard("tools", WARNING):
+            return await self._executed(given, context)
+        failed: dict[str, Any] = {"error": "cancelled"}
+        begun, level = monotonic(), INFO
+        try:
+            result = await self._executed(given, context)
+            failed = {"error": "its result"} if result.is_error else {}
+            level = WARNING if result.is_error else INFO
+        except Exception as error:
+            failed, level = logs.error_fields(error), WARNING
+            raise
+        finally:
+            told = {"tool": self.name, "agent": context.agent, "ms": round((monotonic() - begun) * 1000, 1)}
+            logs.tell("tools", level, "tool ended", {**told, **failed})
+        return result
 
     async def _executed(self, given: dict[str, Any], context: ToolContext) -> ToolResult:
         if self.works and context.run is not None and context.run.tape is not None:

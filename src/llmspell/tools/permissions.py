@@ -7,6 +7,7 @@ addresses that its name has (`allows_address`).
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,11 @@ class Permissions:
         self, capability: str, what: str, *, by: str, why: str = "", beside: Iterable[str] = ()
     ) -> PermissionDeniedError:
         """The error for what is not granted. beside: what else of that capability the same call needs."""
+        if "logging" in sys.modules:  # else nobody listens
+            from llmspell.utils import logs
+
+            # What it was may be a tool's argument, and those are a model's words.
+            logs.tell("permissions", 30, "permission denied", {"capability": capability, "by": by})
         shown = one_line(what, 200)
         flag = grants.flag_for(capability, (*beside, what), self.base)
         hint = f"to allow it: --allow-{capability}={flag}, or `permissions.{_setting(capability)}`"

@@ -14,6 +14,7 @@ from llmspell.errors import LimitError, NotFoundError, ValidationError
 from llmspell.types.messages import NATIVE
 from llmspell.types.streaming import AgentChunk, AgentStream, Reasoning, Text
 from llmspell.types.usage import Usage
+from llmspell.utils import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -207,6 +208,7 @@ async def _watched(run: Run, stream: AgentStream, agent: Agent) -> AgentOutput:
     failure: BaseException | None = None
     try:
         async with stream:
+            logs.CALL.set(logs.call_of(stream.stream_id))  # in the operation's own context
             while (batch := await stream.next_batch()) is not None:
                 observer.chunks(stream.stream_id, batch, False)
         return stream.collector.output()

@@ -29,7 +29,7 @@ SHAPES: dict[int, tuple[type | tuple[type, ...], ...]] = {
     UNFIT: (str,),
     GONE: (),
     PREEMPTED: (),
-    REFUSED: (str,),
+    REFUSED: (str, int),
 }
 #: Of an error: what the host makes sentences of.
 TOLD: dict[str, tuple[type, ...]] = {

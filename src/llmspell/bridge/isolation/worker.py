@@ -11,7 +11,9 @@ import os
 import socket
 from time import monotonic
 
+from llmspell.bridge import near
 from llmspell.bridge.engine import ERROR, GONE, REFUSED, STOPPED, Engine, LoadError, core, prelude
+from llmspell.bridge.failures import syntax_error
 from llmspell.bridge.isolation import frames
 from llmspell.bridge.isolation.codec import encode
 from llmspell.bridge.isolation.lockdown import Memory, close_doors, die_with
@@ -233,7 +235,9 @@ class Worker:
         try:
             main = engine.load(text, name)
         except LoadError as error:
-            return [REFUSED, str(error)]
+            told = syntax_error(str(error), "", b"")
+            column = near.found(told.message, text, told.line or 0, options.get("max_memory", 0))
+            return [REFUSED, str(error), column or 0]
         if main != frames.MAIN and engine.stop_reason is None:  # stopped before its text was read, there is none
             raise AssertionError(f"the main fiber is number {main}")
         return self._told(engine.resume(main, None, args))

@@ -130,7 +130,7 @@ local stdin = file("io.stdin", {
   close = denied("io.stdin:close", "it is closed when the run ends"),
 })
 
-local files = "scripts open no files; what is piped in is read by `io.read`, and modules by `require`"
+local files = "`File` reads and writes what was granted, `io.read` what is piped in; modules are read by `require`"
 
 --- What is piped in.
 Stdin = {

@@ -104,6 +104,7 @@ class Command:
             provider=self.options.get("provider"),
             observer=observer,
             log=self.log,
+            note=self.note,
             before_models=self.tell_of_models,
             record=self.options.get("record"),
             replay=self.player,
@@ -148,12 +149,24 @@ class Command:
 
     def log(self, level: str, message: str, fields: dict[str, Any] | None) -> None:
         """A line of the script's `Log`, on standard error."""
-        if level == "debug":
+        if (logged := sys.modules.get("llmspell.cli.logs")) is not None:
+            logged.of_script(level, message, fields)
+        self.note(level, message, fields)
+
+    def note(self, level: str, message: str, fields: dict[str, Any] | None) -> None:
+        """A line for a person, of the script's or of what becomes of its calls."""
+        logged = sys.modules.get("llmspell.cli.logs")
+        if level == "debug" if logged is None else not logged.shows(level):
             return
         from llmspell.bridge.calls.log import line_of
+
+        self.say(f"{level}: {line_of(message, fields)}")
+
+    def say(self, text: str) -> None:
+        """A line of a log, on standard error. On the run's thread."""
         from llmspell.cli.render.terminal import harmless
 
-        line = f"{level}: {harmless(line_of(message, fields))}\n"
+        line = harmless(text) + "\n"
         if self.asking and 2 in self.shown:
             self.shown[2].log(line.encode("utf-8", "replace"))
             return
@@ -167,6 +180,10 @@ class Command:
             self.stop(unwritten(error))
         if self.view is not None:
             self.view.after_write(2, b"\n")
+
+    def soon(self, work: Callable[[], None]) -> bool:
+        """Has *work* done on the run's thread, from any other; whether that can be."""
+        return self.running is not None and self.running.soon(work)
 
     def end_line(self) -> None:
         """What comes next on a terminal begins a line of its own, whatever the script has left there."""
@@ -213,6 +230,8 @@ class Command:
             self.events.on_failed = lambda error: self.stop(unwritten(error))
             self.events.start(self.name, self.args)
         config = self.configuration()
+        if (logged := sys.modules.get("llmspell.cli.logs")) is not None:
+            logged.on_screen(self.say, self.soon)
         runtime = self.running = self.loaded(config)
         timeout = config.get("runtime.timeout")
         watch = self.watch = Watch(
@@ -279,6 +298,8 @@ class Command:
             self.fetching.close()
         if self.view is not None:
             self.view.close()
+        if (logged := sys.modules.get("llmspell.cli.logs")) is not None:
+            logged.flush()
 
     # ---- what is shown of it
 
@@ -359,7 +380,7 @@ class Command:
             return self.source.decode("utf-8-sig", "replace")
         path = (error.sources or {}).get(name)
         try:
-            return None if path is None else read_script(path).decode("utf-8", "replace")
+            return None if path is None else read_script(path).decode("utf-8-sig", "replace")
         except LLMSpellError:
             return None
 

