@@ -42,11 +42,11 @@ def read(path: str) -> Attached:
     path = os.path.expanduser(path)
     shown, name = one_line(path, 200), one_line(os.path.basename(path), 120)
     try:
+        if os.path.isdir(path):
+            raise ValidationError(f"`{shown}` is a folder", hint="attach the files in it, one by one")
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
         with open(number, "rb") as file:
             found = os.fstat(number)
-            if stat.S_ISDIR(found.st_mode):
-                raise ValidationError(f"`{shown}` is a folder", hint="attach the files in it, one by one")
             if not stat.S_ISREG(found.st_mode):
                 raise ValidationError(f"`{shown}` is not a plain file")
             if found.st_size > LARGEST_CALL:

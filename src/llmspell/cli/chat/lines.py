@@ -109,6 +109,9 @@ class Plain:
         loop.add_reader(self._number, readable)
         try:
             await ready
+        except asyncio.CancelledError:
+            self._write("\n")
+            raise
         finally:
             self._waiting = None
             loop.remove_reader(self._number)

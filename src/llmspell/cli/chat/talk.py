@@ -104,22 +104,27 @@ class Talk:
         turn = Turn(self._session, self._view)
         self._stopped = False
         self._answering = asyncio.ensure_future(turn.run(asked))
+        failed: LLMSpellError | None = None
         try:
             with _silent():
                 await self._answering
-            self._view.note(turn.last_line())
         except asyncio.CancelledError:
             if not self._stopped or self._ended_by is not None:
                 raise
-            came = turn.output is not None and turn.output.text
-            self._view.line("stopped; what came is kept" if came else "stopped; nothing came of it")
         except LLMSpellError as error:
-            if self._view.live and turn.shown:
-                error.context.pop("partial", None)  # it stands above
-            self._tell(error)
+            failed = error
         finally:
             self._answering = None
             self._keep()
+        if failed is not None:
+            if self._view.live and turn.shown:
+                failed.context.pop("partial", None)  # it stands above
+            self._tell(failed)
+        elif self._stopped:
+            came = turn.output is not None and turn.output.text
+            self._view.line("stopped; what came is kept" if came else "stopped; nothing came of it")
+        else:
+            self._view.note(turn.last_line())
 
     def _keep(self) -> None:
         try:

@@ -76,7 +76,10 @@ class Turn:
 
     def _tick(self) -> None:
         assert self._view is not None
-        self._view.tick()
+        try:
+            self._view.tick()
+        except OSError:  # the terminal is gone: whoever writes next is told
+            return
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     # ---- chunks

@@ -24,6 +24,7 @@ __all__ = ["ChatView", "cut"]
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 FRAMES, ASCII_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 FRAMES_A_SECOND = 10
+SETTLES = 0.5  # seconds without a new piece after which the last word is taken as whole
 MOST_LABEL = 200  # characters of what stands beside the spinner
 
 
@@ -67,7 +68,7 @@ class ChatView:
         self._pen: Pen | None = None  # of what is being written
         self._thinking = False  # whether that is reasoning
         self._raw_open = False  # standard output is no terminal, and its last line has not ended
-        self._label, self._since = "", 0.0
+        self._label, self._since, self._came_at = "", 0.0, 0.0
         self._spins = self._drawn = self._held = False
 
     # ---- the spinner
@@ -84,7 +85,10 @@ class ChatView:
         return self._since
 
     def tick(self) -> None:
-        """Time has passed: the spinner turns."""
+        """Time has passed: the spinner turns; a word that was held back is shown, if nothing has come for a while."""
+        if self._pen is not None and self._clock() - self._came_at >= SETTLES:
+            held = self._pen.settle()
+            self._say(held) if self._thinking else self._write(self._out, held)
         if not self._spins or self._held or not self.told or not self._steers or self._mid_line():
             return
         now = self._clock()
@@ -193,6 +197,7 @@ class ChatView:
                 self._write(self._out, rest)
 
     def _quiet(self) -> None:
+        self._came_at = self._clock()
         self._spins = False
         self.clear()
 
@@ -212,6 +217,8 @@ class ChatView:
 
     def _write(self, stream: TextIO, text: str, encoding: str = "") -> None:
         """All of it at once, in the stream's own letters where no others are meant."""
+        if not text:
+            return
         data = text.encode(encoding or stream.encoding or "utf-8", "replace")
         stream.buffer.write(data)
         stream.flush()

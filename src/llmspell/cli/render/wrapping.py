@@ -20,8 +20,8 @@ class Pen:
 
     width: asks how many columns there are; the last one is spared, as terminals differ about the width of some signs.
     steers: whether the terminal takes sequences. Then each piece is shown at once, and a word that turns out too long
-    for its row is taken back and goes on the next; without, the last word is held back until it has ended. prefix:
-    begins each row. look: of all of it.
+    for its row is taken back and goes on the next; without, the last word is held back until it has ended, or until
+    `settle`. prefix: begins each row. look: of all of it.
 
     What was written stays where it is when the width changes; what comes after is wrapped at the new one.
     """
@@ -57,6 +57,13 @@ class Pen:
             else:
                 self._add(char)
         self._send(len(self._row) if self._steers else self._word)
+        return self._taken()
+
+    def settle(self) -> str:
+        """What was held back: its word may well have ended. It stays where it is now."""
+        if self._sent < len(self._row):
+            self._send(len(self._row))
+            self._fixed = True
         return self._taken()
 
     def finish(self) -> str:
