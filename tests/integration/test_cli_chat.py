@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llmspell.cli.chat.slash import COMMANDS
 from support.answers import KEY, answer, asking
 from support.loopback import CLOSE, STALL, Gate, Loopback, reply
-from support.terminal import Done, llmspell, start
+from support.terminal import COMMAND, Done, llmspell, start
 from support.tool_turns import CALLING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from support.loopback import Request
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
 REFUSED = reply(b'{"error": {"message": "no such key"}}', 401, sized=True)
@@ -309,3 +314,44 @@ def test_the_list_shows_what_is_kept_the_last_first(data: Path) -> None:
         assert llmspell("chat", "-p", "more", "--resume", "old", env=asking(server)).code == 0
         assert asked(server, 1)[0][1] == "a old\x1b[2J question"
         assert llmspell("chat", "-p", "more", "--resume", "../old", env=asking(server)).code == 1
+
+
+# ---- the document
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "chat.md").read_text(encoding="utf-8")
+LINES = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+def test_each_command_of_the_document_does_what_it_says(tmp_path: Path) -> None:
+    form = {"type": "object", "properties": {"title": {"type": "string"}}}
+    (tmp_path / "photo.png").write_bytes(PNG)
+    (tmp_path / "notes.txt").write_text("Moby-Dick")
+    (tmp_path / "invoice.json").write_text(json.dumps(form))
+    command = tmp_path / "bin" / "llmspell"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    command.chmod(0o755)
+
+    def plan(request: Request) -> list[Any]:
+        return answer('{"title": ', '"Moby-Dick"}') if "response_format" in request.json else answer("It is ", "wide.")
+
+    with Loopback([plan]) as server:
+        env = {**asking(server), "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"}
+        for line in LINES:
+            done = subprocess.run(
+                ["sh", "-ec", line], capture_output=True, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, timeout=30
+            )
+            assert (done.returncode, done.stderr) == (0, b""), line
+            assert done.stdout or ">" in line, line
+        last = server.requests[-1].json["messages"]
+    assert json.loads((tmp_path / "book.json").read_text()) == {"title": "Moby-Dick"}
+    assert [one["content"] for one in last] == ["I go to Lisbon.", "It is wide.", "What should I see?"]
+
+
+def test_the_document_names_each_command_of_the_conversation() -> None:
+    for one in COMMANDS:
+        assert f"`/{one.name}" in DOCUMENT

@@ -52,6 +52,7 @@ def say(terminal: Terminal, text: str, answers: int = 1) -> None:
 
 
 def leave(terminal: Terminal) -> None:
+    terminal.until(lambda: terminal.lines[-1] == ">")
     terminal.keys(b"\x04")
     assert terminal.wait() == 0
     terminal.assert_as_before()
@@ -343,7 +344,7 @@ def test_commands_change_what_is_asked(data: Path, tmp_path: Path) -> None:
         terminal.keys(b"/clear\r")
         terminal.until("a new conversation")
         terminal.keys(b"/tools\r")
-        terminal.until("none: `--tool NAME`")
+        terminal.until(lambda: "none: `--tool NAME`" in terminal.text and terminal.lines[-1] == ">")
         terminal.keys(b"/quit\r")
         assert terminal.wait() == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import contextmanager, suppress
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from llmspell.cli.chat.lines import Interrupted, reader
 from llmspell.cli.chat.slash import COMMANDS, Slash, is_command, said
 from llmspell.cli.chat.turn import Turn
-from llmspell.cli.render.terminal import harmless
+from llmspell.cli.render.terminal import terminal_size
+from llmspell.cli.render.wrapping import Pen
 from llmspell.cli.telling import tell
 from llmspell.errors import LLMSpellError, RunCancelledError
 
@@ -151,10 +153,15 @@ class Talk:
             sys.stdout.flush()
 
     def _show(self, text: str) -> None:
-        """A line of llmspell's own, whole: the terminal breaks it."""
+        """A line of llmspell's own, dim."""
         look = self._view.look
-        shown = harmless(text, keep_newlines=False, unicode=look.unicode)
-        self._write((f"\x1b[2m{shown}\x1b[0m" if look.colour else shown) + "\n")
+        pen = Pen(
+            lambda: terminal_size(sys.stdout, os.environ)[0],
+            steers=False,
+            unicode=look.unicode,
+            look="dim" if look.colour else "",
+        )
+        self._write(pen.write(text) + pen.finish())
 
     def _tell(self, error: LLMSpellError) -> None:
         self._view.end()
