@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import signal
+import struct
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -381,6 +385,54 @@ def test_files_go_along_with_the_next_message(data: Path, tmp_path: Path) -> Non
     assert text["text"] == "File `notes.txt`:\n\nbuy milk\n\nlook"
     assert image["image_url"]["url"].startswith("data:image/png;base64,")
     assert server.requests[1].json["messages"][-1]["content"] == "and now"
+
+
+def test_what_was_attached_waits_for_the_first_message_and_can_be_taken_back(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    words = ["chat", "--model", "openai/gpt-4o-mini", "--attach", "a.png"]
+    with Loopback([answer("one")]) as server, Terminal(words, env=asking(server), cwd=tmp_path) as terminal:
+        prompts(terminal, 0)
+        assert "a.png (image/png, 29 B)" in terminal.lines[0]
+        terminal.keys(b"/model openai/gpt-3.5-turbo\r")
+        terminal.until("model: openai/gpt-3.5-turbo")
+        terminal.keys(b"look\r")
+        terminal.until("error[not_supported]")
+        terminal.keys(b"/attach off\r")
+        terminal.until("nothing is attached")
+        say(terminal, "hi")
+        leave(terminal)
+        assert [request.json["messages"][0]["content"] for request in server.requests] == ["hi"]
+
+
+def test_a_terminal_that_is_closed_keeps_what_came(data: Path) -> None:
+    with Loopback([answer("Hello", then=STALL)]) as server, talking(server) as terminal:
+        prompts(terminal, 0)
+        terminal.keys(b"hi\r")
+        terminal.until("Hello")
+        terminal.signal(signal.SIGHUP)
+        assert terminal.wait() == 129
+        assert kept(data)["messages"][-1]["cut"] == "cancelled"
+        terminal.assert_as_before()
+
+
+def test_a_resize_while_streaming_loses_and_doubles_nothing(data: Path) -> None:
+    gates = [Gate(), Gate()]
+    words = [f"word{n} " for n in range(60)]
+    plan = answer(*words[:20], gates[0], *words[20:40], gates[1], *words[40:])
+    with Loopback([plan]) as server, talking(server, size=(60, 24)) as terminal:
+        prompts(terminal, 0)
+        terminal.keys(b"hi\r")
+        for number, (columns, last) in enumerate([(100, "word19"), (40, "word39")]):
+            terminal.until(last)
+            fcntl.ioctl(terminal._master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            terminal.screen.resize(24, max(columns, 100))  # no row that stands is cut off
+            gates[number].open()
+        terminal.until("first token")
+        text = terminal.text[terminal.text.index("word0") :]
+        assert text.split()[:60] == [f"word{n}" for n in range(60)]
+        rows = [line for line in terminal.lines if line.startswith("word")]
+        assert max(map(len, rows)) > 60
+        assert len(rows[-1]) < 40
 
 
 def test_a_conversation_is_resumed_with_its_model_and_system(data: Path) -> None:

@@ -94,5 +94,5 @@ def check(attached: Attached, provider: ProviderInstance, model: str) -> None:
         raise NotSupportedError(
             f"`{provider.name}/{one_line(model, 80)}` takes {', '.join(takes)}, and "
             f"`{attached.name}` is {attached.part.mime_type if isinstance(attached.part, Media) else 'text'}",
-            hint="use a model that takes it: `llmspell providers show NAME MODEL` says what one takes",
+            hint="leave it out, or use a model that takes it: see `llmspell providers show NAME MODEL`",
         )

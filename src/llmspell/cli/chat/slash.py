@@ -36,7 +36,7 @@ COMMANDS = (
     Command("help", "", "this list"),
     Command("model", "[NAME]", "which model answers, or another one from now on"),
     Command("system", "[TEXT|@FILE|off]", "what the model is told before the conversation"),
-    Command("attach", "[FILE…]", "files for the next message: pictures, sound, film, PDF, text"),
+    Command("attach", "[FILE…|off]", "files for the next message: pictures, sound, film, PDF, text"),
     Command("schema", "[FILE|off]", "answers as data of this JSON Schema"),
     Command("retry", "", "asks the last question again"),
     Command("undo", "", "takes the last question and its answer back"),
@@ -114,9 +114,11 @@ class Slash:
         self._show("schema: none" if schema is None else f"schema: {_short(str(schema.get('title') or schema))}")
 
     def _attach(self, rest: str) -> None:
-        for path in _paths(rest):
+        if rest == "off":
+            self._session.pending = []
+        for path in _paths(rest) if rest != "off" else ():
             self._show(f"attached {self._session.attach(path)}")
-        if not rest:
+        if rest in ("", "off"):
             for one in self._session.pending:
                 self._show(f"attached {one}")
             if not self._session.pending:

@@ -53,7 +53,7 @@ class Talk:
         self._welcome()
         with self._signals():
             try:
-                if first or self._session.pending:
+                if first:
                     await self._turn(first)
                 await self._loop()
             except asyncio.CancelledError:

@@ -18,13 +18,15 @@ from llmspell.cli.render.chat_view import ChatView
 from llmspell.cli.settings import configuration
 from llmspell.cli.telling import closed_pipe, tell
 from llmspell.config.schema import split_grants
-from llmspell.errors import LLMSpellError, RunCancelledError, ValidationError, one_line
+from llmspell.errors import ConfigError, LLMSpellError, NotFoundError, RunCancelledError, ValidationError, one_line
 from llmspell.tools.permissions import Permissions
+from llmspell.tools.registry import ToolRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmspell.cli.prompt import Prompt
+    from llmspell.config.loader import Config
     from llmspell.types.agent import AgentOutput
     from llmspell.types.messages import Message
 
@@ -113,7 +115,8 @@ class Command:
         config, options = asker.config, self.options
         if self.view is not None:
             self._tell_of_models(self.view)
-        host = Host(Permissions.of(config.permissions(), ask=self._asker()), config.tools())
+        host = Host(self._granted(config), config.tools())
+        self._check_tools()
         most, cost = config.get("limits.max_tokens_total"), config.get("limits.max_cost_usd")
         over: dict[str, Any] = {}
         if options.get("system") is not None:
@@ -143,6 +146,23 @@ class Command:
         for one in self.attached:
             session.attach(one)
         return session
+
+    def _granted(self, config: Config) -> Permissions:
+        """What tools may reach. Raises ConfigError for a grant that is none."""
+        try:
+            return Permissions.of(config.permissions(), ask=self._asker())
+        except ValidationError as error:
+            raise ConfigError(error.message, hint=error.hint, cause=error) from None
+
+    def _check_tools(self) -> None:
+        """Raises NotFoundError for a name that is no tool's, in the words of the command line."""
+        registry = ToolRegistry()
+        for name in self.tools:
+            try:
+                registry.get(name)
+            except NotFoundError as error:
+                hint = (error.hint or "").replace("`Tool.list()` names them", "`llmspell tools list` shows them")
+                raise NotFoundError(error.message, hint=hint, cause=error) from None
 
     def _path(self) -> str | None:
         """The file of the conversation that is to go on."""
