@@ -24,6 +24,7 @@ from llmspell.errors import LimitError, LLMSpellError, NotFoundError, NotSupport
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
 from llmspell.tools.permissions import Permissions
+from llmspell.types.agent import AgentOutput
 from llmspell.types.media import Media
 from llmspell.types.messages import Message
 
@@ -196,6 +197,19 @@ async def test_retry_and_undo_take_back_what_was_said() -> None:
     assert session.undo()
     assert not session.undo()
     assert session.again() == ()
+
+
+async def test_what_was_used_is_added_up_and_comes_back(tmp_path: Path) -> None:
+    session = sessions("one", "two three")
+    for text in ("first", "second"):
+        session.count(await session.chat.send(session.message(text)))
+    session.count(AgentOutput(""))  # stopped before it had begun
+    assert (session.calls, session.unpriced_calls) == (2, 2)
+    assert session.totals()["output_tokens"] == 3
+    session.write_to(str(tmp_path / "s.json"))
+    other = sessions()
+    other.load(str(tmp_path / "s.json"))
+    assert (other.calls, other.totals()) == (session.calls, session.totals())
 
 
 def test_a_change_that_cannot_be_changes_nothing(tmp_path: Path) -> None:

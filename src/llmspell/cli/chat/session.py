@@ -212,10 +212,12 @@ class Session:
         return asked
 
     def count(self, output: AgentOutput) -> None:
-        """Adds an answer, whole or cut off."""
+        """Adds an answer, whole or cut off; nothing of one that had not begun."""
+        if not output.metadata:
+            return
         asked = output.metadata.get("rounds", 1)
         self.calls += asked
-        if output.usage.cost_usd is None and output.metadata:
+        if output.usage.cost_usd is None:
             self.unpriced_calls += asked
         self.usage = self.usage.plus(output.usage)
 
