@@ -353,6 +353,23 @@ def test_commands_change_what_is_asked(data: Path, tmp_path: Path) -> None:
         assert terminal.wait() == 0
 
 
+def test_data_that_did_not_fit_is_asked_for_again_and_shown_once(data: Path, tmp_path: Path) -> None:
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    (tmp_path / "form.json").write_text(json.dumps(form))
+    gate = Gate()
+    plans = [answer('{"n"', ': "four"}'), answer('{"n"', gate, ": 4}")]
+    with Loopback(plans) as server, talking(server, "--schema", "form.json", cwd=tmp_path) as terminal:
+        prompts(terminal, 0)
+        terminal.keys(b"count\r")
+        terminal.until("4 characters")
+        gate.open()
+        prompts(terminal)
+        assert terminal.lines[2].startswith("again: ")
+        assert terminal.lines[3:6] == ["{", '  "n": 4', "}"]
+        assert "four" not in "".join(terminal.lines[3:])
+        leave(terminal)
+
+
 def test_an_unknown_command_is_not_sent_and_the_nearest_is_named(data: Path, term: str) -> None:
     with Loopback([answer("one")]) as server, talking(server, term=term) as terminal:
         prompts(terminal, 0)

@@ -343,3 +343,9 @@ def test_what_is_cut_fits(text: str, width: int) -> None:
     from llmspell.cli.render.terminal import cell_width
 
     assert cell_width(chat_view.cut(text, width)) <= width
+
+
+def test_plain_lines_are_typed_where_the_extra_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert isinstance(lines.reader(lambda text: None, lambda: (), ()), lines.Plain)

@@ -110,3 +110,10 @@ def test_a_word_is_held_back_where_it_cannot_be_taken_back() -> None:
 def test_what_is_held_back_for_long_is_shown_and_stays() -> None:
     pen = Pen(lambda: 12, steers=False)
     assert [pen.write("hello wor"), pen.settle(), pen.write("ldly ")] == ["hello ", "wor", "ld\nly "]
+
+
+def test_a_row_of_marks_that_take_no_room_has_an_end() -> None:
+    pen = Pen(lambda: 40, steers=True)
+    rows = pen.write("a" + "\u0301" * 20_000).split("\n")
+    assert 4 < len(rows) < 8
+    assert sum(row.count("\u0301") for row in rows) == 20_000

@@ -13,6 +13,7 @@ __all__ = ["Pen"]
 
 ERASE = "\r\x1b[K"  # the row that the cursor is in
 _TAB = "    "
+MOST_SIGNS = 4000  # of a row: no text has so many marks upon its letters
 
 
 class Pen:
@@ -86,6 +87,8 @@ class Pen:
     def _add(self, char: str) -> None:
         wide = char_width(char)
         if not wide:
+            if len(self._row) > MOST_SIGNS:
+                self._end_row()
             if char == "\ufe0f" and self._row and char_width(self._row[-1]) == 1:
                 self._cells += 1  # an emoji now, which some terminals draw twice as wide
             elif not self._row:
