@@ -520,6 +520,23 @@ def test_a_person_is_asked_for_what_was_not_granted(data: Path, tmp_path: Path) 
         leave(terminal)
 
 
+def test_ctrl_c_while_a_person_is_asked_stops_the_answer_and_grants_nothing(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("milk")
+    arguments = {"operation": "read", "path": str(tmp_path / "note.txt")}
+    call = CALLING["openai"]([("c1", "file_operations", arguments)], "")[0]
+    words = ("--tool", "file_operations", "--ask")
+    with Loopback([reply(call), answer("ok")]) as server, talking(server, *words) as terminal:
+        prompts(terminal, 0)
+        terminal.keys(b"read it\r")
+        terminal.until("allow it?")
+        terminal.interrupt()
+        terminal.until(lambda: "stopped" in terminal.text and terminal.lines[-1] == ">")
+        terminal.keys(b"go on\r")
+        terminal.until(lambda: "ok" in terminal.lines and terminal.lines[-1] == ">")
+        assert "milk" not in json.dumps(server.requests[1].json["messages"])
+        leave(terminal)
+
+
 @needs_engine
 def test_the_embedded_model_talks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMSPELL_CACHE_DIR", str(Path(real_weights()).parents[1]))
