@@ -238,6 +238,7 @@ class _ChatStream(AgentStream):
 
     def _look(self, batch: list[AgentChunk] | None) -> None:
         """At the end chunk the answer is whole: who reads it may look at the conversation."""
+        self.collector = self._inner.collector  # another one, where a limit made the request anew
         content = None if batch is None else batch[-1].content
         if content is None or (type(content) is Control and content.message == "stream_end"):
             self._over(None)

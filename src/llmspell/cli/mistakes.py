@@ -49,6 +49,8 @@ def mistake(error: click.UsageError) -> ValidationError:
             hint = f"it is an option of a command: `llmspell run {error.option_name} …`"
     elif isinstance(error, click.BadOptionUsage):
         message, hint = _bad_usage(error.option_name, see)
+        if "requires an argument" in error.message:  # one of a command's own
+            message = f"`{error.option_name}` needs a value"
     elif isinstance(error, click.MissingParameter):
         name = error.param.human_readable_name if error.param is not None else "an argument"
         message = f"`{path}` needs {name}"
