@@ -139,6 +139,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "OPENAI_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "gpt-4o-mini",
                 "headers": {},
                 **network,
@@ -155,6 +156,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "ANTHROPIC_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "claude-haiku-4-5",
                 "headers": {},
                 **network,
@@ -171,6 +173,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "GEMINI_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "gemini-2.5-flash-lite",
                 "headers": {},
                 **network,
@@ -187,6 +190,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": None,
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": None,
                 "headers": {},
                 **network,
@@ -360,7 +364,7 @@ def test_the_vendor_s_own_variable_gives_the_address_and_ours_wins_over_it(place
 
 
 def test_variables_of_llmspell_s_own_are_no_keys(place: Place) -> None:
-    place.load(env=dict.fromkeys(schema.OWN_VARIABLES, "1"))
+    place.load(env=dict.fromkeys(set(schema.OWN_VARIABLES) - {schema.PROFILE_VARIABLE}, "1"))
 
 
 @pytest.mark.parametrize(
@@ -581,7 +585,7 @@ def test_a_project_may_not_raise_limits(place: Place, setting: str) -> None:
     name = setting.split(" ")[0]
     error = refused(place)
     assert error.message == f"{path}:2:1: `runtime.{name}` may not be raised by a project's file"
-    assert error.hint == f"name the file with --config to trust it: --config {path}"
+    assert error.hint == f"name the file with --config to trust it: --config {path}; or `llmspell config trust {path}`"
     assert place.load(config=path).origin(f"runtime.{name}") == f"{path}:2"
 
 
@@ -621,7 +625,7 @@ def test_a_project_may_not_choose_where_requests_go_and_what_is_sent(place: Plac
     error = refused(place)
     assert error.message.startswith(f"{path}:")
     assert error.message.endswith("may not be set by a project's file")
-    assert error.hint == f"name the file with --config to trust it: --config {path}"
+    assert error.hint == f"name the file with --config to trust it: --config {path}; or `llmspell config trust {path}`"
     if "type" not in text:
         place.load(config=path)
 

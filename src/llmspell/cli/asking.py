@@ -7,9 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmspell.cli.settings import configuration
 from llmspell.cli.signals import Watch
 from llmspell.cli.telling import tell
-from llmspell.config.loader import load
 from llmspell.errors import LLMSpellError, RunCancelledError
 from llmspell.providers.manager import ProviderManager
 
@@ -33,7 +33,7 @@ class Asker:
     @classmethod
     def of(cls, options: dict[str, Any]) -> Asker:
         """That of a command line."""
-        return cls(load(script_dir=None, config_file=options.get("config"), env=os.environ, flags={}))
+        return cls(configuration({name: options.get(name) for name in ("config", "profile")}, None))
 
     def types(self) -> dict[str, str]:
         """The configured providers' types, by name."""

@@ -30,6 +30,7 @@ class Option:
 
 COMMON = (
     Option("--config", "text", "Read this configuration file, in place of the project's.", "FILE"),
+    Option("--profile", "text", "Lay the settings below `[profile.NAME]` over the others.", "NAME"),
     Option("--output", ("text", "json", "jsonl"), "How results, errors and events are written."),
     Option("--no-color", "flag", "Write no colours."),
     Option("--traceback", "flag", "Show Python's own traceback with an error."),

@@ -44,7 +44,13 @@ def configuration(options: dict[str, Any], folder: str | None) -> Config:
         flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
         options["model"] = "local"
     try:
-        return load(script_dir=folder, config_file=options.get("config"), env=os.environ, flags=flags)
+        return load(
+            script_dir=folder,
+            config_file=options.get("config"),
+            env=os.environ,
+            flags=flags,
+            profile=options.get("profile"),
+        )
     except ConfigError as error:
         what = error.message.removeprefix("flag: ")
         if what == error.message:

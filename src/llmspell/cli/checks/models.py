@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from llmspell.cli.checks import BROKEN, OFF, OK, WARNING, Check, probes, versions
@@ -79,7 +80,10 @@ def _service(name: str, settings: dict[str, Any], manager: ProviderManager, want
     if not host:
         return Check(check, OK, f"{name}: {settings['type']}, without an address", None, facts)
     source = manager.key_source(name)
-    if source.kind in ("file", "command"):
+    if source.kind == "keyring" and find_spec("keyring") is None:
+        message = f"{name}: {host}, its key is in the keyring, and the package that reads it is not installed"
+        return Check(check, WARNING, message, "`pip install 'llmspell[keyring]'`", {**facts, "usable": False})
+    if source.kind in ("file", "keyring", "command"):
         return Check(check, OK, f"{name}: {host}, with the key from the {source.kind} {source.what}", None, facts)
     if settings["type"] == "ollama":
         if settings["model"]:

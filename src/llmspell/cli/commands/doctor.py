@@ -28,7 +28,7 @@ MARKS = {OK: ("✓", "green"), OFF: ("-", "dim"), WARNING: ("!", "bold yellow"),
 
 def doctor(options: dict[str, Any]) -> int:
     """Shows the report; gives 1 where something is broken, else 0."""
-    checks = list(_examine(options.get("config"), os.environ))
+    checks = list(_examine(options.get("config"), os.environ, options.get("profile")))
     code = 1 if any(check.state == BROKEN for check in checks) else 0
     form = options.get("output") or "text"
     if form == "text":
@@ -46,7 +46,7 @@ def doctor(options: dict[str, Any]) -> int:
     return code
 
 
-def _examine(config_file: str | None, env: Mapping[str, str]) -> Iterator[Check]:
+def _examine(config_file: str | None, env: Mapping[str, str], profile: str | None) -> Iterator[Check]:
     """All checks, in the order in which they are shown."""
     found = probes.run(
         [
@@ -63,7 +63,7 @@ def _examine(config_file: str | None, env: Mapping[str, str]) -> Iterator[Check]
     yield from safely("libraries", lambda: installation.libraries(found))
     config: Config | ConfigError
     try:
-        config = load(script_dir=None, config_file=config_file, env=env, flags={})
+        config = load(script_dir=None, config_file=config_file, env=env, flags={}, profile=profile)
     except ConfigError as error:
         config = error
     except Exception as error:  # a fault of llmspell's: no reason to say nothing of all the rest

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmspell.cli.render import terminal
+from llmspell.cli.settings import configuration
 from llmspell.cli.telling import tell
-from llmspell.config.loader import load
 from llmspell.errors import ConfigError, LLMSpellError, NotSupportedError
 from llmspell.providers import queries
 from llmspell.providers.manager import ProviderManager
@@ -180,7 +180,7 @@ def _write(
 def _safely(options: dict[str, Any], work: Callable[[Config, ProviderManager], int]) -> int:
     """Reads the configuration and does the *work*; an error is told and gives its exit code."""
     try:
-        config = load(script_dir=os.curdir, config_file=options.get("config"), env=os.environ, flags={})
+        config = configuration({name: options.get(name) for name in ("config", "profile")}, os.curdir)
         return work(config, ProviderManager(config.providers(), config.get("providers.default")))
     except LLMSpellError as error:
         tell(
