@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Path = tuple[str, ...]
 
-__all__ = ["Config", "Merger", "load"]
+__all__ = ["Config", "Merger", "load", "surroundings"]
 
 _DEFAULT = "default"
 
@@ -329,7 +329,7 @@ def load(
     file, line and column, or the variable's name.
     """
     global _plain
-    names, places = _surroundings(env)
+    names, places = surroundings(env)
     found = discovery.find(script_dir, config_file, places)
     plain = not (found or names or flags) and profile is None
     if plain and _plain is not None:
@@ -355,7 +355,7 @@ def load(
 _known: tuple[object, list[str], list[str]] | None = None
 
 
-def _surroundings(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def surroundings(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Of the environment, the names that may concern us; and where the machine's file and the user's would be.
 
     Reading all of `os.environ` is a third of what a look for the configuration costs, and embedders look for each of
