@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,62 +12,13 @@ from hypothesis import strategies as st
 
 from llmspell.bridge.runtime import ScriptRuntime
 from llmspell.config import discovery, files, loader, schema
-from llmspell.config.loader import Config, load
+from llmspell.config.loader import load
 from llmspell.config.positions import line_and_column, positions
 from llmspell.errors import ConfigError, LimitError, ValidationError
+from support.places import Place, place, refused
 
 pytestmark = pytest.mark.once
-
-
-class Place:
-    """A machine of the test's own: a system file, a user, a project and a working folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.system = root / "etc" / "config.toml"
-        self.user = root / "xdg" / "llmspell" / "config.toml"
-        self.project = root / "project" / "deep"
-        self.cwd = root / "work" / "here"
-        for folder in (self.system.parent, self.user.parent, self.project, self.cwd):
-            folder.mkdir(parents=True)
-        self.env = {"XDG_CONFIG_HOME": str(root / "xdg"), "HOME": str(root / "home"), "PATH": "/bin"}
-
-    def load(
-        self,
-        *,
-        script: bool = True,
-        config: object = None,
-        env: dict[str, str] | None = None,
-        flags: dict[str, object] | None = None,
-    ) -> Config:
-        return load(
-            script_dir=str(self.project) if script else None,
-            config_file=None if config is None else str(config),
-            env=self.env | (env or {}),
-            flags=flags or {},
-        )
-
-    def stranger(self, text: str) -> Path:
-        """Writes the file that comes with the script."""
-        path = self.project.parent / "llmspell.toml"
-        path.write_text(text)
-        return path
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    place = Place(tmp_path)
-    monkeypatch.chdir(place.cwd)
-    monkeypatch.setattr(discovery, "system_file", lambda env: str(place.system))
-    return place
-
-
-def refused(place: Place, **how: Any) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        place.load(**how)
-    error = caught.value
-    assert error.hint
-    assert "\n" not in error.message + error.hint
-    return error
+__all__ = ["place"]
 
 
 # What was found before is not taken for what is there now

@@ -10,7 +10,7 @@ from llmspell.config.effective import has_a_key_in_it, masked
 from llmspell.config.hints import told
 from llmspell.config.loader import Merger, surroundings
 from llmspell.config.schema import BUILT_IN, PROFILE_VARIABLE, lookup
-from llmspell.errors import ConfigError
+from llmspell.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ def check(
         if not own:
             merger = _quiet(merger, path, trusted, env)
             continue
-        before, base = len(errors), dict(merger.values)
+        base = dict(merger.values)
         try:
             looked_at = files.read(path, trusted)
             merger.file(looked_at)
@@ -66,11 +66,15 @@ def check(
             warnings += _warnings(looked_at, merger, base)
         except ConfigError as error:  # it cannot be read, or is no TOML
             errors.append(error)
-        errors[before:] = sorted(errors[before:], key=_place)
     if file is None:
         merger.environment(env, names)
     merger.finish()
-    return Findings(read, errors, warnings)
+    order = {one_line(path): number for number, (path, _) in enumerate(found)}
+
+    def place(error: ConfigError) -> tuple[int, int, int]:
+        return order.get(error.file or "", len(order)), error.line or 0, error.column or 0
+
+    return Findings(read, sorted(errors, key=place), sorted(warnings, key=place))
 
 
 def beyond(file: File, env: Mapping[str, str]) -> tuple[list[ConfigError], list[Ask]]:
@@ -102,10 +106,6 @@ def _valid(file: File) -> Iterator[tuple[tuple[str, ...], Key, Any]]:
                 yield at, key, key.check(value)
             except ValueError:
                 continue
-
-
-def _place(error: ConfigError) -> tuple[int, int]:
-    return error.line or 0, error.column or 0
 
 
 def _quiet(merger: Merger, path: str, trusted: bool, env: Mapping[str, str]) -> Merger:
