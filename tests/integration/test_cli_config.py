@@ -98,7 +98,7 @@ def test_a_profile_and_a_configuration_reach_every_command(home: Home) -> None:
         ["doctor"],
         ["providers", "list"],
         ["run", "s.lua"],
-        ["models", "list"],
+        ["models", "list", "openai"],
         ["tools", "run", "calculator"],
     ):
         done = llmspell(*words, "--profile", "nope", cwd=home.project, env=home.env)

@@ -66,7 +66,7 @@ COMMANDS = (
     "providers show byring --output jsonl",
     "providers check --ask",
     "providers check byring byheader --ask --output json",
-    "models list --provider byring",
+    "models list byring",
     "tools run environment_reader name=PLANTED_KEY --traceback",
 )
 
