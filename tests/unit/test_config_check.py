@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,12 +20,11 @@ from llmspell.errors import ConfigError
 from support.places import Place, place
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llmspell.config.checking import Findings
 
 pytestmark = pytest.mark.once
 __all__ = ["place"]
+ROOT = Path(__file__).parents[2]
 
 
 def check(place: Place, file: object = None, **how: Any) -> Findings:
@@ -245,3 +247,9 @@ def test_what_is_shown_is_every_key(place: Place, tmp_path: Path) -> None:
     for key in schema.KEYS:
         rest = key.path.replace(".NAME.", ".")
         assert any(rest == re.sub(r"^(providers|tools)\.[^.]+\.(?=.)", r"\1.", path) or rest == path for path in paths)
+
+
+def test_the_page_of_settings_is_as_the_schema_says() -> None:
+    """`python scripts/configuration.py` writes it anew."""
+    done = subprocess.run([sys.executable, "scripts/configuration.py", "--check"], cwd=ROOT, check=False)
+    assert done.returncode == 0
