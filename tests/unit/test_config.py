@@ -534,7 +534,7 @@ def test_a_project_may_not_raise_limits(place: Place, setting: str) -> None:
     name = setting.split(" ")[0]
     error = refused(place)
     assert error.message == f"{path}:2:1: `runtime.{name}` may not be raised by a project's file"
-    assert error.hint == f"name the file with --config to trust it: --config {path}; or `llmspell config trust {path}`"
+    assert error.hint == f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     assert place.load(config=path).origin(f"runtime.{name}") == f"{path}:2"
 
 
@@ -574,7 +574,7 @@ def test_a_project_may_not_choose_where_requests_go_and_what_is_sent(place: Plac
     error = refused(place)
     assert error.message.startswith(f"{path}:")
     assert error.message.endswith("may not be set by a project's file")
-    assert error.hint == f"name the file with --config to trust it: --config {path}; or `llmspell config trust {path}`"
+    assert error.hint == f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     if "type" not in text:
         place.load(config=path)
 

@@ -87,7 +87,7 @@ def _forbidden(
 
     path = shlex.quote(file.path if file.path.isprintable() else file.name)
     what = f"`{hints.told(asked)}` {why}"
-    hint = f"name the file with --config to trust it: --config {path}; or `llmspell config trust {path}`"
+    hint = f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     if state.why:
         what, hint = f"{what}, and this one is not trusted: it {state.why}", f"look at it, then {hint}"
     return file.error(asked, what, hint)
