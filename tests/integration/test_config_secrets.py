@@ -221,3 +221,14 @@ def test_doctor_says_that_keyrings_cannot_be_read(tmp_path: Path, monkeypatch: p
     found = {check.name: check for check in models.models(config, {}, probes.Found({}, "not installed"))}
     assert found["provider.openai"].state == "warning"
     assert found["provider.openai"].hint == "`pip install 'llmspell[keyring]'`"
+
+
+def test_providers_check_says_that_keyrings_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    from llmspell.cli.commands import providers
+
+    (tmp_path / "c.toml").write_text('[providers.openai]\napi_key_keyring = "a/me"\n')
+    monkeypatch.setattr(providers, "find_spec", lambda name: None)
+    assert providers.check(["openai"], {"config": str(tmp_path / "c.toml")}) == 3
+    assert b"`pip install 'llmspell[keyring]'`" in capsysbinary.readouterr().out

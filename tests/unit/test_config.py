@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -577,6 +579,41 @@ def test_a_project_may_not_choose_where_requests_go_and_what_is_sent(place: Plac
     assert error.hint == f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     if "type" not in text:
         place.load(config=path)
+
+
+_limit = st.sampled_from([0, 1, 5, 9, 200])
+_tables = st.dictionaries(
+    st.sampled_from(["timeout", "max_cpu", "max_memory", "max_output", "max_concurrency"]), _limit, max_size=5
+)
+
+
+@given(_tables, _tables, _tables)
+def test_whatever_a_project_says_no_limit_is_above_the_user_s(
+    user: dict[str, int], project: dict[str, int], profile: dict[str, int]
+) -> None:
+    """0 is without limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "xdg" / "llmspell").mkdir(parents=True)
+
+        def table(name: str, told: dict[str, int]) -> str:
+            return "".join([f"[{name}]\n", *(f"{key} = {value}\n" for key, value in told.items())])
+
+        (root / "xdg" / "llmspell" / "config.toml").write_text(table("runtime", user))
+        (root / "llmspell.toml").write_text(table("runtime", project) + table("profile.p.runtime", profile))
+        env = {"XDG_CONFIG_HOME": str(root / "xdg"), "XDG_DATA_HOME": str(root / "data")}
+        granted = load(script_dir="/", config_file=os.devnull, env=env, flags={})
+        refusals: list[str] = []
+        for name in (None, "p"):
+            try:
+                config = load(script_dir=folder, config_file=None, env=env, flags={}, profile=name)
+            except ConfigError as error:
+                refusals.append(error.message)
+                continue
+            for key in ("timeout", "max_cpu", "max_memory", "max_output", "max_concurrency"):
+                bound, value = granted.get(f"runtime.{key}"), config.get(f"runtime.{key}")
+                assert not bound or 0 < value <= bound
+        assert all("may not be raised" in message for message in refusals)
 
 
 def test_a_project_s_file_in_the_working_folder_is_trusted_no_more(place: Place) -> None:

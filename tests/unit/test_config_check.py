@@ -88,6 +88,29 @@ def test_a_file_by_its_name_is_looked_at_as_config_takes_it_and_others_are_not_t
     ]
 
 
+def test_the_user_s_own_file_by_its_name_is_looked_at_once(place: Place) -> None:
+    place.user.write_text("[runtime]\nwrong = 1\n")
+    assert [error.line for error in check(place, place.user).errors] == [2]
+    assert [error.line for error in check(place, os.path.relpath(place.user)).errors] == [2]
+
+
+def test_what_another_file_leaves_open_is_not_told_of_a_file(place: Place) -> None:
+    place.user.write_text("[providers.mine]\nmodel = 'm'\n")
+    path = place.cwd / "c.toml"
+    path.write_text("[runtime]\ntimeout = 3\n")
+    path.chmod(0o600)
+    assert check(place, path) == ([str(path)], [], [])
+    assert len(check(place).errors) == 1
+
+
+def test_a_provider_of_the_user_s_needs_no_trust_for_its_model_and_one_of_the_file_s_does(place: Place) -> None:
+    place.user.write_text("[providers.mine]\ntype = 'openai'\nbase_url = 'http://h/v1'\n")
+    path = place.stranger("[providers.mine]\nmodel = 'm'\n[providers.new]\ntype = 'ollama'\nmodel = 'm'\n")
+    errors, asks = checking.beyond(files.read(str(path), False), place.env)
+    assert errors == []
+    assert [".".join(at) for at, _, _ in asks] == ["providers.new.type", "providers.new.model"]
+
+
 def test_of_a_project_s_file_it_says_what_needs_trust(place: Place) -> None:
     path = place.stranger("[runtime]\ntimeout = 9999\nmax_cpu = 3\n")
     found = check(place, path)

@@ -9,7 +9,7 @@ from llmspell.config import discovery, files, layers
 from llmspell.config.effective import has_a_key_in_it, masked
 from llmspell.config.hints import told
 from llmspell.config.loader import Merger, surroundings
-from llmspell.config.schema import BUILT_IN, PROFILE_VARIABLE, lookup
+from llmspell.config.schema import PROFILE_VARIABLE, lookup
 from llmspell.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def check(
     folder: from which the project's file is looked for. With *file*, what is wrong with others is not told.
     """
     names, places = surroundings(env)
-    named = file if file is not None else config_file
-    found = discovery.find(folder, named, places)
+    found = discovery.find(folder, config_file if file is None else file, places)
+    if file is not None:  # it may be the user's own
+        found = [one for one in found[:-1] if os.path.realpath(one[0]) != os.path.realpath(file)] + found[-1:]
     errors: list[ConfigError] = []
     warnings: list[ConfigError] = []
     read: list[str] = []
@@ -58,17 +59,19 @@ def check(
         if not own:
             merger = _quiet(merger, path, trusted, env)
             continue
-        base = dict(merger.values)
+        base, providers = dict(merger.values), list(merger.names)
         try:
             looked_at = files.read(path, trusted)
             merger.file(looked_at)
             read.append(path)
-            warnings += _warnings(looked_at, merger, base)
+            warnings += _warnings(looked_at, base, providers)
         except ConfigError as error:  # it cannot be read, or is no TOML
             errors.append(error)
     if file is None:
         merger.environment(env, names)
     merger.finish()
+    if file is not None:  # what others leave open is not its fault
+        errors = [error for error in errors if error.file or not error.setting]
     order = {one_line(path): number for number, (path, _) in enumerate(found)}
 
     def place(error: ConfigError) -> tuple[int, int, int]:
@@ -85,14 +88,14 @@ def beyond(file: File, env: Mapping[str, str]) -> tuple[list[ConfigError], list[
     merger = Merger(env, None, errors.append)
     for path, trusted in discovery.find(None, file.path, surroundings(env)[1])[:-1]:
         merger = _quiet(merger, path, trusted, env)
-    base = dict(merger.values)
+    base, providers = dict(merger.values), list(merger.names)
     as_trusted = files.File(file.path, True, file.data, file.status)
     merger.file(as_trusted)
     merger.finish()
     asks = []
     for at, key, value in _valid(as_trusted):
         parts = at[2:] if at[0] == "profile" else at
-        if layers.refusal(parts, value, base, list(BUILT_IN)) is not None:
+        if layers.refusal(parts, value, base, providers) is not None:
             asks.append((at, key.kind, masked(key, value)))
     return errors, asks
 
@@ -121,7 +124,7 @@ def _quiet(merger: Merger, path: str, trusted: bool, env: Mapping[str, str]) -> 
     return merger
 
 
-def _warnings(file: File, merger: Merger, base: dict[str, Any]) -> Iterator[ConfigError]:
+def _warnings(file: File, base: dict[str, Any], providers: list[str]) -> Iterator[ConfigError]:
     project = os.path.basename(file.path) == discovery.PROJECT_FILE
     for at, key, value in _valid(file):
         if _is_secret(value) if key.kind == "headers" else has_a_key_in_it(value):
@@ -130,7 +133,7 @@ def _warnings(file: File, merger: Merger, base: dict[str, Any]) -> Iterator[Conf
             )
             yield file.error(at, f"`{told(at)}` has what looks like a key in it, in plain text", hint)
         parts = at[2:] if at[0] == "profile" else at
-        if project and file.trusted and layers.refusal(parts, value, base, merger.names) is not None:
+        if project and file.trusted and layers.refusal(parts, value, base, providers) is not None:
             hint = "`llmspell config trust` trusts the file as it is; `--config` names it for one run"
             yield file.error(at, f"`{told(at)}` is more than a project's file may say by itself", hint)
     if os.name != "nt" and not project and file.status.st_mode & 0o022:

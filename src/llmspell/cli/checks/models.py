@@ -35,10 +35,18 @@ def configuration(config: Config | ConfigError, env: Mapping[str, str]) -> Itera
         yield Check("configuration", BROKEN, f"configuration: {config.message}", config.hint, {**facts, "files": []})
         return
     told = ", ".join(config.files) or f"the built-in defaults; a file of yours would be {facts['user_file']}"
+    if config.profile is not None:
+        told += f"; profile {config.profile}"
     settings = [name for name in variables if name not in OWN_VARIABLES]
     if settings:
         told += f"; environment: {', '.join(settings)}"
-    yield Check("configuration", OK, f"configuration: {told}", None, {**facts, "files": list(config.files)})
+    yield Check(
+        "configuration",
+        OK,
+        f"configuration: {told}",
+        None,
+        {**facts, "files": list(config.files), "profile": config.profile},
+    )
 
 
 def models(config: Config, env: Mapping[str, str], engine: probes.Found) -> Iterator[Check]:

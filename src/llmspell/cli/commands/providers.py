@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -68,6 +69,9 @@ def check(names: list[str], options: dict[str, Any]) -> int:
         rows = [_about(manager, name) for name in names or manager.known()]
         for row in rows:
             row["state"] = "ok" if row["enabled"] else "missing" if row["key"]["kind"] == "missing" else "off"
+            if row["key"]["kind"] == "keyring" and find_spec("keyring") is None:
+                row["state"], row["enabled"] = "missing", False
+                row["told"] = "the keyring cannot be read: `pip install 'llmspell[keyring]'`"
         if options.get("ask"):
             _ask([row for row in rows if row["enabled"] or (names and _askable(row))], manager)
         _write(rows, options, lambda look: _table(_checked(rows), look), "check")
