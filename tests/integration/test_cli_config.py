@@ -284,6 +284,13 @@ def test_what_is_not_there_or_not_right_is_not_trusted(home: Home, text: str | N
     assert home.json("trust", "--list")["trusted"] == []
 
 
+def test_a_pipe_of_that_name_is_not_waited_for(home: Home) -> None:
+    os.mkfifo(home.own)
+    done = home.run("trust", str(home.project))
+    assert (done.code, b"is no file" in done.err) == (3, True)
+    assert home.run("show", "runtime").code == 0
+
+
 def test_a_file_of_another_name_is_not_a_project_s(home: Home) -> None:
     (home.project / "c.toml").write_text("")
     done = home.run("trust", "c.toml")

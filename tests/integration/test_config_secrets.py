@@ -58,6 +58,10 @@ COMMANDS = (
     "config check c.toml --output json",
     "config trust folder",
     "config trust --list",
+    "config check bad.toml",
+    "config check bad.toml --output json --traceback",
+    "run s.lua --config bad.toml --traceback",
+    "config show --config bad.toml --output json --traceback",
     "doctor",
     "doctor --output json",
     "providers list",
@@ -97,6 +101,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
         (folder / "s.lua").write_text(SCRIPT)
         place = f'type = "openai", base_url = "{server.url}"'
         (folder / "c.toml").write_text(CONFIG.format(folder=folder, place=place, python=sys.executable, **KEYS))
+        wrong = f'headers = {{ Authorization = "Bearer {KEYS["byheader"]}\\n" }}\napi_key_env = "{KEYS["byenv"]}"\n'
+        (folder / "bad.toml").write_text(f"[providers.openai]\n{wrong}")
         (folder / "folder").mkdir()
         (folder / "folder" / "llmspell.toml").write_text((folder / "c.toml").read_text())
         env = keyring(folder, f"return {KEYS['byring']!r} if (service, username) == ('llmspell', 'me') else None")
@@ -113,10 +119,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
 def test_no_command_writes_a_key_wherever_it_comes_from(planted: Planted, line: str) -> None:
     if "--replay" in line and not (planted.folder / "run.tape").exists():
         planted.run(*COMMANDS[5].split())
-    own = {"key", "c.toml", os.path.join("folder", "llmspell.toml"), "test_keyring_of_ours.py"}
+    own = {"key", "c.toml", "bad.toml", os.path.join("folder", "llmspell.toml"), "test_keyring_of_ours.py"}
     asked = len(planted.server.requests)
     done = planted.run(*line.split())
-    if line.startswith("run ") and "--replay" not in line:
+    if line.startswith("run ") and "--replay" not in line and "bad.toml" not in line:
         sent = {request.headers["authorization"] for request in planted.server.requests[asked:]}
         assert sent >= {f"Bearer {key}" for key in KEYS.values()}, done
         assert done.code == 4, done

@@ -201,6 +201,7 @@ class Merger:
     def report(self, error: ConfigError) -> None:
         """That something is wrong: raises it, or tells who wants to know of all."""
         if self._report is None:
+            error.__suppress_context__ = True  # what a check said is in it
             raise error
         self._report(error)
 

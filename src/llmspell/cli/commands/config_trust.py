@@ -45,6 +45,8 @@ def _project_file(path: str | None) -> str:
 
 
 def _added(path: str) -> tuple[str, dict[str, Any]]:
+    if os.path.lexists(path) and not os.path.isfile(path):  # of a pipe, reading would not end
+        raise ConfigError(f"{one_line(path, 200)} is no file", hint="name a folder with a llmspell.toml in it")
     file = files.read(path, False)  # once: what is shown is what is trusted
     errors, asks = checking.beyond(file, os.environ)
     if errors:
