@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ import pytest
 
 from support.keyrings import keyring
 from support.loopback import Loopback, reply
-from support.terminal import Done, environment, llmspell
+from support.terminal import Done, environment, llmspell, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,6 +210,23 @@ def test_a_keyring_that_gives_no_key_is_an_error_that_says_what_to_do(
     assert server.requests == []
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_keyring_that_waits_for_a_person_is_left_when_the_run_is_stopped(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    os.mkfifo(tmp_path / "here")
+    (tmp_path / "s.lua").write_text("print(pcall(function() Agent.create{ model = 'mine/m' }:execute('hi') end))")
+    (tmp_path / "c.toml").write_text(
+        '[providers.mine]\ntype = "openai"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_keyring = "a/me"\n'
+    )
+    env = environment(**keyring(tmp_path, f"open({str(tmp_path / 'here')!r}, 'w').close(); time.sleep(600)"))
+    process = start("--config", "c.toml", "run", "s.lua", cwd=tmp_path, env=env)
+    (tmp_path / "here").read_bytes()  # until the keyring is asked
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=15)
+    assert (process.returncode, out) == (code, b"")
+
+
 @pytest.mark.parametrize("entry", ["sk-0123456789", "/me", "me/", "a/b\\n", ""])
 def test_what_is_no_entry_is_refused_and_not_repeated(tmp_path: Path, entry: str) -> None:
     done, _ = ask(tmp_path, "return 'x'", setting=f'api_key_keyring = "{entry}"')
@@ -238,3 +256,19 @@ def test_providers_check_says_that_keyrings_cannot_be_read(
     monkeypatch.setattr(providers, "find_spec", lambda name: None)
     assert providers.check(["openai"], {"config": str(tmp_path / "c.toml")}) == 3
     assert b"`pip install 'llmspell[keyring]'`" in capsysbinary.readouterr().out
+
+
+async def test_a_keyring_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it says when nobody waits any more harms nobody."""
+    from threading import Event
+    from types import SimpleNamespace
+
+    from llmspell.errors import AuthError
+    from llmspell.providers import keys
+
+    late = Event()
+    slow = SimpleNamespace(get_password=lambda service, user: late.wait(10) and "key")
+    monkeypatch.setitem(sys.modules, "keyring", slow)
+    with pytest.raises(AuthError, match=r"has not given the key of mine within 0\.01 s: `a/me`"):
+        await keys.from_keyring("a/me", "mine", 0.01)
+    late.set()
