@@ -581,6 +581,29 @@ def test_a_project_may_not_choose_where_requests_go_and_what_is_sent(place: Plac
         place.load(config=path)
 
 
+@pytest.mark.parametrize("key", ["api_key_file", "ca_file", "client_cert"])
+def test_files_that_a_file_names_are_below_its_folder_and_not_where_one_works(place: Place, key: str) -> None:
+    """Else a stranger's folder could bring the certificates that are trusted in it."""
+    for written, path in (("a/b.pem", f"{place.user.parent}/a/b.pem"), ("/a/b.pem", "/a/b.pem")):
+        place.user.write_text(f'[providers.openai]\n{key} = "{written}"\n')
+        assert place.load().get(f"providers.openai.{key}") == path
+    place.user.write_text(f'[providers.openai]\n{key} = "~/b.pem"\n')
+    assert place.load().get(f"providers.openai.{key}") == str(Path.home() / "b.pem")
+    config = place.load(env={f"LLMSPELL_PROVIDERS__OPENAI__{key.upper()}": "b.pem"})
+    assert config.get(f"providers.openai.{key}") == "b.pem", "a variable is said where one works"
+
+
+def test_a_program_that_tells_a_key_is_below_the_file_s_folder_or_on_the_path(place: Place) -> None:
+    for written, words in (
+        ("./key.sh a/b", [f"{place.user.parent}/./key.sh", "a/b"]),
+        ("pass show a/b", ["pass", "show", "a/b"]),
+        ("/bin/pass", ["/bin/pass"]),
+        ("~/key", [str(Path.home() / "key")]),
+    ):
+        place.user.write_text(f'[providers.openai]\napi_key_cmd = "{written}"\n')
+        assert place.load().get("providers.openai.api_key_cmd") == words
+
+
 _limit = st.sampled_from([0, 1, 5, 9, 200])
 _tables = st.dictionaries(
     st.sampled_from(["timeout", "max_cpu", "max_memory", "max_output", "max_concurrency"]), _limit, max_size=5

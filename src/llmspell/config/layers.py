@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["lay", "refusal"]
 
 #: Settings that are paths, or lists of them.
-_PATHS = ("permissions.read", "permissions.write", "state.path")
+_PATHS = (
+    "permissions.read",
+    "permissions.write",
+    "state.path",
+    *(f"providers.NAME.{name}" for name in ("api_key_file", "ca_file", "client_cert", "path")),
+)
 
 
 def lay(merger: Merger, file: File) -> None:
@@ -46,11 +51,14 @@ def lay(merger: Merger, file: File) -> None:
         if key.path in _PATHS:
             paths = _beside((checked,) if isinstance(checked, str) else checked, file.folder)
             checked = paths[0] if isinstance(checked, str) else paths
+        elif key.path == "providers.NAME.api_key_cmd":
+            checked = _program_beside(checked, file.folder)
         elif key.path == "permissions.run":
             from llmspell.config.grants import program_beside
 
             checked = tuple(program_beside(one, file.folder) for one in checked)
-        if not file.trusted and (error := _forbidden(merger, file, at, parts, (value, checked), granted)) is not None:
+        asked = value, checked, key.path in _PATHS
+        if not file.trusted and (error := _forbidden(merger, file, at, parts, asked, granted)) is not None:
             merger.report(error)
             continue
         merger.put(parts, checked, (file, at))
@@ -61,15 +69,21 @@ def _beside(paths: tuple[str, ...], folder: str) -> tuple[str, ...]:
     return tuple(path if path == "*" else os.path.join(folder, os.path.expanduser(path)) for path in paths)
 
 
+def _program_beside(command: list[str], folder: str) -> list[str]:
+    """A command whose program is a path, likewise: below the working folder, another could be there each time."""
+    program = os.path.expanduser(command[0])
+    return [os.path.join(folder, program) if os.sep in program else program, *command[1:]]
+
+
 # What a project's file may not
 
 
 def _forbidden(
-    merger: Merger, file: File, at: Path, parts: Path, value: tuple[Any, Any], granted: dict[str, Any]
+    merger: Merger, file: File, at: Path, parts: Path, value: tuple[Any, Any, bool], granted: dict[str, Any]
 ) -> ConfigError | None:
     """What is wrong where a project's file asks for more than its user granted, and did not trust it.
 
-    value: as it was written, and as it was understood.
+    value: as it was written, as it was understood, and whether it is of paths.
     """
     refused = refusal(parts, value[1], granted, merger.names)
     if refused is None:
@@ -79,7 +93,7 @@ def _forbidden(
 
     state = trust.state_of(file, merger.env)
     if state.trusted:
-        if ".".join(parts) in _PATHS and (link := _link_in(value, file.folder)) is not None:
+        if value[2] and (link := _link_in(value[0], value[1])) is not None:
             what = f"`{hints.told(at)}` passes a symbolic link, which others may turn: {hints.told((link,))}"
             return file.error(at, what, "name the folder itself")
         return None
@@ -122,10 +136,8 @@ def refusal(parts: Path, value: Any, granted: dict[str, Any], names: list[str]) 
     return None
 
 
-def _link_in(value: tuple[Any, Any], folder: str) -> str | None:
-    """The first relative path of a setting that a link below *folder* leads elsewhere: what is trusted is the file, and
-    not what stands beside it."""
-    written, understood = value
+def _link_in(written: Any, understood: Any) -> str | None:
+    """The first relative path of a setting that a link leads elsewhere: the file is trusted, not what is beside it."""
     pairs = [(written, understood)] if isinstance(written, str) else zip(written, understood, strict=True)
     for one, path in pairs:
         relative = one != "*" and not os.path.isabs(os.path.expanduser(one))
