@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmspell.errors import LLMSpellError, ValidationError
+from llmspell.providers.tape.file import Writer
 from llmspell.providers.tape.player import Player
 from llmspell.providers.tape.redaction import REDACTED, Redactor, forms
 from support.dialects import DIALECTS
@@ -128,7 +129,7 @@ def test_a_recording_is_not_kept_in_a_pipe_or_device(tapes: Tapes) -> None:
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-@pytest.mark.parametrize("source", ["api_key_cmd", "api_key_file"])
+@pytest.mark.parametrize("source", ["api_key_cmd", "api_key_file", "api_key_keyring"])
 def test_a_recording_of_a_stranger_runs_no_command_and_reads_no_key(tapes: Tapes, source: str, keyed: bool) -> None:
     script = "print(Agent.create{ model = 'acme' }:execute('hi').text)"
     assert tapes.record([streamed("openai")], script).code == 0
@@ -280,3 +281,16 @@ def test_a_secret_is_found_in_base64_wherever_it_begins(before: bytes, after: by
     told = redactor.feed(coded) + redactor.flush()
     assert REDACTED.encode() in told
     assert len(told) <= len(coded) - len(KEY) * 4 // 3 + 2 + len(REDACTED)
+
+
+def test_many_keys_are_hidden_at_no_more_than_the_cost_of_each(tmp_path: Path) -> None:
+    """Forms of forms of a key were once looked for: a run with six keys never ended."""
+    writer = Writer(str(tmp_path / "tape"), {})
+    keys = [f"key-number-{number}-of-many" for number in range(12)]
+    for key in keys:
+        writer.hide((key,))
+        writer.hide((key,))
+    writer.write({"do": "script", "text": " ".join(keys)})
+    writer.close()
+    assert len(writer._secrets) < 12 * 12
+    assert not any(key in (tmp_path / "tape").read_text() for key in keys)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,62 +14,13 @@ from hypothesis import strategies as st
 
 from llmspell.bridge.runtime import ScriptRuntime
 from llmspell.config import discovery, files, loader, schema
-from llmspell.config.loader import Config, load
+from llmspell.config.loader import load
 from llmspell.config.positions import line_and_column, positions
 from llmspell.errors import ConfigError, LimitError, ValidationError
+from support.places import Place, place, refused
 
 pytestmark = pytest.mark.once
-
-
-class Place:
-    """A machine of the test's own: a system file, a user, a project and a working folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.system = root / "etc" / "config.toml"
-        self.user = root / "xdg" / "llmspell" / "config.toml"
-        self.project = root / "project" / "deep"
-        self.cwd = root / "work" / "here"
-        for folder in (self.system.parent, self.user.parent, self.project, self.cwd):
-            folder.mkdir(parents=True)
-        self.env = {"XDG_CONFIG_HOME": str(root / "xdg"), "HOME": str(root / "home"), "PATH": "/bin"}
-
-    def load(
-        self,
-        *,
-        script: bool = True,
-        config: object = None,
-        env: dict[str, str] | None = None,
-        flags: dict[str, object] | None = None,
-    ) -> Config:
-        return load(
-            script_dir=str(self.project) if script else None,
-            config_file=None if config is None else str(config),
-            env=self.env | (env or {}),
-            flags=flags or {},
-        )
-
-    def stranger(self, text: str) -> Path:
-        """Writes the file that comes with the script."""
-        path = self.project.parent / "llmspell.toml"
-        path.write_text(text)
-        return path
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    place = Place(tmp_path)
-    monkeypatch.chdir(place.cwd)
-    monkeypatch.setattr(discovery, "system_file", lambda env: str(place.system))
-    return place
-
-
-def refused(place: Place, **how: Any) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        place.load(**how)
-    error = caught.value
-    assert error.hint
-    assert "\n" not in error.message + error.hint
-    return error
+__all__ = ["place"]
 
 
 # What was found before is not taken for what is there now
@@ -139,6 +90,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "OPENAI_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "gpt-4o-mini",
                 "headers": {},
                 **network,
@@ -155,6 +107,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "ANTHROPIC_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "claude-haiku-4-5",
                 "headers": {},
                 **network,
@@ -171,6 +124,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": "GEMINI_API_KEY",
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": "gemini-2.5-flash-lite",
                 "headers": {},
                 **network,
@@ -187,6 +141,7 @@ def test_the_defaults_are_the_documented_ones(place: Place) -> None:
                 "api_key_env": None,
                 "api_key_file": None,
                 "api_key_cmd": None,
+                "api_key_keyring": None,
                 "model": None,
                 "headers": {},
                 **network,
@@ -360,7 +315,7 @@ def test_the_vendor_s_own_variable_gives_the_address_and_ours_wins_over_it(place
 
 
 def test_variables_of_llmspell_s_own_are_no_keys(place: Place) -> None:
-    place.load(env=dict.fromkeys(schema.OWN_VARIABLES, "1"))
+    place.load(env=dict.fromkeys(set(schema.OWN_VARIABLES) - {schema.PROFILE_VARIABLE}, "1"))
 
 
 @pytest.mark.parametrize(
@@ -581,7 +536,7 @@ def test_a_project_may_not_raise_limits(place: Place, setting: str) -> None:
     name = setting.split(" ")[0]
     error = refused(place)
     assert error.message == f"{path}:2:1: `runtime.{name}` may not be raised by a project's file"
-    assert error.hint == f"name the file with --config to trust it: --config {path}"
+    assert error.hint == f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     assert place.load(config=path).origin(f"runtime.{name}") == f"{path}:2"
 
 
@@ -621,9 +576,67 @@ def test_a_project_may_not_choose_where_requests_go_and_what_is_sent(place: Plac
     error = refused(place)
     assert error.message.startswith(f"{path}:")
     assert error.message.endswith("may not be set by a project's file")
-    assert error.hint == f"name the file with --config to trust it: --config {path}"
+    assert error.hint == f"trust it as it is, `llmspell config trust {path}`, or name it for one run: --config {path}"
     if "type" not in text:
         place.load(config=path)
+
+
+@pytest.mark.parametrize("key", ["api_key_file", "ca_file", "client_cert"])
+def test_files_that_a_file_names_are_below_its_folder_and_not_where_one_works(place: Place, key: str) -> None:
+    """Else a stranger's folder could bring the certificates that are trusted in it."""
+    for written, path in (("a/b.pem", f"{place.user.parent}/a/b.pem"), ("/a/b.pem", "/a/b.pem")):
+        place.user.write_text(f'[providers.openai]\n{key} = "{written}"\n')
+        assert place.load().get(f"providers.openai.{key}") == path
+    place.user.write_text(f'[providers.openai]\n{key} = "~/b.pem"\n')
+    assert place.load().get(f"providers.openai.{key}") == str(Path.home() / "b.pem")
+    config = place.load(env={f"LLMSPELL_PROVIDERS__OPENAI__{key.upper()}": "b.pem"})
+    assert config.get(f"providers.openai.{key}") == "b.pem", "a variable is said where one works"
+
+
+def test_a_program_that_tells_a_key_is_below_the_file_s_folder_or_on_the_path(place: Place) -> None:
+    for written, words in (
+        ("./key.sh a/b", [f"{place.user.parent}/./key.sh", "a/b"]),
+        ("pass show a/b", ["pass", "show", "a/b"]),
+        ("/bin/pass", ["/bin/pass"]),
+        ("~/key", [str(Path.home() / "key")]),
+    ):
+        place.user.write_text(f'[providers.openai]\napi_key_cmd = "{written}"\n')
+        assert place.load().get("providers.openai.api_key_cmd") == words
+
+
+_limit = st.sampled_from([0, 1, 5, 9, 200])
+_tables = st.dictionaries(
+    st.sampled_from(["timeout", "max_cpu", "max_memory", "max_output", "max_concurrency"]), _limit, max_size=5
+)
+
+
+@given(_tables, _tables, _tables)
+def test_whatever_a_project_says_no_limit_is_above_the_user_s(
+    user: dict[str, int], project: dict[str, int], profile: dict[str, int]
+) -> None:
+    """0 is without limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "xdg" / "llmspell").mkdir(parents=True)
+
+        def table(name: str, told: dict[str, int]) -> str:
+            return "".join([f"[{name}]\n", *(f"{key} = {value}\n" for key, value in told.items())])
+
+        (root / "xdg" / "llmspell" / "config.toml").write_text(table("runtime", user))
+        (root / "llmspell.toml").write_text(table("runtime", project) + table("profile.p.runtime", profile))
+        env = {"XDG_CONFIG_HOME": str(root / "xdg"), "XDG_DATA_HOME": str(root / "data")}
+        granted = load(script_dir="/", config_file=os.devnull, env=env, flags={})
+        refusals: list[str] = []
+        for name in (None, "p"):
+            try:
+                config = load(script_dir=folder, config_file=None, env=env, flags={}, profile=name)
+            except ConfigError as error:
+                refusals.append(error.message)
+                continue
+            for key in ("timeout", "max_cpu", "max_memory", "max_output", "max_concurrency"):
+                bound, value = granted.get(f"runtime.{key}"), config.get(f"runtime.{key}")
+                assert not bound or 0 < value <= bound
+        assert all("may not be raised" in message for message in refusals)
 
 
 def test_a_project_s_file_in_the_working_folder_is_trusted_no_more(place: Place) -> None:

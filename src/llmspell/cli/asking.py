@@ -33,7 +33,7 @@ class Asker:
     @classmethod
     def of(cls, options: dict[str, Any]) -> Asker:
         """That of a command line."""
-        common = {name: options.get(name) for name in ("config", "log_level", "log_file")}
+        common = {name: options.get(name) for name in ("config", "profile", "log_level", "log_file")}
         return cls(configuration(common, None))
 
     def types(self) -> dict[str, str]:

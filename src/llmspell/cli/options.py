@@ -32,6 +32,7 @@ class Option:
 
 COMMON = (
     Option("--config", "text", "Read this configuration file, in place of the project's.", "FILE"),
+    Option("--profile", "text", "Lay the settings below `[profile.NAME]` over the others.", "NAME"),
     Option("--output", ("text", "json", "jsonl"), "How results, errors and events are written."),
     Option("--log-level", LEVELS, "What is logged, on standard error or in the file of `--log-file`."),
     Option("--log-file", "text", "Add the log to this file, as JSON lines; `info`, where no level is named.", "FILE"),

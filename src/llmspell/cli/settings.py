@@ -47,7 +47,13 @@ def configuration(options: dict[str, Any], folder: str | None) -> Config:
         flags["providers.local.model"] = os.path.abspath(model.removeprefix("local/"))
         options["model"] = "local"
     try:
-        config = load(script_dir=folder, config_file=options.get("config"), env=os.environ, flags=flags)
+        config = load(
+            script_dir=folder,
+            config_file=options.get("config"),
+            env=os.environ,
+            flags=flags,
+            profile=options.get("profile"),
+        )
         if config.get("logging.level") or config.get("logging.file"):
             from llmspell.cli import logs
 

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PROJECT_FILE", "find", "project_file", "state_file", "system_file", "user_file"]
+__all__ = ["PROJECT_FILE", "data_folder", "find", "project_file", "state_file", "system_file", "user_file"]
 
 PROJECT_FILE = "llmspell.toml"
 
@@ -36,10 +36,8 @@ def user_file(env: Mapping[str, str], platform: str = sys.platform) -> str | Non
     return os.path.join(place, "llmspell", "config.toml") if place else None
 
 
-def state_file(env: Mapping[str, str], script: str | None, platform: str = sys.platform) -> str:
-    """Where the State of a script is kept that is to outlive its run: one file for each script, by its path."""
-    from hashlib import sha256
-
+def data_folder(env: Mapping[str, str], platform: str = sys.platform) -> str:
+    """Where llmspell keeps what it makes for the user."""
     place = env.get("XDG_DATA_HOME", "")
     if not os.path.isabs(place):
         home = os.path.expanduser("~")
@@ -48,10 +46,17 @@ def state_file(env: Mapping[str, str], script: str | None, platform: str = sys.p
         else:
             below = ("Library", "Application Support") if platform == "darwin" else (".local", "share")
             place = os.path.join(home, *below)
+    return os.path.join(place, "llmspell")
+
+
+def state_file(env: Mapping[str, str], script: str | None, platform: str = sys.platform) -> str:
+    """Where the State of a script is kept that is to outlive its run: one file for each script, by its path."""
+    from hashlib import sha256
+
     real = os.path.realpath(script) if script is not None else ""
     name = "".join(c if c.isalnum() else "_" for c in os.path.basename(real))[:40] or "script"
     digest = sha256(os.fsencode(real)).hexdigest()[:16]
-    return os.path.join(place, "llmspell", "state", f"{name}-{digest}.db")
+    return os.path.join(data_folder(env, platform), "state", f"{name}-{digest}.db")
 
 
 def project_file(folder: str) -> str | None:

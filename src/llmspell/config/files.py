@@ -5,6 +5,7 @@ Loaded where there is a file. What a file holds is not trusted here: no value is
 
 from __future__ import annotations
 
+import os
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +15,42 @@ from llmspell.config.schema import KEYS, is_provider_name
 from llmspell.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Path = tuple[str, ...]
+    Report = Callable[[ConfigError], None]
 
-__all__ = ["MOST_BYTES", "File", "leaves", "read"]
+__all__ = ["MOST_BYTES", "File", "leaves", "profiles", "read"]
 
 #: A configuration is small; a file that is not, is something else.
 MOST_BYTES = 256 * 1024
 
 
 class File:
-    """A file that was read: its text is kept to tell lines from."""
+    """A file that was read: its text is kept to tell lines from, its bytes to know it again by.
 
-    __slots__ = ("_positions", "name", "path", "text", "trusted")
+    folder: what relative paths in it are below; the real one, so that no link moves what a trusted file grants.
+    """
 
-    def __init__(self, path: str, trusted: bool, text: str) -> None:
+    __slots__ = ("_positions", "_table", "data", "folder", "name", "path", "status", "text", "trusted")
+
+    def __init__(self, path: str, trusted: bool, data: bytes, status: os.stat_result) -> None:
         self.path = path
         self.name = one_line(path)
         self.trusted = trusted
-        self.text = text
+        folder = os.path.dirname(os.path.abspath(path))
+        self.folder = folder if trusted else os.path.realpath(folder)
+        self.data = data
+        self.status = status
+        self.text = _text(self.name, data)
         self._positions: dict[Path, int] | None = None
+        self._table: dict[str, Any] | None = None
+
+    def table(self) -> dict[str, Any]:
+        """What it says. ConfigError where it is no TOML."""
+        if self._table is None:
+            self._table = _parse(self)
+        return self._table
 
     def place(self, path: Path) -> tuple[int, int]:
         """Line and column of a key, both from 1."""
@@ -54,13 +70,10 @@ def _file_error(name: str, line: int, column: int, what: str, hint: str) -> Conf
 
 def read(path: str, trusted: bool) -> File:
     """The file at *path*. ConfigError where it cannot be read, is too large, or is no text."""
-    return File(path, trusted, _text(path))
-
-
-def _text(path: str) -> str:
     name = one_line(path)
     try:
         with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
         why = (exc.strerror if isinstance(exc, OSError) else None) or "not a file's name"
@@ -69,6 +82,10 @@ def _text(path: str) -> str:
     if len(data) > MOST_BYTES:
         hint = "is it a configuration file?"
         raise ConfigError(f"{name} is larger than {MOST_BYTES // 1024} KB", hint=hint, file=name)
+    return File(path, trusted, data, status)
+
+
+def _text(name: str, data: bytes) -> str:
     try:
         # tomllib sees the same line ends, so that offsets in this text are offsets in its.
         return data.decode("utf-8-sig").replace("\r\n", "\n")
@@ -98,44 +115,79 @@ def _syntax(message: str, text: str) -> tuple[str, int, int]:
     return one_line(what or message, 200), text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
-def leaves(file: File) -> Iterator[tuple[Path, Any]]:
-    """Each setting of a file. Goes no deeper than the schema does, so that nesting costs nothing."""
-    for first, value in _parse(file).items():
+def profiles(file: File) -> list[str]:
+    """The names of its profiles."""
+    table = file.table().get("profile")
+    return list(table) if isinstance(table, dict) else []
+
+
+def leaves(file: File, report: Report) -> Iterator[tuple[Path, Any]]:
+    """Each setting of a file by where it stands: first those for all, then those below `profile.NAME`.
+
+    Goes no deeper than the schema does, so that nesting costs nothing. report: is told what is wrong with the shape; it
+    may raise.
+    """
+    table = file.table()
+    yield from _settings(file, (), {name: value for name, value in table.items() if name != "profile"}, report)
+    overlays = table.get("profile", {})
+    if not _is_table(file, ("profile",), overlays, report):
+        return
+    for name, overlay in overlays.items():
+        above = ("profile", name)
+        if not is_provider_name(name):
+            hint = "a profile's name is of small letters, digits, - and _, 64 at most, a letter first"
+            report(file.error(above, f"`{told(above)}` is no name for a profile", hint))
+        elif _is_table(file, above, overlay, report):
+            yield from _settings(file, above, overlay, report)
+
+
+def _settings(file: File, above: Path, table: dict[str, Any], report: Report) -> Iterator[tuple[Path, Any]]:
+    for first, value in table.items():
+        at = (*above, first)
         if first not in ("runtime", "limits", "providers", "permissions", "tools", "state", "logging"):
-            yield (first,), value  # no such key: the caller says so
+            yield at, value  # no such key: the caller says so
             continue
-        _want_table(file, (first,), value)
+        if not _is_table(file, at, value, report):
+            continue
         for second, inner in value.items():
             if first == "tools":
-                _want_table(file, (first, second), inner)
-                for word, setting in inner.items():
-                    yield (first, second, word), setting
+                if _is_table(file, (*at, second), inner, report):
+                    for word, setting in inner.items():
+                        yield (*at, second, word), setting
             elif first != "providers" or second == "default":
-                yield (first, second), inner
+                yield (*at, second), inner
             else:
-                yield from _provider_leaves(file, (first, second), inner)
+                yield from _provider_leaves(file, (*at, second), inner, report)
 
 
-def _provider_leaves(file: File, parts: Path, table: Any) -> Iterator[tuple[Path, Any]]:
-    if not is_provider_name(parts[1]):
+def _provider_leaves(file: File, parts: Path, table: Any, report: Report) -> Iterator[tuple[Path, Any]]:
+    if not is_provider_name(parts[-1]):
         hint = "a provider's name is of small letters, digits, - and _, 64 at most, a letter first"
-        raise file.error(parts, f"`{told(parts)}` is no name for a provider", hint)
-    _want_table(file, parts, table)
+        report(file.error(parts, f"`{told(parts)}` is no name for a provider", hint))
+        return
+    if not _is_table(file, parts, table, report):
+        return
     if not table:
-        raise file.error(parts, f"`{told(parts)}` is empty", "set what differs, or take it out")
+        report(file.error(parts, f"`{told(parts)}` is empty", "set what differs, or take it out"))
     for rest, value in table.items():
         if rest not in ("timeout", "retry"):
             yield (*parts, rest), value
-            continue
-        _want_table(file, (*parts, rest), value)
-        for part, seconds in value.items():
-            yield (*parts, rest, part), seconds
+        elif _is_table(file, (*parts, rest), value, report):
+            for part, seconds in value.items():
+                yield (*parts, rest, part), seconds
 
 
-def _want_table(file: File, parts: Path, value: Any) -> None:
-    if not isinstance(value, dict):
-        inside = [key.path for key in KEYS if key.path.startswith(".".join((*parts[:1], "")))]
+def _is_table(file: File, at: Path, value: Any, report: Report) -> bool:
+    if isinstance(value, dict):
+        return True
+    parts = at[2:] if at[0] == "profile" else at
+    if not parts:
+        hint = "as in `[profile.fast]`, and below it `runtime.timeout = 10`"
+    else:
+        above = ".".join((*parts[:1], ""))
         if len(parts) > 1:
-            above = ".".join(("providers", "NAME", *parts[2:], ""))
-            inside = [key.path for key in KEYS if key.path.startswith(above)]
-        raise file.error(parts, f"`{told(parts)}`: expected a table", "in it may stand: " + ", ".join(inside[:4]))
+            above = ".".join((parts[0], "NAME", *parts[2:], ""))
+        inside = [key.path for key in KEYS if key.path.startswith(above)]
+        hint = "in it may stand: " + ", ".join(inside[:4])
+    report(file.error(at, f"`{told(at)}`: expected a table", hint))
+    return False

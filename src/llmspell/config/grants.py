@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 __all__ = ["narrows", "program_beside"]
 
 
-def program_beside(grant: str, file: str) -> str:
-    """The grant of a program as it stands in a configuration file: a relative path is below its folder.
+def program_beside(grant: str, folder: str) -> str:
+    """The grant of a program as it stands in a configuration file: a relative path is below the file's folder.
 
     Below the working folder, another program could be there each time.
     """
@@ -24,7 +24,6 @@ def program_beside(grant: str, file: str) -> str:
         return grant
     if not words or "/" not in words[0]:
         return grant
-    folder = os.path.dirname(os.path.abspath(file))
     return shlex.join([os.path.join(folder, os.path.expanduser(words[0])), *words[1:]])
 
 

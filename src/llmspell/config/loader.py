@@ -1,8 +1,9 @@
 """The configuration of one run: defaults, files, environment and flags, merged once, each value with its origin.
 
 Later wins: defaults; the system's file; the user's; the project's, or the one that `--config` named; environment;
-flags. What nobody vouched for (a project's file) may lower limits and choose models, and no more: it must not decide
-where a user's key is sent. Source: DESIGN.md, "Configuration".
+flags. Of each file, `[profile.NAME]` is laid over the rest of it, where that profile was asked for. What nobody
+vouched for (a project's file) may lower limits and choose models, and no more: it must not decide where a user's key is
+sent. Source: DESIGN.md, "Configuration".
 
 At every start this is imported and run, so all that a file or an error needs is imported where it is needed.
 """
@@ -17,9 +18,7 @@ from llmspell.config.schema import (
     KEYS,
     OWN_VARIABLES,
     PREFIX,
-    PROJECT_GRANTS,
-    PROJECT_KEYS,
-    PROJECT_LIMITS,
+    PROFILE_VARIABLE,
     VENDOR_VARIABLES,
     VENDORS,
     is_provider_name,
@@ -29,15 +28,15 @@ from llmspell.errors import ConfigError, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
-    from typing import Any, NoReturn
+    from typing import Any
 
     from llmspell.config.files import File
 
     Path = tuple[str, ...]
 
-__all__ = ["Config", "load"]
+__all__ = ["Config", "Merger", "load", "surroundings"]
 
 _DEFAULT = "default"
 
@@ -51,14 +50,22 @@ _OF_PROVIDER = tuple(
 class Config:
     """What holds for one run. Made by `load`; never changes."""
 
-    __slots__ = ("_names", "_origins", "_values", "files")
+    __slots__ = ("_names", "_origins", "_values", "files", "profile")
 
     #: The files that were read, the strongest last.
     files: tuple[str, ...]
+    #: The profile that was asked for.
+    profile: str | None
 
     def __init__(
-        self, values: dict[str, Any], origins: dict[str, str | tuple[File, Path]], names: list[str], files: list[str]
+        self,
+        values: dict[str, Any],
+        origins: dict[str, str | tuple[File, Path]],
+        names: list[str],
+        files: list[str],
+        profile: str | None,
     ) -> None:
+        self.profile = profile
         self._values = values
         self._origins = origins
         self._names = names
@@ -144,13 +151,41 @@ class Config:
         file, parts = origin
         return f"{file.name}:{file.place(parts)[0]}"
 
+    def place(self, path: str) -> tuple[str, int, int] | None:
+        """The file, line and column that the value of *path* came from; None where it was no file."""
+        origin = self._origins.get(path, _DEFAULT)
+        return None if isinstance(origin, str) else (origin[0].path, *origin[0].place(origin[1]))
 
-class _Merger:
-    """The state of one `load`."""
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Every setting with its value, None where nothing set it: in the schema's order, of providers each in turn."""
+        known = [key.path for key in KEYS if ".NAME." not in key.path]
+        tools = sorted(path for path in self._values if path.startswith("tools."))
+        for table in ("runtime", "limits", "providers", "permissions", "state"):
+            yield from ((path, self.get(path)) for path in known if path.startswith(table + "."))
+            if table == "providers":
+                for name in self._names:
+                    kind = self._values[f"providers.{name}.type"]
+                    paths = (f"providers.{name}.{rest}" for rest, key in _OF_PROVIDER if key.read_by(kind))
+                    yield from ((path, self.get(path)) for path in paths)
+            elif table == "permissions":
+                yield from ((path, self.get(path)) for path in tools)
 
-    __slots__ = ("names", "origins", "values")
 
-    def __init__(self) -> None:
+class Merger:
+    """The state of one `load`.
+
+    report: is told what is wrong; where there is none, it is raised. profiles: each that a file has, with that file.
+    """
+
+    __slots__ = ("_report", "env", "names", "origins", "profile", "profiles", "values")
+
+    def __init__(
+        self, env: Mapping[str, str], profile: str | None, report: Callable[[ConfigError], None] | None = None
+    ) -> None:
+        self.env = env
+        self.profile = profile
+        self.profiles: dict[str, str] = {}
+        self._report = report
         self.values: dict[str, Any] = dict(_FIXED)
         self.origins: dict[str, str | tuple[File, Path]] = {}
         self.names = list(BUILT_IN)
@@ -165,56 +200,19 @@ class _Merger:
         self.values[path] = value
         self.origins[path] = origin
 
+    def report(self, error: ConfigError) -> None:
+        """That something is wrong: raises it, or tells who wants to know of all."""
+        if self._report is None:
+            error.__suppress_context__ = True  # what a check said is in it
+            raise error
+        self._report(error)
+
     # Files
 
     def file(self, file: File) -> None:
-        from llmspell.config.files import leaves
+        from llmspell.config import layers
 
-        for parts, value in leaves(file):
-            key = lookup(".".join(parts))
-            if key is None or any("." in part for part in parts):  # a quoted "a.b" is one word, and no key
-                raise file.error(parts, f"unknown key `{_hints().told(parts)}`", _hints().nearest(parts, self.names))
-            try:
-                checked = key.check(value)
-            except ValueError as exc:
-                raise file.error(parts, f"`{_hints().told(parts)}`: {exc}", key.path + ": " + key.doc) from None
-            if key.path in ("permissions.read", "permissions.write"):
-                checked = beside(checked, file.path)
-            elif key.path == "permissions.run":
-                from llmspell.config.grants import program_beside
-
-                checked = tuple(program_beside(one, file.path) for one in checked)
-            elif key.path in ("state.path", "logging.file"):
-                checked = beside((checked,), file.path)[0]
-            if not file.trusted:
-                self.permit(file, parts, checked)
-            self.put(parts, checked, (file, parts))
-
-    def permit(self, file: File, parts: Path, value: Any) -> None:
-        """Raises where a project's file asks for more than its user granted."""
-        path = ".".join(parts)
-        if path in PROJECT_LIMITS:
-            granted = self.values[path]
-            if granted and (not value or value > granted):  # 0 is no limit
-                _refuse(file, parts, "may not be raised by a project's file")
-            return
-        if path in PROJECT_GRANTS:
-            from llmspell.config import grants
-
-            capability = parts[1]
-            if not all(grants.narrows(capability, one, self.values[path]) for one in value):
-                _refuse(file, parts, "may not grant more than its user does")
-            return
-        general = ".".join(("providers", "NAME", *parts[2:])) if len(parts) > 2 else path
-        if general not in PROJECT_KEYS:
-            _refuse(file, parts, "may not be set by a project's file")
-        if len(parts) > 2 and parts[1] not in self.names:
-            _refuse(file, parts[:2], "may not be added by a project's file")
-        # A local model may be named by the path of its file: what a stranger may not set as `path`, nor so.
-        if general == "providers.NAME.model" and self.values[f"providers.{parts[1]}.type"] == "local":
-            text = value.lower()
-            if "/" in text or "\\" in text or text.endswith(".gguf"):
-                _refuse(file, parts, "may not be set to a file by a project's file")
+        layers.lay(self, file)
 
     # Environment and flags
 
@@ -233,12 +231,10 @@ class _Merger:
                 continue
             parts = self.variable(name)
             if lookup(".".join(parts)) is None or (len(parts) > 2 and not is_provider_name(parts[1])):
-                raise ConfigError(
-                    f"unknown environment variable {one_line(name, 120)}",
-                    hint=_hints().nearest_variable(name, self.names),
-                    setting=one_line(name, 120),
-                )
-            if env[name]:  # set to nothing is not set
+                told = f"unknown environment variable {one_line(name, 120)}"
+                hint = _hints().nearest_variable(name, self.names)
+                self.report(ConfigError(told, hint=hint, setting=one_line(name, 120)))
+            elif env[name]:  # set to nothing is not set
                 self.text(parts, env[name], f"environment {name}")
 
     def variable(self, name: str) -> Path:
@@ -255,7 +251,9 @@ class _Merger:
                 continue
             parts = tuple(path.split("."))
             if lookup(path) is None:
-                raise ConfigError(f"unknown key `{_hints().told(parts)}`", hint=_hints().nearest(parts, self.names))
+                told = f"unknown key `{_hints().told(parts)}`"
+                self.report(ConfigError(told, hint=_hints().nearest(parts, self.names)))
+                continue
             self.text(parts, value, "flag")
 
     def text(self, parts: Path, value: object, origin: str) -> None:
@@ -265,13 +263,22 @@ class _Merger:
             checked = key.parse(value) if isinstance(value, str) else key.check(value)
         except ValueError as exc:
             told = f"{origin}: `{_hints().told(parts)}`: {exc}"
-            raise ConfigError(told, hint=key.path + ": " + key.doc, setting=_hints().told(parts)) from None
+            self.report(ConfigError(told, hint=key.path + ": " + key.doc, setting=_hints().told(parts)))
+            return
         self.put(parts, checked, origin)
 
     # The whole
 
     def finish(self) -> None:
         """What can be told only when all is merged."""
+        if self.profile is not None and self.profile not in self.profiles:
+            there = ", ".join(f"`{one_line(name, 64)}`" for name in list(self.profiles)[:20])
+            self.report(
+                ConfigError(
+                    f"there is no profile `{one_line(self.profile, 60)}`",
+                    hint=f"there are {there}" if there else "no file that was read has one: `[profile.NAME]`",
+                )
+            )
         if not self.origins:
             return
         for name in self.names:
@@ -280,6 +287,7 @@ class _Merger:
                 kind = self.values[f"providers.{name}.type"] = name
             if kind is None:
                 self.fail(name, "type", f"provider `{name}` has no `type`", f"set providers.{name}.type")
+                continue
             for rest, key in _OF_PROVIDER:
                 path = f"providers.{name}.{rest}"
                 if path in self.origins and not key.read_by(kind):
@@ -288,42 +296,50 @@ class _Merger:
             if kind == "openai" and self.values.get(f"providers.{name}.base_url") is None:
                 self.fail(name, "type", f"provider `{name}` has no `base_url`", f"set providers.{name}.base_url")
         default = self.values["providers.default"]
-        there = default == "auto" or default in self.names or default in VENDORS or default == "mock"
-        if not there and not _brought(default):
+        there_is = default == "auto" or default in self.names or default in VENDORS or default == "mock"
+        if not there_is and not _brought(default):
             known = ", ".join(["auto", *self.names])
-            self.raise_at("providers.default", f"unknown provider `{one_line(default, 80)}`", f"known are: {known}")
+            self.fail_at("providers.default", f"unknown provider `{one_line(default, 80)}`", f"known are: {known}")
 
-    def fail(self, name: str, rest: str, what: str, hint: str) -> NoReturn:
+    def fail(self, name: str, rest: str, what: str, hint: str) -> None:
         above = f"providers.{name}."
         path = above + rest
         if path not in self.origins:
             path = next((other for other in self.origins if other.startswith(above)), path)
-        self.raise_at(path, what, hint)
+        self.fail_at(path, what, hint)
 
-    def raise_at(self, path: str, what: str, hint: str) -> NoReturn:
+    def fail_at(self, path: str, what: str, hint: str) -> None:
         origin = self.origins.get(path, _DEFAULT)
         if isinstance(origin, str):
-            raise ConfigError(f"{origin}: {what}", hint=hint, setting=path)
-        file, parts = origin
-        raise file.error(parts, what, hint)
+            self.report(ConfigError(f"{origin}: {what}", hint=hint, setting=path))
+        else:
+            self.report(origin[0].error(origin[1], what, hint))
 
 
 def load(
-    *, script_dir: str | None, config_file: str | None, env: Mapping[str, str], flags: Mapping[str, object]
+    *,
+    script_dir: str | None,
+    config_file: str | None,
+    env: Mapping[str, str],
+    flags: Mapping[str, object],
+    profile: str | None = None,
 ) -> Config:
     """The configuration of a run.
 
     script_dir: the script's folder, from which the project's file is looked for; None where there is none.
     config_file: what `--config` named. flags: dotted path to value, as text or in the key's own type; None is not
-    given. ConfigError for whatever is wrong, with file, line and column, or the variable's name.
+    given. profile: what `--profile` named; None leaves it to the environment. ConfigError for whatever is wrong, with
+    file, line and column, or the variable's name.
     """
     global _plain
-    names, places = _surroundings(env)
+    names, places = surroundings(env)
     found = discovery.find(script_dir, config_file, places)
-    plain = not (found or names or flags)
+    plain = not (found or names or flags) and profile is None
     if plain and _plain is not None:
         return _plain
-    merger = _Merger()
+    if profile is None:
+        profile = env.get(PROFILE_VARIABLE) or None
+    merger = Merger(env, profile)
     read: list[str] = []
     for path, trusted in found:
         from llmspell.config import files
@@ -337,24 +353,16 @@ def load(
     merger.environment(env, names)
     merger.flags(flags)
     merger.finish()
-    config = Config(merger.values, merger.origins, merger.names, read)
+    config = Config(merger.values, merger.origins, merger.names, read, profile)
     if plain:
         _plain = config
     return config
 
 
-def beside(paths: tuple[str, ...], file: str) -> tuple[str, ...]:
-    """Grants of paths as they stand in a configuration file: relative ones are below its folder."""
-    import os
-
-    folder = os.path.dirname(os.path.abspath(file))
-    return tuple(path if path == "*" else os.path.join(folder, os.path.expanduser(path)) for path in paths)
-
-
 _known: tuple[object, list[str], list[str]] | None = None
 
 
-def _surroundings(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def surroundings(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Of the environment, the names that may concern us; and where the machine's file and the user's would be.
 
     Reading all of `os.environ` is a third of what a look for the configuration costs, and embedders look for each of
@@ -383,11 +391,3 @@ def _brought(name: str) -> bool:
     from llmspell.config import plugins
 
     return is_provider_name(name) and plugins.has(name)
-
-
-def _refuse(file: File, parts: Path, why: str) -> NoReturn:
-    import shlex
-
-    path = shlex.quote(file.path if file.path.isprintable() else file.name)
-    hint = f"name the file with --config to trust it: --config {path}"
-    raise file.error(parts, f"`{_hints().told(parts)}` {why}", hint)

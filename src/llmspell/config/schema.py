@@ -15,9 +15,11 @@ __all__ = [
     "BUILT_IN",
     "INTERRUPTS",
     "KEYS",
+    "KEY_SOURCES",
     "LOG_LEVELS",
     "OWN_VARIABLES",
     "PREFIX",
+    "PROFILE_VARIABLE",
     "PROJECT_GRANTS",
     "PROJECT_KEYS",
     "PROJECT_LIMITS",
@@ -46,10 +48,21 @@ INTERRUPTS = ("tick", "hook", "none")
 LOG_LEVELS = ("debug", "info", "warning", "error", "off")
 TIMEOUTS = ("connect", "first_token", "idle", "total")
 
+#: Where a key may be looked for that no variable holds, in this order.
+KEY_SOURCES = ("api_key_file", "api_key_keyring", "api_key_cmd")
+
 #: What a variable of llmspell's begins with; `__` stands for the dots of a path.
 PREFIX = "LLMSPELL_"
+#: The variable that names a profile, where no flag does.
+PROFILE_VARIABLE = "LLMSPELL_PROFILE"
 #: Variables of llmspell's own that are no keys.
-OWN_VARIABLES = ("LLMSPELL_NO_EXTENSIONS", "LLMSPELL_CACHE_DIR", "LLMSPELL_WIRE", "LLMSPELL_TEST_WEIGHTS")
+OWN_VARIABLES = (
+    "LLMSPELL_NO_EXTENSIONS",
+    "LLMSPELL_CACHE_DIR",
+    "LLMSPELL_WIRE",
+    "LLMSPELL_TEST_WEIGHTS",
+    PROFILE_VARIABLE,
+)
 #: The vendors' own variables. Keys of accounts are not among them: `api_key_env` names theirs, the provider reads it.
 VENDOR_VARIABLES = {
     "OPENAI_BASE_URL": "providers.openai.base_url",
@@ -58,8 +71,8 @@ VENDOR_VARIABLES = {
 }
 
 #: What a project's file may set though nobody vouched for it. Whatever is in neither table, it may not: where requests
-#: go and what is sent with them (base_url, headers, api_key_env), what is read from disk or fetched (api_key_file), and
-#: what is run (api_key_cmd).
+#: go and what is sent with them (base_url, headers, api_key_env), what is read from disk or fetched (api_key_file,
+#: api_key_keyring), and what is run (api_key_cmd).
 PROJECT_LIMITS = (
     "runtime.timeout",
     "runtime.max_cpu",
@@ -273,6 +286,16 @@ def _variable(key: Key, value: object) -> str:
     return value
 
 
+def _entry(key: Key, value: object) -> str:
+    """An entry of the system's keyring: a service, which may have `/` in it, and behind the last one a user."""
+    if not isinstance(value, str):
+        raise ValueError(f'expected an entry of the keyring, "SERVICE/USER", got {_named(value)}')
+    service, _, user = value.rpartition("/")
+    if not service or not user or len(value) > 512 or not value.isprintable():
+        raise ValueError('expected an entry of the keyring, "SERVICE/USER", not the key itself')
+    return value
+
+
 def _command(key: Key, value: object) -> list[str]:
     """A program and its arguments: a list of them, or a line that is cut as a shell would, and given to none."""
     words: object = value
@@ -370,6 +393,7 @@ _CHECKS = {
     "command": _command,
     "grants": _grants,
     "replies": _replies,
+    "entry": _entry,
     "url": _url,
     "proxy": _proxy,
     "flag": _flag,
@@ -408,6 +432,7 @@ KEYS = (
     Key(_N + "api_key_env", "variable", None, "the environment variable that holds its key", types=_HTTP),
     Key(_N + "api_key_file", "text", None, "a file whose first line is its key", types=_HTTP),
     Key(_N + "api_key_cmd", "command", None, "a command whose output's first line is its key", types=_HTTP),
+    Key(_N + "api_key_keyring", "entry", None, "the keyring's entry with its key: SERVICE/USER", types=_HTTP),
     Key(_N + "model", "text", None, "the model where a script names none"),
     Key(_N + "headers", "headers", {}, "headers added to each request", types=_HTTP),
     Key(_N + "proxy", "proxy", None, 'a proxy\'s address, "none"; unset = as the environment says', types=_HTTP),

@@ -1,4 +1,4 @@
-"""Keys of services that stand in no variable: those in a file, and those that a command tells.
+"""Keys of services that stand in no variable: in a file, in the system's keyring, or told by a command.
 
 A key is asked for when the first request needs it, once a process, and never shown: of a command's output an error
 tells nothing, of its complaints the last line.
@@ -17,7 +17,7 @@ from llmspell.providers.wire_errors import masked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TIMEOUT", "forget", "from_command", "from_file"]
+__all__ = ["TIMEOUT", "forget", "from_command", "from_file", "from_keyring"]
 
 TIMEOUT = 60.0  # seconds that a command has: it may ask a person for a password
 MOST = 16 * 1024  # bytes of a file, and of what a command writes
@@ -91,6 +91,69 @@ async def from_command(command: Sequence[str], provider: str, patience: float = 
         _nothing(f"the command for the key of {provider} wrote no key", provider, "api_key_cmd")
     _told[words] = key
     return key
+
+
+async def from_keyring(entry: str, provider: str, patience: float = TIMEOUT) -> str:
+    """The key under *entry*, SERVICE/USER, of the system's keyring, which may ask a person to unlock it.
+
+    Raises AuthError: there is no such entry, the keyring refused, or it took more than *patience* seconds;
+    ConfigError: the package that reads keyrings is not installed.
+    """
+    from threading import Thread
+
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[str | None] = loop.create_future()
+
+    def settle(key: str | None, error: Exception | None) -> None:
+        if not done.done():
+            done.set_result(key) if error is None else done.set_exception(error)
+
+    def work() -> None:
+        key, error = None, None
+        try:
+            import keyring
+
+            service, _, user = entry.rpartition("/")
+            key = keyring.get_password(service, user)
+        except Exception as failed:  # whatever a system's keyring raises
+            error = failed
+        try:
+            loop.call_soon_threadsafe(settle, key, error)
+        except RuntimeError:  # nobody waits any more, and the loop is closed
+            pass
+
+    # A thread of its own, that no end of a process waits for: a keyring may wait for a person.
+    Thread(target=work, name="llmspell-keyring", daemon=True).start()
+    setting, shown = f"providers.{provider}.api_key_keyring", one_line(entry, 200)
+    try:
+        async with asyncio.timeout(patience):
+            key = await done
+    except TimeoutError:
+        raise AuthError(
+            f"the keyring has not given the key of {provider} within {patience:g} s: `{shown}`",
+            hint=f"unlock it, or change `{setting}`",
+            provider=provider,
+        ) from None
+    except ImportError:
+        raise ConfigError(
+            f"the key of {provider} is in the keyring, and the package that reads it is not installed",
+            hint="`pip install 'llmspell[keyring]'`",
+            provider=provider,
+        ) from None
+    except Exception as error:
+        raise AuthError(
+            f"the keyring did not give the key of {provider}: {one_line(f'{type(error).__name__}: {error}', 200)}",
+            hint=f"check `{setting}`; `keyring diagnose` shows which keyring is in use",
+            provider=provider,
+        ) from None
+    if not key or not key.strip():
+        service, _, user = entry.rpartition("/")
+        raise AuthError(
+            f"the keyring has no key of {provider} under `{shown}`",
+            hint=f"`keyring set {one_line(service, 100)} {one_line(user, 100)}` keeps one there, or change `{setting}`",
+            provider=provider,
+        )
+    return _first_line(key.encode())
 
 
 async def _all_of(stream: asyncio.StreamReader | None) -> bytes:

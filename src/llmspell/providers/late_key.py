@@ -1,4 +1,4 @@
-"""A key that is looked for in a file or by a command: when the first request needs it, and where it is refused."""
+"""A key that is looked for in a file, the keyring or by a command: when a request needs it, and when it is refused."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PAUSE = 30.0  # seconds between two looks for another key than the one that was 
 class LateKey:
     """What a service does about a key that its settings do not hold.
 
-    source: api_key_file or api_key_cmd; empty where there is neither. lacking: whether requests wait for it. missing:
-    gives the error where there is no source. found: is told each key that is found.
+    source: api_key_file, api_key_keyring or api_key_cmd; empty where there is none. lacking: whether requests wait for
+    it. missing: gives the error where there is no source. found: is told each key that is found.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class LateKey:
 
         if (path := self._source.get("api_key_file")) is not None:
             return keys.from_file(path, self._name)
+        if (entry := self._source.get("api_key_keyring")) is not None:
+            return await keys.from_keyring(entry, self._name)
         return await keys.from_command(self._source["api_key_cmd"], self._name)
 
     async def renewed(self, error: AuthError, used: str, model: str) -> bool:

@@ -49,9 +49,9 @@ MOST_KEYS = 1000  # that others bring along
 class KeySource(NamedTuple):
     """Where a provider's key is, and never the key itself.
 
-    kind: "variable", "file", "command", "settings" (given by a program), "none" (none is needed), or "missing".
-    what: the variable's name, the file's path, or the command's program; of one that is missing, the variable where it
-    was looked for.
+    kind: "variable", "file", "keyring", "command", "settings" (given by a program), "none" (none is needed), or
+    "missing". what: the variable's name, the file's path, the keyring's entry, or the command's program; of one that is
+    missing, the variable where it was looked for.
     """
 
     kind: str
@@ -63,9 +63,9 @@ class ProviderManager:
 
     providers: name to settings, in the order in which "auto" tries them; `local` and `mock` are there without being
         named, and so are the vendors. type: one of TYPES or a vendor, one that was registered or that a package brings,
-        or the name if it is one. openai: base_url, api_key_env (the variable of the key), api_key_file, api_key_cmd
-        (where it is looked for next), api_key (the key itself), model, headers, timeout {connect, first_token, idle,
-        total} in seconds; local: see LocalProvider; mock: see MockProvider.
+        or the name if it is one. openai: base_url, api_key_env (the variable of the key), api_key_file,
+        api_key_keyring, api_key_cmd (where it is looked for next), api_key (the key itself), model, headers, timeout
+        {connect, first_token, idle, total} in seconds; local: see LocalProvider; mock: see MockProvider.
     default: a provider's name, or "auto": the first that can be used, local last.
     env: where keys are looked up.
     """
@@ -435,6 +435,8 @@ class ProviderManager:
             return KeySource("settings") if settings.get("api_key") else KeySource("variable", variable or "")
         if path := settings.get("api_key_file"):
             return KeySource("file", one_line(str(path), 200))
+        if entry := settings.get("api_key_keyring"):
+            return KeySource("keyring", one_line(str(entry), 200))
         if command := settings.get("api_key_cmd"):
             return KeySource("command", one_line(str(command[0]), 100))
         vendor = self._vendor(name)

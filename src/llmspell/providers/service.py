@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Passing
+from llmspell.config.schema import KEY_SOURCES
 from llmspell.errors import AuthError, LLMSpellError
 from llmspell.providers.base import ProviderInstance
 from llmspell.providers.dialect import dialect_class
@@ -45,7 +46,8 @@ class Service(ProviderInstance):
     """One configured service.
 
     settings: type (of DIALECTS), base_url, api_key (the secret itself), api_key_env (its variable, for hints),
-    api_key_file, api_key_cmd (see keys.py: where the first request finds a key that is not there), model, headers,
+    api_key_file, api_key_keyring, api_key_cmd (see keys.py: where the first request finds a key that is not there),
+    model, headers,
     timeout, retry (of RetryPolicy), those of Network, vendor (of vendors.toml), prices ({model: {input, output, cached,
     cache_write}}, US dollars for a million tokens, "*" for all others). dialect: in place of the type's. Without a key,
     a service at its vendor's own address raises AuthError when it is first used; others are asked without. clock: where
@@ -74,7 +76,7 @@ class Service(ProviderInstance):
         own: Mapping[str, str] = settings.get("headers") or {}
         headers = spoken.auth(key) | {header.lower(): value for header, value in own.items()}
         bare = not key and spoken.auth("?").keys() - headers.keys() != set()
-        source = {kind: told for kind in ("api_key_file", "api_key_cmd") if (told := settings.get(kind)) and bare}
+        source = {kind: told for kind in KEY_SOURCES if (told := settings.get(kind)) and bare}
         lacking = bare and (not spoken.keyless or bool(source))
         self._late = LateKey(name, source, lacking=lacking, missing=self._no_key, found=self._carry)
         secret = [value for header, value in own.items() if any(part in header.lower() for part in SECRET_HEADERS)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SECRET = "***"
 #: Settings whose values may be secret, or say how to come by one.
-SECRETS = ("headers", "api_key_cmd", "api_key_file", "proxy", "client_cert")
+SECRETS = ("headers", "api_key_cmd", "api_key_file", "api_key_keyring", "proxy", "client_cert")
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from llmspell.cli.checks import BROKEN, OFF, OK, WARNING, Check, probes, versions
@@ -35,10 +36,18 @@ def configuration(config: Config | ConfigError, env: Mapping[str, str]) -> Itera
         yield Check("configuration", BROKEN, f"configuration: {config.message}", config.hint, {**facts, "files": []})
         return
     told = ", ".join(config.files) or f"the built-in defaults; a file of yours would be {facts['user_file']}"
+    if config.profile is not None:
+        told += f"; profile {config.profile}"
     settings = [name for name in variables if name not in OWN_VARIABLES]
     if settings:
         told += f"; environment: {', '.join(settings)}"
-    yield Check("configuration", OK, f"configuration: {told}", None, {**facts, "files": list(config.files)})
+    yield Check(
+        "configuration",
+        OK,
+        f"configuration: {told}",
+        None,
+        {**facts, "files": list(config.files), "profile": config.profile},
+    )
 
 
 def models(config: Config, env: Mapping[str, str], engine: probes.Found) -> Iterator[Check]:
@@ -80,7 +89,10 @@ def _service(name: str, settings: dict[str, Any], manager: ProviderManager, want
     if not host:
         return Check(check, OK, f"{name}: {settings['type']}, without an address", None, facts)
     source = manager.key_source(name)
-    if source.kind in ("file", "command"):
+    if source.kind == "keyring" and find_spec("keyring") is None:
+        message = f"{name}: {host}, its key is in the keyring, and the package that reads it is not installed"
+        return Check(check, WARNING, message, "`pip install 'llmspell[keyring]'`", {**facts, "usable": False})
+    if source.kind in ("file", "keyring", "command"):
         return Check(check, OK, f"{name}: {host}, with the key from the {source.kind} {source.what}", None, facts)
     if settings["type"] == "ollama":
         if settings["model"]:

@@ -40,7 +40,8 @@ HEADINGS = {
 
 def doctor(options: dict[str, Any]) -> int:
     """Shows the report; gives 1 where something is broken, else 0."""
-    checks = list(_examine(options.get("config"), os.environ, no_color=bool(options.get("no_color"))))
+    no_color = bool(options.get("no_color"))
+    checks = list(_examine(options.get("config"), os.environ, options.get("profile"), no_color=no_color))
     code = 1 if any(check.state == BROKEN for check in checks) else 0
     form = options.get("output") or "text"
     if form == "text":
@@ -58,7 +59,9 @@ def doctor(options: dict[str, Any]) -> int:
     return code
 
 
-def _examine(config_file: str | None, env: Mapping[str, str], *, no_color: bool) -> Iterator[Check]:
+def _examine(
+    config_file: str | None, env: Mapping[str, str], profile: str | None, *, no_color: bool
+) -> Iterator[Check]:
     """All checks, in the order in which they are shown."""
     found = probes.run(
         [
@@ -78,7 +81,7 @@ def _examine(config_file: str | None, env: Mapping[str, str], *, no_color: bool)
     yield from safely("terminal", lambda: surroundings.screen(env, no_color=no_color))
     config: Config | ConfigError
     try:
-        config = load(script_dir=None, config_file=config_file, env=env, flags={})
+        config = load(script_dir=None, config_file=config_file, env=env, flags={}, profile=profile)
     except ConfigError as error:
         config = error
     except Exception as error:  # a fault of llmspell's: no reason to say nothing of all the rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -68,6 +69,9 @@ def check(names: list[str], options: dict[str, Any]) -> int:
         rows = [_about(manager, name) for name in names or manager.known()]
         for row in rows:
             row["state"] = "ok" if row["enabled"] else "missing" if row["key"]["kind"] == "missing" else "off"
+            if row["key"]["kind"] == "keyring" and find_spec("keyring") is None:
+                row["state"], row["enabled"] = "missing", False
+                row["told"] = "the keyring cannot be read: `pip install 'llmspell[keyring]'`"
         if options.get("ask"):
             _ask([row for row in rows if row["enabled"] or (names and _askable(row))], manager)
         _write(rows, options, lambda look: _table(_checked(rows), look), "check")
@@ -180,7 +184,7 @@ def _write(
 def _safely(options: dict[str, Any], work: Callable[[Config, ProviderManager], int]) -> int:
     """Reads the configuration and does the *work*; an error is told and gives its exit code."""
     try:
-        common = {name: options.get(name) for name in ("config", "log_level", "log_file")}
+        common = {name: options.get(name) for name in ("config", "profile", "log_level", "log_file")}
         config = configuration(common, os.curdir)
         return work(config, ProviderManager(config.providers(), config.get("providers.default")))
     except LLMSpellError as error:

@@ -78,7 +78,7 @@ def _programs(current: str, given: Given) -> list[Candidate]:
 def _config(given: Given) -> Any:
     from llmspell.config.loader import load
 
-    return load(script_dir=None, config_file=_named(given), env=os.environ, flags={})
+    return load(script_dir=None, config_file=_named(given), env=os.environ, flags={}, profile=given.get("--profile"))
 
 
 def _named(given: Given) -> str | None:

@@ -97,7 +97,8 @@ class Writer:
     def __init__(self, path: str, head: Entry) -> None:
         self.path = path
         self.size = 0
-        self._secrets: tuple[bytes, ...] = ()
+        self._hidden: set[str] = set()
+        self._secrets: tuple[bytes, ...] = ()  # the forms of those
         self._older = False  # an older recording is still there
         self._held: list[bytes] = []  # what is written when it goes
         try:
@@ -124,8 +125,9 @@ class Writer:
 
     def hide(self, secrets: tuple[str, ...]) -> None:
         """From now on, none of *secrets* gets into the file."""
-        known = {secret.decode("utf-8", "surrogatepass") for secret in self._secrets}
-        self._secrets = forms(known | set(secrets))
+        if not self._hidden.issuperset(secrets):
+            self._hidden.update(secrets)
+            self._secrets = forms(self._hidden)
 
     def write(self, entry: Entry) -> None:
         """One line. Raises ConfigError where the file takes no more, LimitError beyond 2 GiB; nothing once closed."""

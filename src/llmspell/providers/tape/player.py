@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from llmspell.config.schema import KEY_SOURCES
 from llmspell.errors import LLMSpellError, ValidationError, error_class, one_line
 from llmspell.providers.tape.difference import difference, is_as_recorded
 from llmspell.providers.tape.file import EVENTS, Entry, as_bytes, read
@@ -269,10 +270,10 @@ class Player(Tape):
 
 
 def _keyless(settings: dict[str, Any]) -> dict[str, Any]:
-    """*settings* without commands and files that give a key: a replay needs none, and it may be a stranger's."""
-    if not (settings.get("api_key_cmd") or settings.get("api_key_file")):
+    """*settings* without what gives a key: a replay needs none, and it may be a stranger's."""
+    if not any(settings.get(name) for name in KEY_SOURCES):
         return settings
-    told = {name: value for name, value in settings.items() if name not in ("api_key_cmd", "api_key_file")}
+    told = {name: value for name, value in settings.items() if name not in KEY_SOURCES}
     return told | {"api_key": "replayed"}
 
 

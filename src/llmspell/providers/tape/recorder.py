@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell._version import __version__
+from llmspell.config.schema import KEY_SOURCES
 from llmspell.errors import LLMSpellError, RunCancelledError
 from llmspell.providers.tape.chunks import plain
 from llmspell.providers.tape.file import Entry, Writer, bytes_entry
@@ -84,7 +85,7 @@ class Recorder(Tape):
 
         if provider.name not in self._known:
             self._known.add(provider.name)
-            keyed = any(settings.get(name) for name in ("api_key", "api_key_file", "api_key_cmd"))
+            keyed = any(settings.get(name) for name in ("api_key", *KEY_SOURCES))
             told = {"name": provider.name, "default_model": provider.default_model, "keyed": keyed}
             key = settings.get("api_key")
             if isinstance(key, str) and key not in (provider.name, provider.type):

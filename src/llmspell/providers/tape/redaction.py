@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from llmspell.config.schema import KEY_SOURCES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -74,7 +76,7 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A provider's settings as they may be written: what is JSON, without keys and how they are had."""
     told: dict[str, Any] = {}
     for name, value in settings.items():
-        if name in ("api_key", "api_key_cmd", "api_key_file") or value is None:
+        if name in ("api_key", *KEY_SOURCES) or value is None:
             continue
         if name == "headers" and isinstance(value, dict):
             told[name] = plain_headers(value, sent=True)
