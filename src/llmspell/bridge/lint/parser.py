@@ -5,21 +5,21 @@ Source: lparser.c of Lua 5.4, function by function, so that the first fault is t
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from llmspell.bridge.lint.lexer import EOF, FLOAT, INTEGER, NAME, STRING, WRONG, tokens
-from llmspell.bridge.lint.problems import ERROR, Fault, Lines
-from llmspell.bridge.lint.scopes import MOST_LOCALS, Local, Scope
+from llmspell.bridge.lint.expressions import Expressions
+from llmspell.bridge.lint.lexer import EOF, STRING
+from llmspell.bridge.lint.problems import Fault
+from llmspell.bridge.lint.scopes import Local, Scope
 from llmspell.bridge.lint.tree import (
     Assign,
-    Binary,
+    Block,
     Call,
     Constant,
     Do,
-    Function,
+    Expression,
     GenericFor,
     If,
     Index,
@@ -27,57 +27,23 @@ from llmspell.bridge.lint.tree import (
     LocalNames,
     Loop,
     Name,
+    Node,
     NumericFor,
-    Paren,
     Return,
-    Table,
-    Unary,
-    Vararg,
 )
+from llmspell.bridge.lint.words import MOST_LEVELS, Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmspell.bridge.lint.tree import Block, Expression, Node
-
 __all__ = ["Chunk", "parse"]
 
-MOST_SHOWN = 60  # characters of a word in a message
-MOST_LEVELS = 197  # that statements and expressions may be nested: Lua has 200, a few of which are taken by then
 FRAMES = 12  # of Python's, at most, for a level
+MOST_FAULTS = 20  # that the reading goes on after
 
-#: Binary operators: how strongly they hold what is left and right of them.
-PRIORITY = {
-    "+": (10, 10), "-": (10, 10), "*": (11, 11), "%": (11, 11), "^": (14, 13), "/": (11, 11), "//": (11, 11),
-    "&": (6, 6), "|": (4, 4), "~": (5, 5), "<<": (7, 7), ">>": (7, 7), "..": (9, 8),
-    "==": (3, 3), "<": (3, 3), "<=": (3, 3), "~=": (3, 3), ">": (3, 3), ">=": (3, 3), "and": (2, 2), "or": (1, 1),
-}  # fmt: skip
-UNARY = 12
-UNARIES = frozenset(("not", "-", "~", "#"))
 ENDS = frozenset(("else", "elseif", "end", EOF))  # of a block
-CALLS = frozenset((STRING, "{", "("))
-CONSTANTS = frozenset((STRING, INTEGER, FLOAT, "nil", "true", "false"))
 #: A line that begins with one of these at its very beginning is taken for the main chunk's own, after an error.
 STARTS = frozenset(("local", "function"))
-
-
-class Chunk:
-    """A text that was read. faults: what is wrong, in the order in which it was met; none: `body` is all of it.
-
-    environment: whether it names `_ENV`, so that its globals may be anything.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.lines = Lines(text)
-        self.body: Block = []
-        self.faults: list[Fault] = []
-        self.environment = False
-
-    @property
-    def broken(self) -> bool:
-        """Whether it is not Lua."""
-        return any(fault.severity == ERROR for fault in self.faults)
 
 
 def parse(text: str) -> Chunk:
@@ -101,96 +67,8 @@ def _room() -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-class _Parser:
-    """One text's reading. kind: of the word that comes next."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.chunk_ = chunk
-        self.tokens = tokens(chunk.text)
-        self.kinds, self.starts, self.ends = self.tokens.kinds, self.tokens.starts, self.tokens.ends
-        self.at = -1
-        self.kind = ""
-        self.levels = 0
-        self.nested = 0  # blocks that are open
-        self.flat = False  # a line's beginning says nothing of what it belongs to
-        self.scope = Scope(None, 0, chunk.faults.append)
-
-    # ---- words
-
-    def next(self) -> None:
-        """Goes on to the next word. Raises Fault where it is none."""
-        self.at += 1
-        kind = self.kind = self.kinds[self.at]
-        if kind is WRONG:
-            fault = self.tokens.values[self.at]
-            assert isinstance(fault, Fault)
-            raise fault
-
-    def line(self) -> int:
-        """The line where Lua's compiler is: that of the last character it has read."""
-        return self.chunk_.lines.line(self.ends[self.at])
-
-    def shown(self) -> str:
-        """The next word as errors name it."""
-        if self.kind == EOF:
-            return EOF
-        text = self.chunk_.text[self.starts[self.at] : self.ends[self.at]]
-        if len(text) == 1 and not " " <= text <= "~":
-            return f"'<\\{text.encode('utf-8', 'replace')[0]}>'"
-        first = re.split(r"[\r\n]", text, maxsplit=1)[0][:MOST_SHOWN]
-        return f"'{first if first == text else first + '…'}'"
-
-    def fault(self, message: str, *, hint: str | None = None) -> Fault:
-        """What is wrong at the next word."""
-        start, end = self.starts[self.at], self.ends[self.at]
-        return Fault(f"{message} near {self.shown()}", start, end, "syntax", hint=hint, told=end)
-
-    def meaning(self, message: str, start: int, end: int) -> None:
-        """Something wrong that is none of the grammar: the reading goes on."""
-        self.chunk_.faults.append(Fault(message, start, end, "syntax", told=self.ends[self.at]))
-
-    def expected(self, kind: str) -> NoReturn:
-        raise self.fault(f"{_quoted(kind)} expected")
-
-    def check(self, kind: str) -> None:
-        """The next word must be *kind*; goes on."""
-        if self.kind != kind:
-            self.expected(kind)
-        self.next()
-
-    def test(self, kind: str) -> bool:
-        """Whether the next word is *kind*; if so, goes on."""
-        if self.kind != kind:
-            return False
-        self.next()
-        return True
-
-    def match(self, kind: str, opened: str, opener: int, line: int = 0) -> None:
-        """*kind* must end what *opened* began, the word *opener*. line: where that was, if not in its own."""
-        if self.kind == kind:
-            self.next()
-            return
-        line = line or self.chunk_.lines.line(self.ends[opener])
-        if line == self.line():
-            self.expected(kind)
-        raise self.fault(f"{_quoted(kind)} expected (to close '{opened}' at line {line})")
-
-    def name(self) -> tuple[str, int, int]:
-        """A name, and where it stands; goes on."""
-        if self.kind != NAME:
-            self.expected(NAME)
-        at = self.at
-        value = self.tokens.values[at]
-        assert isinstance(value, str)
-        self.next()
-        return value, self.starts[at], self.ends[at]
-
-    def level(self) -> None:
-        """One level deeper; whoever calls it goes back up by itself. Raises Fault."""
-        self.levels += 1
-        if self.levels > MOST_LEVELS:
-            start, end = self.starts[self.at], self.ends[self.at]
-            raise Fault("nested too deeply (C stack overflow)", start, end, "limit", hint="take it apart", told=end)
+class _Parser(Expressions):
+    """Reads statements."""
 
     # ---- the text
 
@@ -203,11 +81,11 @@ class _Parser:
                 self.main(first)
                 return
             except Fault as fault:
-                if not first and (self.flat or self.kind in ("end", "else", "elseif", "until", "}", ")")):
+                if not first and (self.flat or fault.message.startswith(EOF)):
                     del self.chunk_.faults[count:]  # what seemed the main chunk's was none
                     return
                 self.chunk_.faults.append(fault)
-            if self.flat or not self.resume():
+            if self.flat or len(self.chunk_.faults) >= MOST_FAULTS or not self.resume():
                 return
             first = False
 
@@ -230,17 +108,9 @@ class _Parser:
                 break
         else:
             return False
-        known = self.root().active[: MOST_LOCALS // 2]
-        self.scope = Scope(None, 0, self.chunk_.faults.append)
-        self.scope.activate(*known)
-        self.scope.declared = self.levels = self.nested = 0
+        self.scope = Scope(None, 0, lambda fault: None)  # its labels may be in what was passed over
+        self.levels = self.nested = 0
         return True
-
-    def root(self) -> Scope:
-        scope = self.scope
-        while scope.outer is not None:
-            scope = scope.outer
-        return scope
 
     # ---- statements
 
@@ -481,199 +351,6 @@ class _Parser:
             local.changed = True
             if local.attribute in ("const", "close"):
                 self.meaning(f"attempt to assign to const variable '{local.name}'", target.start, target.end)
-
-    # ---- variables
-
-    def variable(self, *, reserve: bool = True) -> Local:
-        """A name that becomes a local variable."""
-        name, start, end = self.name()
-        if reserve:
-            self.reserve(1)
-        return Local(name, start, end)
-
-    def reserve(self, count: int) -> None:
-        self.scope.declare(count, self.starts[self.at], self.ends[self.at], self.shown())
-
-    def global_or_local(self, name: str, start: int, end: int) -> Name:
-        scope = self.scope
-        here = self.starts[self.at], self.ends[self.at], ""
-        try:
-            local = scope.find(name, *here)
-            if name == "_ENV":
-                self.chunk_.environment = True
-            if local is not None:
-                return Name(start, end, name, local)
-            own = scope.find("_ENV", *here)
-            if own is None:
-                scope.use_globals(*here)
-        except Fault as fault:
-            fault.message += self.shown()
-            raise
-        return Name(start, end, name, None, own is not None)
-
-    # ---- expressions
-
-    def expressions(self) -> list[Expression]:
-        found = [self.expression()]
-        while self.kind == ",":
-            self.next()
-            found.append(self.expression())
-        return found
-
-    def expression(self, limit: int = 0) -> Expression:
-        self.level()
-        kind = self.kind
-        left: Expression
-        if kind in UNARIES:
-            start = self.starts[self.at]
-            self.next()
-            operand = self.expression(UNARY)
-            left = Unary(start, operand.end, kind, operand)
-        else:
-            left = self.simple()
-        priority = PRIORITY.get(self.kind)
-        while priority is not None and priority[0] > limit:
-            operator = self.kind
-            self.next()
-            right = self.expression(priority[1])
-            left = Binary(left.start, right.end, operator, left, right)
-            priority = PRIORITY.get(self.kind)
-        self.levels -= 1
-        return left
-
-    def simple(self) -> Expression:
-        kind, at = self.kind, self.at
-        if kind in CONSTANTS:
-            value = self.tokens.values[at]
-            assert isinstance(value, str)
-            self.next()
-            return Constant(self.starts[at], self.ends[at], kind, value)
-        if kind == "{":
-            return self.table()
-        if kind == "function":
-            self.next()
-            return self.function_body(at, False, self.line())
-        if kind == "...":
-            if not self.scope.vararg:
-                raise self.fault("cannot use '...' outside a vararg function")
-            self.next()
-            return Vararg(self.starts[at], self.ends[at])
-        return self.suffixed()
-
-    def primary(self) -> Expression:
-        if self.kind == NAME:
-            return self.global_or_local(*self.name())
-        if self.kind == "(":
-            opener = self.at
-            self.next()
-            inner = self.expression()
-            self.match(")", "(", opener)
-            return Paren(self.starts[opener], self.ends[self.at - 1], inner)
-        raise self.fault("unexpected symbol")
-
-    def suffixed(self) -> Expression:
-        found = self.primary()
-        while True:
-            kind = self.kind
-            if kind == ".":
-                self.next()
-                key, start, end = self.name()
-                found = Index(found.start, end, found, Constant(start, end, STRING, key))
-            elif kind == "[":
-                self.next()
-                index = self.expression()
-                self.check("]")
-                found = Index(found.start, self.ends[self.at - 1], found, index)
-            elif kind == ":":
-                self.next()
-                key, start, end = self.name()
-                method = Constant(start, end, STRING, key)
-                arguments = self.arguments()
-                found = Call(found.start, self.ends[self.at - 1], found, method, arguments)
-            elif kind in CALLS:
-                arguments = self.arguments()
-                found = Call(found.start, self.ends[self.at - 1], found, None, arguments)
-            else:
-                return found
-
-    def arguments(self) -> list[Expression]:
-        if self.kind == "(":
-            opener = self.at
-            self.next()
-            found = [] if self.kind == ")" else self.expressions()
-            self.match(")", "(", opener)
-            return found
-        if self.kind == "{":
-            return [self.table()]
-        if self.kind == STRING:
-            return [self.simple()]
-        raise self.fault("function arguments expected")
-
-    def table(self) -> Expression:
-        opener = self.at
-        items: list[tuple[Expression | None, Expression]] = []
-        self.next()
-        while self.kind != "}":
-            key: Expression | None = None
-            if self.kind == NAME:
-                following = self.tokens.values[self.at + 1]
-                if isinstance(following, Fault):
-                    raise following
-                if self.kinds[self.at + 1] == "=":
-                    word, start, end = self.name()
-                    key = Constant(start, end, STRING, word)
-            elif self.kind == "[":
-                self.next()
-                key = self.expression()
-                self.check("]")
-                if self.kind != "=":
-                    self.expected("=")
-            if key is not None:
-                self.next()
-            items.append((key, self.expression()))
-            if self.kind != "," and self.kind != ";":
-                break
-            self.next()
-        self.match("}", "{", opener)
-        return Table(self.starts[opener], self.ends[self.at - 1], items)
-
-    def function_body(self, opener: int, method: bool, line: int) -> Function:
-        """Parameters and block. opener: the word `function`; line: where it begins for Lua's compiler."""
-        scope = self.scope = Scope(self.scope, line, self.chunk_.faults.append)
-        scope.enter()
-        self.check("(")
-        if method:
-            self.reserve(1)
-            scope.activate(Local("self", self.starts[opener], self.ends[opener]))
-        parameters: list[Local] = []
-        while self.kind != ")":
-            if self.kind == NAME:
-                parameters.append(self.variable())
-            elif self.kind == "...":
-                self.next()
-                scope.vararg = True
-                break
-            else:
-                raise self.fault("<name> or '...' expected")
-            if self.kind != ",":
-                break
-            self.next()
-            if self.kind == ")":
-                raise self.fault("<name> or '...' expected")
-        scope.activate(*parameters)
-        self.check(")")
-        self.nested += 1
-        body = self.block_body()
-        self.nested -= 1
-        self.match("end", "function", opener, line)
-        scope.leave(self.ends[self.at])
-        assert scope.outer is not None
-        self.scope = scope.outer
-        return Function(self.starts[opener], self.ends[self.at - 1], body)
-
-
-def _quoted(kind: str) -> str:
-    return kind if kind in (NAME, EOF) else f"'{kind}'"
 
 
 STATEMENTS: dict[str, Callable[[_Parser], Node | None]] = {

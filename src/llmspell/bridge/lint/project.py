@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llmspell.bridge import sandbox
 from llmspell.bridge.lint.calls import check_calls
 from llmspell.bridge.lint.compiled import agreed
+from llmspell.bridge.lint.hints import add_hints
 from llmspell.bridge.lint.known import LIBRARIES
 from llmspell.bridge.lint.names import check_globals, check_members
 from llmspell.bridge.lint.parser import Chunk, parse
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["MOST_FILES", "Project", "Script"]
 
 MOST_FILES = 10_000
-MOST_HINTS = 50  # problems of a file that nearest names are looked for: the search takes time
 BYTECODE = b"\x1bLua"
 
 
@@ -49,6 +49,7 @@ class Script:
             self.chunk.faults.append(Fault(f"it {refused}", 0, 0, "not-text", hint="scripts are text"))
             return
         self.chunk = parse(self.text)
+        add_hints(self.chunk)
         agreed(self.chunk, b"--" + self.plain if self.plain.startswith(b"#") else self.plain)
         if not self.chunk.broken:
             self.survey = Survey(self.chunk.body)
@@ -60,6 +61,10 @@ class Script:
             at.group = at.group.group
             at = at.group
         return at
+
+    def unreadable(self, why: LLMSpellError) -> None:
+        """It cannot be read at all."""
+        self.chunk.faults.append(Fault(why.message, 0, 0, "unreadable", hint=why.hint))
 
     def problems(self) -> list[Problem]:
         """What was found, by its place."""
