@@ -20,11 +20,11 @@ _AT = [
     (re.compile(r"(\+\+|--)"), "Lua has no `++`: write `x = x + 1`"),
     (re.compile(r"([-+*/%^]|\.\.)="), "Lua has no assignment with an operator: write `x = x + 1`"),
     (re.compile(r"=(?!=)"), "`==` compares; `=` sets a variable"),
-    (re.compile(r"=>"), "in a table it is `key = value`"),
     (re.compile(r"#"), "a comment begins with `--`"),
     (re.compile(r"\?"), "Lua has no `? :`: write `condition and yes or no`"),
     (re.compile(r"[^\x00-\x7f]"), "outside of strings and comments Lua takes ASCII alone"),
 ]
+_ARROW = re.compile(r"=>")
 #: What stands right before it.
 _BEFORE = [
     (re.compile(r"\b(let|var|const)\s+$"), "a variable is declared with `local`"),
@@ -51,6 +51,8 @@ def _hint(text: str, fault: Fault) -> str | None:
     for pattern, hint in _BEFORE:
         if pattern.search(before):
             return hint
+    if _ARROW.match(text, max(fault.start - 1, 0)):
+        return "in a table it is `key = value`"
     expected = fault.message.startswith(("unexpected symbol", "syntax error", "'then' expected", "'do' expected"))
     if expected or "'}' expected" in fault.message or "')' expected" in fault.message:
         for pattern, hint in _AT:

@@ -10,7 +10,7 @@ import re
 
 from llmspell.bridge.lint.problems import Fault
 
-__all__ = ["EOF", "FLOAT", "INTEGER", "KEYWORDS", "NAME", "STRING", "WRONG", "Tokens", "tokens"]
+__all__ = ["EOF", "FLOAT", "INTEGER", "KEYWORDS", "NAME", "STRING", "WRONG", "Tokens", "quoted", "tokens"]
 
 KEYWORDS = frozenset(
     (
@@ -20,6 +20,7 @@ KEYWORDS = frozenset(
 )
 NAME, STRING, INTEGER, FLOAT, EOF, WRONG = "<name>", "<string>", "<integer>", "<number>", "<eof>", "<wrong>"
 
+MOST_SHOWN = 60  # characters of a word in a message
 _TOKEN = re.compile(
     r"""[ \t\v\f\r\n]+
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
@@ -105,6 +106,12 @@ def _long(inside: str) -> str:
     return inside[1:] if inside[:1] in ("\r", "\n") else inside
 
 
+def quoted(text: str, start: int, end: int) -> str:
+    """What an error is near, quoted: a line at most, and not a long one."""
+    shown = re.split(r"[\r\n]", text[start : min(end, start + MOST_SHOWN)], maxsplit=1)[0]
+    return f"'{shown}{'…' if start + len(shown) < end else ''}'"
+
+
 def _number(found: Tokens, text: str, start: int, end: int) -> None:
     if text.isdigit() and text.isascii():
         digits = text.lstrip("0")
@@ -115,7 +122,8 @@ def _number(found: Tokens, text: str, start: int, end: int) -> None:
     elif _DECIMAL.match(text):
         found.add(FLOAT, text, start, end)
     else:
-        found.add(WRONG, Fault(f"malformed number near '{text}'", start, end, "syntax"), start, end)
+        message = f"malformed number near {quoted(found.text, start, end)}"
+        found.add(WRONG, Fault(message, start, end, "syntax"), start, end)
 
 
 def _hard(found: Tokens, at: int) -> int:
@@ -130,7 +138,7 @@ def _hard(found: Tokens, at: int) -> int:
         found.add(WRONG, Fault(message, at, begun.end(), "syntax", told=len(text)), at, len(text))
         return len(text)
     if begun := _NO_DELIMITER.match(text, at):
-        message = f"invalid long string delimiter near '{begun.group()}'"
+        message = f"invalid long string delimiter near {quoted(text, at, begun.end())}"
         found.add(WRONG, Fault(message, at, begun.end(), "syntax"), at, begun.end())
         return begun.end()
     found.add(text[at], "", at, at + 1)  # nothing begins with it: the parser says so
@@ -154,7 +162,7 @@ def _string(found: Tokens, start: int) -> int:
             break
         if char != "\\" or at + 1 >= len(text):
             at = min(at + 1, len(text)) if char == "\\" else at
-            near = f"'{text[start:at]}'" if at < len(text) else "<eof>"
+            near = quoted(text, start, at) if at < len(text) else "<eof>"
             wrong = wrong or Fault(f"unfinished string near {near}", start, at, "syntax", told=at)
             break
         try:
@@ -211,5 +219,5 @@ def _utf8(text: str, start: int, at: int) -> tuple[str, int]:
 
 def _bad(message: str, text: str, start: int, at: int, last: int) -> Fault:
     """*last*: the character that was not wanted."""
-    near = f"'{text[start : last + 1]}'"
-    return Fault(f"{message} near {near}", at, min(last + 1, len(text)), "syntax", told=min(last, len(text)))
+    end = min(last + 1, len(text))
+    return Fault(f"{message} near {quoted(text, start, last + 1)}", at, end, "syntax", told=min(last, len(text)))

@@ -23,6 +23,7 @@ def check_globals(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:
     if survey.open:
         return
     known = GLOBALS | assigned
+    hints: dict[str, str | None] = {}
     for use in survey.globals:
         node = use.node
         assert isinstance(node, Name)
@@ -32,13 +33,15 @@ def check_globals(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:
         if node.name in ELSEWHERE and not used:
             continue  # that is how a script asks for what other versions have
         fails = used and not survey.protected(use.inside)
+        if node.name not in hints:
+            hints[node.name] = _global_hint(node.name, known)
         yield Fault(
             f"there is no global `{node.name}`",
             node.start,
             node.end,
             "unknown-global",
             ERROR if fails else WARNING,
-            _global_hint(node.name, known),
+            hints[node.name],
         )
 
 

@@ -44,6 +44,8 @@ MOST_FAULTS = 20  # that the reading goes on after
 ENDS = frozenset(("else", "elseif", "end", EOF))  # of a block
 #: A line that begins with one of these at its very beginning is taken for the main chunk's own, after an error.
 STARTS = frozenset(("local", "function"))
+#: What ends something: where nothing is open, it ends what was passed over.
+CLOSERS = frozenset(("end", "else", "elseif", "until", "}", ")", "]"))
 
 
 def parse(text: str) -> Chunk:
@@ -81,7 +83,7 @@ class _Parser(Expressions):
                 self.main(first)
                 return
             except Fault as fault:
-                if not first and (self.flat or fault.message.startswith(EOF)):
+                if not first and (self.flat or (not self.nested and self.kind in CLOSERS)):
                     del self.chunk_.faults[count:]  # what seemed the main chunk's was none
                     return
                 self.chunk_.faults.append(fault)

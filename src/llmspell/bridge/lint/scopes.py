@@ -55,13 +55,14 @@ class _Label:
 
 
 class _Block:
-    """active: how many locals of the function were there before it."""
+    """active: how many locals of the function were there before it. jumps: those that wait for a label, by its name."""
 
-    __slots__ = ("active", "first_jump", "labels", "loop", "outer")
+    __slots__ = ("active", "jumps", "labels", "loop", "outer")
 
-    def __init__(self, outer: _Block | None, active: int, first_jump: int, loop: bool) -> None:
-        self.outer, self.active, self.first_jump, self.loop = outer, active, first_jump, loop
-        self.labels: list[_Label] = []
+    def __init__(self, outer: _Block | None, active: int, loop: bool) -> None:
+        self.outer, self.active, self.loop = outer, active, loop
+        self.labels: dict[str, _Label] = {}
+        self.jumps: dict[str, list[_Jump]] = {}
 
 
 class Scope:
@@ -78,7 +79,6 @@ class Scope:
         self.block: _Block | None = None
         self._by_name: dict[str, list[Local]] = {}
         self._captured: set[Local | None] = set() if outer is not None else {None}  # None: _ENV
-        self._jumps: list[_Jump] = []
 
     # ---- variables
 
@@ -130,7 +130,7 @@ class Scope:
 
     def enter(self, *, loop: bool = False) -> None:
         """A block begins."""
-        self.block = _Block(self.block, len(self.active), len(self._jumps), loop)
+        self.block = _Block(self.block, len(self.active), loop)
 
     def leave(self, told: int) -> None:
         """It ends. told: the offset where Lua's compiler is by then."""
@@ -141,27 +141,34 @@ class Scope:
         del self.active[block.active :]
         if block.loop:
             self._solve(_Label("break", 0, 0, 0, block.active), told)
-        for label in block.labels:
+        for label in block.labels.values():
             if not label.used:
                 message = f"no `goto` goes to the label `{label.name}`"
                 self.report(Fault(message, label.start, label.end, "unused-label", WARNING))
-        self.block = block.outer
-        if block.outer is not None:
-            for jump in self._jumps[block.first_jump :]:
+        self.block = outer = block.outer
+        if outer is None:
+            self._lost([jump for jumps in block.jumps.values() for jump in jumps], told)
+            return
+        for name, jumps in block.jumps.items():
+            for jump in jumps:
                 jump.active = min(jump.active, block.active)
-        else:
-            for jump in self._jumps:
-                if jump.name == "break":
-                    message = f"break outside loop at line {jump.line}"
-                else:
-                    message = f"no visible label '{jump.name}' for <goto> at line {jump.line}"
-                self.report(Fault(message, jump.start, jump.end, "syntax", told=told))
+            outer.jumps.setdefault(name, []).extend(jumps)
+
+    def _lost(self, jumps: list[_Jump], told: int) -> None:
+        """The function ends, and *jumps* have found no label."""
+        for jump in sorted(jumps, key=lambda jump: jump.start):
+            if jump.name == "break":
+                message = f"break outside loop at line {jump.line}"
+            else:
+                message = f"no visible label '{jump.name}' for <goto> at line {jump.line}"
+            self.report(Fault(message, jump.start, jump.end, "syntax", told=told))
 
     def jump(self, name: str, start: int, end: int, line: int) -> None:
         """`goto name`, or a `break`."""
         label = self._label(name)
         if label is None:
-            self._jumps.append(_Jump(name, start, end, line, len(self.active)))
+            assert self.block is not None
+            self.block.jumps.setdefault(name, []).append(_Jump(name, start, end, line, len(self.active)))
         else:
             label.used = True
 
@@ -175,28 +182,21 @@ class Scope:
             self.report(Fault(message, start, end, "syntax", told=told))
         label = _Label(name, start, end, line, block.active if last else len(self.active))
         label.used = known is not None  # one complaint is enough
-        block.labels.append(label)
+        block.labels.setdefault(name, label)
         self._solve(label, told)
 
     def _label(self, name: str) -> _Label | None:
         block = self.block
         while block is not None:
-            for label in block.labels:
-                if label.name == name:
-                    return label
+            if name in block.labels:
+                return block.labels[name]
             block = block.outer
         return None
 
     def _solve(self, label: _Label, told: int) -> None:
         """The jumps of this block that wait for *label*."""
         assert self.block is not None
-        first = self.block.first_jump
-        waiting = self._jumps[first:]
-        del self._jumps[first:]
-        for jump in waiting:
-            if jump.name != label.name:
-                self._jumps.append(jump)
-                continue
+        for jump in self.block.jumps.pop(label.name, ()):
             label.used = True
             if jump.active < label.active:
                 variable = self.active[jump.active].name

@@ -240,6 +240,8 @@ class Survey:
         left = right = READ
         if node.operator in ("and", "or"):
             left, right = TESTED, role if role == TESTED else READ
+            if node.operator == "or" and path_of(node.left) is not None:
+                right = TESTED  # `table.unpack or unpack`: what another version has in the place of what is not there
         elif node.operator in ("==", "~="):
             left = right = TESTED
         self._work.append((node.right, right, inside))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NoReturn
 
-from llmspell.bridge.lint.lexer import EOF, NAME, WRONG, tokens
+from llmspell.bridge.lint.lexer import EOF, NAME, WRONG, quoted, tokens
 from llmspell.bridge.lint.problems import ERROR, Fault, Lines
 from llmspell.bridge.lint.scopes import Scope
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_LEVELS", "Chunk", "Words"]
 
-MOST_SHOWN = 60  # characters of a word in a message
 MOST_LEVELS = 197  # that statements and expressions may be nested: Lua has 200, a few of which are taken by then
 
 
@@ -68,11 +66,11 @@ class Words:
         """The next word as errors name it."""
         if self.kind == EOF:
             return EOF
-        text = self.chunk_.text[self.starts[self.at] : self.ends[self.at]]
-        if len(text) == 1 and not " " <= text <= "~":
-            return f"'<\\{text.encode('utf-8', 'replace')[0]}>'"
-        first = re.split(r"[\r\n]", text, maxsplit=1)[0][:MOST_SHOWN]
-        return f"'{first if first == text else first + '…'}'"
+        start, end = self.starts[self.at], self.ends[self.at]
+        char = self.chunk_.text[start]
+        if end == start + 1 and not " " <= char <= "~":
+            return f"'<\\{char.encode('utf-8', 'replace')[0]}>'"
+        return quoted(self.chunk_.text, start, end)
 
     def fault(self, message: str, *, hint: str | None = None) -> Fault:
         """What is wrong at the next word."""
