@@ -236,6 +236,8 @@ def test_no_script_of_the_tests_has_an_error_that_its_run_does_not_have() -> Non
     """What `run` refuses in tests/specs is what is told there."""
     one = project()
     for path in sorted((ROOT / "tests").rglob("*.lua")):
+        if "specs/validate-" in path.as_posix():
+            continue
         one.add(str(path.relative_to(ROOT / "tests")), path.read_bytes(), str(path.parent))
     told = {problem.path for script in one.check() for problem in script.problems() if problem.severity == "error"}
     assert sorted(path.split("/")[1] for path in told) == [

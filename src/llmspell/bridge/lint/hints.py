@@ -19,11 +19,11 @@ _AT = [
     (re.compile(r"\|\|?"), "either is `or` in Lua"),
     (re.compile(r"(\+\+|--)"), "Lua has no `++`: write `x = x + 1`"),
     (re.compile(r"([-+*/%^]|\.\.)="), "Lua has no assignment with an operator: write `x = x + 1`"),
-    (re.compile(r"=(?!=)"), "`==` compares; `=` sets a variable"),
     (re.compile(r"#"), "a comment begins with `--`"),
     (re.compile(r"\?"), "Lua has no `? :`: write `condition and yes or no`"),
     (re.compile(r"[^\x00-\x7f]"), "outside of strings and comments Lua takes ASCII alone"),
 ]
+_EQUALS = re.compile(r"=(?!=)")
 _ARROW = re.compile(r"=>")
 #: What stands right before it.
 _BEFORE = [
@@ -53,6 +53,8 @@ def _hint(text: str, fault: Fault) -> str | None:
             return hint
     if _ARROW.match(text, max(fault.start - 1, 0)):
         return "in a table it is `key = value`"
+    if fault.message.startswith(("'then' expected", "'do' expected")) and _EQUALS.match(text, fault.start):
+        return "`==` compares; `=` sets a variable"
     expected = fault.message.startswith(("unexpected symbol", "syntax error", "'then' expected", "'do' expected"))
     if expected or "'}' expected" in fault.message or "')' expected" in fault.message:
         for pattern, hint in _AT:
