@@ -11,6 +11,7 @@ from llmspell import ScriptRuntime
 from llmspell.bridge.lint.known import CLOSED, GLOBALS, LIBRARIES, MEMBERS
 from llmspell.bridge.lint.project import Project
 from llmspell.errors import LLMSpellError
+from llmspell.providers import local_files
 from llmspell.providers.manager import ProviderManager
 from support.lua_words import ROOT
 
@@ -21,6 +22,11 @@ BLOCK = re.compile(r"^```lua\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def project() -> Project:
     manager = ProviderManager(PROVIDERS, env={})
     return Project(lambda folder: manager)
+
+
+@pytest.fixture(autouse=True)
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_files, "models_folder", lambda: str(tmp_path / "models"))
 
 
 def found(text: str | bytes) -> list[str]:
@@ -126,6 +132,17 @@ TOLD = {
     "`calculator` or `hash_calculator`?)",
     "Workflow.loop{ body = {{ name = 'a', tool = 'calculatr' }} }": "1:45 error unknown-tool: there is no tool "
     "`calculatr` (did you mean `calculator` or `hash_calculator`?)",
+    "Agent.create{ model = 'openai/gpt-4o-mni' }": "1:23 warning unknown-model: no model `gpt-4o-mni` of `openai` is "
+    "known (did you mean `openai/gpt-4o-mini`?)",
+    "Agent.create{ model = 'local/smolm' }": "1:23 warning unknown-model: there is no model `smolm` on this machine "
+    "(<models> has none)",
+    # what a tool is given
+    "Tool.execute('calculator', { inptu = '1 + 1' })": "1:30 error tool-arguments: tool `calculator` takes no `inptu` "
+    "(did you mean `input`?)",
+    "Tool.execute('base64_encoder', { operation = 'encode' })": "1:32 error tool-arguments: tool `base64_encoder`: "
+    '$.input: is missing (see its schema: `Tool.get_schema("base64_encoder")`)',
+    "local t = Tool.get('calculator') t:execute{ input = 5 }": "1:43 error tool-arguments: tool `calculator`: $.input: "
+    'must be a string, not 5 (see its schema: `Tool.get_schema("calculator")`)',
     # modules, labels, files
     "require('a.b')": "1:9 error module: module `a.b` is not there: this script has no folder (run it from a file to "
     "use modules)",
@@ -136,7 +153,9 @@ TOLD = {
 
 @pytest.mark.parametrize("text", TOLD)
 def test_what_is_told(text: str) -> None:
-    told = [one for one in found(text) if not text.startswith("f(") or " limit:" in one]
+    told = [
+        re.sub(r"/\S+/models", "<models>", one) for one in found(text) if not text.startswith("f(") or " limit:" in one
+    ]
     assert told == [TOLD[text]]
 
 
@@ -206,6 +225,14 @@ QUIET = [
     "Agent.wrap_as_tool(agent) Tool.get('agent-1')",
     "if Tool.exists('weather') then Tool.execute('weather', {}) end",
     "Tool.get('date-time-handler') Tool.get('template_creator')",
+    "for _, model in ipairs{'openai/gpt-9', 'openai/gpt-4o-mini-2031-01-01'} do Agent.create{ model = model } end",
+    "Agent.create{ model = 'openai/gpt-4o-minimal' } Agent.create{ model = 'openai/gpt-7-mini' }",
+    "Agent.create{ model = 'openai/gpt-4o-audio-preview' } Agent.create{ model = 'anthropic/claude-opus-9' }",
+    "Agent.create{ model = 'local/smollm2-135m-instruct' } Agent.create{ model = 'local' }",
+    "Tool.execute('calculator', params) Tool.execute('calculator', { [key] = 1 }) Tool.execute(name, { x = 1 })",
+    "Tool.execute('calculator', { input = '1 + ' .. x, variables = { x = 1 } })",
+    "Tool.execute('regex', { timeout_ms = 10, ['input'] = text(), pattern = 'x', operation = 'match' })",
+    "Tool.register{ name = 'calculator', execute = f } Tool.execute('calculator', { anything = 1 })",
     # the language
     "goto done ::done::",
     "require('string').format('x') require('table')",
@@ -216,7 +243,7 @@ QUIET = [
 
 @pytest.mark.parametrize("text", QUIET)
 def test_what_is_not_told(text: str) -> None:
-    unknown = re.compile(r"`(f|t|one|name|other|config|agent)`")
+    unknown = re.compile(r"`(f|t|one|name|other|config|agent|params|key|text|x)`")
     assert [one for one in found(text) if not unknown.search(one)] == []
 
 
@@ -313,6 +340,20 @@ def test_globals_and_tools_are_shared_both_ways(tmp_path: Path) -> None:
         b="from_b = 1 Tool.register{ name = 'mine', execute = print } require('a')",
     )
     assert in_folder(tmp_path, "main.lua") == {"main.lua": [], "a.lua": [], "b.lua": []}
+
+
+def test_a_module_that_is_looked_at_alone_may_find_what_others_set(tmp_path: Path) -> None:
+    """`return` at its end: whoever requires it may set globals first. A slip for a known name is an error as ever."""
+    write(tmp_path, m="config.x = 1 prin(1) return {}", main="config.x = 1")
+    one = project()
+    for name in ("m.lua", "main.lua"):
+        one.add(name, (tmp_path / name).read_bytes(), str(tmp_path))
+    told = {(p.path, p.message[-7:], p.severity) for script in one.check() for p in script.problems()}
+    assert told == {
+        ("m.lua", "config`", "warning"),
+        ("m.lua", " `prin`", "error"),
+        ("main.lua", "config`", "error"),
+    }
 
 
 def test_a_module_that_is_no_lua_is_told_in_its_own_file(tmp_path: Path) -> None:

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from llmspell.bridge.lint.tree import Expression
     from llmspell.bridge.signatures import Signature
 
-__all__ = ["Called", "check_calls", "class_of", "fields_of", "named", "table_type"]
+__all__ = [
+    "UNKNOWN",
+    "Called",
+    "check_calls",
+    "class_of",
+    "fields_of",
+    "listed",
+    "named",
+    "of_agent_builder",
+    "plain",
+    "strings",
+    "tables",
+]
 
 #: Methods of an agent's builder that are no fields of an agent.
 BUILDER = frozenset(("tool", "allow_tool", "build"))
@@ -243,19 +255,19 @@ def _value(
     name: str, value: Expression, fields: dict[str, tuple[str, str]], function: str, where: str
 ) -> Iterator[Fault]:
     """A value that is written there, and does not fit its field."""
-    plain = _plain(value)
-    if plain is UNKNOWN:
+    told = plain(value)
+    if told is UNKNOWN:
         return
     try:
-        api.check(function, {name: fields[name]}, {name: plain}, where)
+        api.check(function, {name: fields[name]}, {name: told}, where)
     except ValidationError as error:
         yield Fault(error.message, value.start, value.end, "field-type", ERROR, error.hint)
 
 
-def _plain(node: Expression) -> Any:
-    """A string, number or boolean as the host gets it; else UNKNOWN."""
+def plain(node: Expression) -> Any:
+    """A string, number or boolean that stands there, as the host gets it; else UNKNOWN."""
     if isinstance(node, Unary) and node.operator == "-" and isinstance(node.operand, Constant):
-        number = _plain(node.operand)
+        number = plain(node.operand)
         return -number if type(number) in (int, float) else UNKNOWN
     if not isinstance(node, Constant):
         return UNKNOWN
@@ -266,3 +278,28 @@ def _plain(node: Expression) -> Any:
     if node.kind == FLOAT:
         return float.fromhex(node.value) if node.value[:2] in ("0x", "0X") else float(node.value)
     return {"true": True, "false": False}.get(node.kind, UNKNOWN)
+
+
+# ---- what is written in a call
+
+
+def strings(node: Expression) -> Iterator[Constant]:
+    """A string that stands there."""
+    if isinstance(node, Constant) and text_of(node) is not None:
+        yield node
+
+
+def listed(node: Expression) -> Iterator[Constant]:
+    """The strings of a list that stands there."""
+    if isinstance(node, Table):
+        for key, value in node.items:
+            if key is None:
+                yield from strings(value)
+
+
+def tables(parameters: tuple[object, ...], arguments: list[Expression]) -> Iterator[tuple[Table, str]]:
+    """The literal tables that are given where one of TABLES is taken, and its name there."""
+    for parameter, argument in zip(parameters, arguments, strict=False):
+        type_ = table_type(getattr(parameter, "type", ""))
+        if isinstance(argument, Table) and type_ is not None:
+            yield argument, type_

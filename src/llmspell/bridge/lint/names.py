@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["check_globals", "check_members"]
 
+MEANT = "did you mean"
+_LOWER = frozenset(name.lower() for name in GLOBALS)
 
-def check_globals(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:
-    """Those that nobody sets. assigned: what this script and those that run with it set."""
+
+def check_globals(survey: Survey, assigned: Set[str], *, alone: bool = False) -> Iterator[Fault]:
+    """Those that nobody sets. assigned: what this script and those that run with it set. alone: it looks like a module,
+    and nobody is here who requires it: others may set what it uses.
+    """
     if survey.open:
         return
     known = GLOBALS | assigned
@@ -32,16 +37,19 @@ def check_globals(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:
         used = use.role in (CALLED, INDEXED)
         if node.name in ELSEWHERE and not used:
             continue  # that is how a script asks for what other versions have
-        fails = used and not survey.protected(use.inside)
         if node.name not in hints:
             hints[node.name] = _global_hint(node.name, known)
+        hint = hints[node.name]
+        # `config` may well be another's own, `prin` not.
+        certain = not alone or ((hint or "").startswith(MEANT) and node.name not in _LOWER)
+        fails = used and certain and not survey.protected(use.inside)
         yield Fault(
             f"there is no global `{node.name}`",
             node.start,
             node.end,
             "unknown-global",
             ERROR if fails else WARNING,
-            hints[node.name],
+            hint,
         )
 
 
@@ -49,7 +57,7 @@ def _global_hint(name: str, known: Set[str]) -> str | None:
     if name in ELSEWHERE:
         return f"llmspell has no global `{name}` here; a script can ask with `if {name} then`"
     near = nearest(name, sorted(known))
-    return f"did you mean `{near}`?" if near else "it is nil when this runs: nothing in the script sets it"
+    return f"{MEANT} `{near}`?" if near else "it is nil when this runs: nothing in the script sets it"
 
 
 def check_members(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:

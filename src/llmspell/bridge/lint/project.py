@@ -10,11 +10,13 @@ from llmspell.bridge.lint.calls import check_calls
 from llmspell.bridge.lint.compiled import agreed
 from llmspell.bridge.lint.hints import add_hints
 from llmspell.bridge.lint.known import LIBRARIES
+from llmspell.bridge.lint.models import check_models
 from llmspell.bridge.lint.names import check_globals, check_members
 from llmspell.bridge.lint.parser import Chunk, parse
 from llmspell.bridge.lint.problems import ERROR, WARNING, Fault, Problem
-from llmspell.bridge.lint.services import Tools, check_models, check_tools
 from llmspell.bridge.lint.survey import Survey
+from llmspell.bridge.lint.tools import Tools, check_tools
+from llmspell.bridge.lint.tree import Return
 from llmspell.errors import LLMSpellError
 from llmspell.tools.registry import ToolRegistry
 
@@ -39,6 +41,7 @@ class Script:
         self.text = self.plain.decode("utf-8", "replace")
         self.chunk = Chunk(self.text)
         self.survey: Survey | None = None  # of one that is Lua
+        self.required = False  # by another one
         self.group = self  # one of those that share globals with it
         self._read()
 
@@ -53,6 +56,11 @@ class Script:
         agreed(self.chunk, b"--" + self.plain if self.plain.startswith(b"#") else self.plain)
         if not self.chunk.broken:
             self.survey = Survey(self.chunk.body)
+
+    @property
+    def returns(self) -> bool:
+        """Whether it gives something back at its end, as modules do."""
+        return bool(self.chunk.body) and isinstance(self.chunk.body[-1], Return)
 
     def root(self) -> Script:
         """The same one of all that share globals."""
@@ -105,6 +113,7 @@ class Project:
         for one in script.survey.required:
             module = self._module(script, one, roots, waiting)
             if module is not None:
+                module.required = True
                 module.root().group = script.root()
 
     def _module(self, script: Script, wanted: Required, roots: tuple[str, ...], waiting: list[Script]) -> Script | None:
@@ -163,7 +172,7 @@ class Project:
         if survey is None:
             return
         add = script.chunk.faults.extend
-        add(check_globals(survey, assigned))
+        add(check_globals(survey, assigned, alone=script.returns and not script.required))
         add(check_members(survey, assigned))
         add(check_calls(survey, assigned))
         add(check_tools(survey, assigned, tools, self._registry))

@@ -1,14 +1,25 @@
-"""Models, providers and tools that a script names in so many words, and that are not there."""
+"""Tools that a script names in so many words, and that are not there or do not take what they are given."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmspell.bridge.lint.calls import fields_of, named, of_agent_builder, table_type
+from llmspell.bridge.failures import nearest
+from llmspell.bridge.lint.calls import (
+    UNKNOWN,
+    class_of,
+    fields_of,
+    listed,
+    named,
+    of_agent_builder,
+    plain,
+    strings,
+    tables,
+)
 from llmspell.bridge.lint.problems import ERROR, WARNING, Fault
 from llmspell.bridge.lint.survey import text_of
-from llmspell.bridge.lint.tree import Call, Constant, Table
-from llmspell.errors import ConfigError, LLMSpellError
+from llmspell.bridge.lint.tree import Call, Constant, Name, Table
+from llmspell.errors import LLMSpellError, ValidationError
 from llmspell.tools.registry import ALSO, BUILTIN, ToolRegistry, plain_name
 
 if TYPE_CHECKING:
@@ -16,14 +27,14 @@ if TYPE_CHECKING:
 
     from llmspell.bridge.lint.survey import Survey
     from llmspell.bridge.lint.tree import Expression
-    from llmspell.providers.manager import ProviderManager
 
-__all__ = ["Tools", "check_models", "check_tools"]
+__all__ = ["Tools", "check_tools"]
 
 #: Functions whose first argument is the name of a tool that must be there.
 BY_NAME = frozenset(
     ("Tool.get", "Tool.execute", "Tool.executeAsync", "Tool.invoke", "Tool.get_info", "Tool.get_schema")
 )
+RUN_BY_NAME = frozenset(("Tool.execute", "Tool.executeAsync", "Tool.invoke"))
 STEPS = ("steps", "body", "then_steps", "else_steps", "then_branch", "else_branch", "default_branch", "branches")
 
 
@@ -71,6 +82,7 @@ def check_tools(survey: Survey, assigned: Set[str], tools: Tools, registry: Tool
                 registry.get(name.value)
             except LLMSpellError as error:
                 yield Fault(error.message, name.start, name.end, "unknown-tool", severity, error.hint)
+        yield from _check_given(node, assigned, tools, registry, severity)
 
 
 def _tool_names(node: Call, assigned: Set[str]) -> Iterator[Constant]:
@@ -78,17 +90,17 @@ def _tool_names(node: Call, assigned: Set[str]) -> Iterator[Constant]:
     if called is None:
         if node.method is not None and of_agent_builder(node, assigned) and node.arguments:
             if node.method.value in ("tool", "allow_tool"):
-                yield from _strings(node.arguments[0])
+                yield from strings(node.arguments[0])
             elif node.method.value in ("tools", "allowed_tools"):
-                yield from _listed(node.arguments[0])
+                yield from listed(node.arguments[0])
         return
     if called.name in BY_NAME and called.arguments:
-        yield from _strings(called.arguments[0])
-    for table, type_ in _tables(called.signature.parameters, called.arguments):
+        yield from strings(called.arguments[0])
+    for table, type_ in tables(called.signature.parameters, called.arguments):
         if type_ == "AgentConfig":
             for key, value in fields_of(table):
                 if key.value in ("tools", "allowed_tools"):
-                    yield from _listed(value)
+                    yield from listed(value)
         elif type_.endswith("Config"):
             yield from _of_steps(table, 0)
 
@@ -98,59 +110,63 @@ def _of_steps(table: Table, depth: int) -> Iterator[Constant]:
     for key, value in table.items:
         name = text_of(key)
         if name == "tool":
-            yield from _strings(value)
+            yield from strings(value)
         elif isinstance(value, Table) and depth < 6 and (key is None or name in STEPS):
             yield from _of_steps(value, depth + 1)
 
 
-def _strings(node: Expression) -> Iterator[Constant]:
-    if isinstance(node, Constant) and text_of(node) is not None:
-        yield node
+# ---- what a tool is given
 
 
-def _listed(node: Expression) -> Iterator[Constant]:
-    if isinstance(node, Table):
-        for key, value in node.items:
-            if key is None:
-                yield from _strings(value)
+def _check_given(
+    node: Call, assigned: Set[str], tools: Tools, registry: ToolRegistry, severity: str
+) -> Iterator[Fault]:
+    """A table that stands in the call of a built-in tool."""
+    name, table = _given(node, assigned)
+    if name is None or table is None or plain_name(name) in tools.own:
+        return
+    if plain_name(name) not in BUILTIN and plain_name(name) not in ALSO:
+        return  # a package's is not loaded for this
+    tool = registry.get(name)
+    members = {key.value: (key, value) for key, value in fields_of(table)}
+    known = {*tool.parameters.get("properties", {}), *tool.renamed, "timeout_ms"}
+    unknown = [key for name, (key, _) in members.items() if name not in known]
+    if tool.parameters.get("additionalProperties") is False:
+        for key in unknown:
+            near = nearest(key.value, sorted(known))
+            hint = f"did you mean `{near}`?" if near else f"it takes {', '.join(tool.parameters['properties'])}"
+            message = f"tool `{tool.name}` takes no `{key.value}`"
+            yield Fault(message, key.start, key.end, "tool-arguments", severity, hint)
+    whole = {name: plain(value) for name, (_, value) in members.items()}
+    if unknown or UNKNOWN in whole.values() or len(members) < len(table.items):
+        return
+    try:
+        tool.fitted(whole)
+    except ValidationError as error:
+        yield Fault(error.message, table.start, table.end, "tool-arguments", severity, error.hint)
 
 
-def _tables(parameters: tuple[object, ...], arguments: list[Expression]) -> Iterator[tuple[Table, str]]:
-    for parameter, argument in zip(parameters, arguments, strict=False):
-        type_ = table_type(getattr(parameter, "type", ""))
-        if isinstance(argument, Table) and type_ is not None:
-            yield argument, type_
-
-
-def check_models(survey: Survey, assigned: Set[str], providers: ProviderManager) -> Iterator[Fault]:
-    """Providers that are named, alone or before a model, and that there are not. Nobody is asked."""
-    for node, inside in survey.calls:
-        severity = WARNING if survey.protected(inside) else ERROR
-        for name, shown in _provider_names(node, assigned):
-            try:
-                providers.type_of(shown)
-            except ConfigError as error:
-                yield Fault(error.message, name.start, name.end, "unknown-provider", severity, error.hint)
-
-
-def _provider_names(node: Call, assigned: Set[str]) -> Iterator[tuple[Constant, str]]:
+def _given(node: Call, assigned: Set[str]) -> tuple[str | None, Table | None]:
+    """The tool that is run there by its name, and the table that it is given."""
     called = named(node, assigned)
     if called is None:
-        word = node.method.value if node.method is not None and of_agent_builder(node, assigned) else ""
-        for one in _strings(node.arguments[0]) if node.arguments and word in ("provider", "model") else ():
-            prefix, slash, _ = one.value.partition("/")
-            if slash or word == "provider":
-                yield one, prefix if word == "model" else one.value
-        return
-    for table, type_ in _tables(called.signature.parameters, called.arguments):
-        if type_ in ("AgentConfig", "EmbedConfig"):
-            fields = {key.value: value for key, value in fields_of(table)}
-            if "base_url" in fields or "custom_config" in fields:
-                continue
-            if "provider" in fields:  # then a prefix is the model's own
-                yield from ((one, one.value) for one in _strings(fields["provider"]))
-            elif "model" in fields:
-                for one in (*_strings(fields["model"]), *_listed(fields["model"])):
-                    prefix, slash, _ = one.value.partition("/")
-                    if slash:
-                        yield one, prefix
+        return None, None
+    name, at = None, 0
+    if called.name in RUN_BY_NAME and called.arguments:
+        name, at = text_of(called.arguments[0]), 1
+    elif called.name in ("tool:execute", "tool:invoke"):
+        name = _looked_up(node.function, assigned)
+    given = called.arguments[at] if len(called.arguments) > at else None
+    return name, given if isinstance(given, Table) else None
+
+
+def _looked_up(node: Expression, assigned: Set[str]) -> str | None:
+    """The name in `Tool.get("…")`, of which *node* is the tool."""
+    if class_of(node, assigned) != "tool":
+        return None
+    if isinstance(node, Name) and node.local is not None and node.local.value is not None:
+        node = node.local.value
+    called = named(node, assigned) if isinstance(node, Call) else None
+    return (
+        text_of(called.arguments[0]) if called is not None and called.name == "Tool.get" and called.arguments else None
+    )
