@@ -51,6 +51,16 @@ TOLD = {
     "it is nil when this runs: nothing in the script sets it)",
     "print(name)": "1:7 warning unknown-global: there is no global `name` ("
     "it is nil when this runs: nothing in the script sets it)",
+    "local result = 1 print(reslut)": "1:24 warning unknown-global: there is no global `reslut` (did you mean "
+    "`result`?)",
+    "unpack{1}": "1:1 error unknown-global: there is no global `unpack` (it is `table.unpack` in Lua 5.4)",
+    "math.pow(1, 2)": "1:6 error unknown-member: there is no `math.pow` (it is `x ^ y` in Lua 5.4)",
+    "if _VERSION == 'Lua 5.1' then setfenv(1, {}) end": "1:31 warning unknown-global: there is no global `setfenv` ("
+    "Lua 5.4 has `_ENV`)",
+    "do local total = 1 end print(total)": "1:30 warning unknown-global: there is no global `total` (a local variable "
+    "of that name is not seen here: it is declared later, or in another block)",
+    "greet() local function greet() end": "1:1 error unknown-global: there is no global `greet` (a local variable of "
+    "that name is not seen here: it is declared later, or in another block)",
     "local ok = pcall(function() prin() end)": "1:29 warning unknown-global: there is no global `prin` (did you mean "
     "`print`?)",
     "Memory.x()": "1:1 error unknown-global: there is no global `Memory` (llmspell has no global `Memory` here; a "

@@ -49,6 +49,7 @@ class Expressions(Words):
         name, start, end = self.name()
         if reserve:
             self.reserve(1)
+        self.chunk_.names.add(name)
         return Local(name, start, end)
 
     def reserve(self, count: int) -> None:
@@ -59,8 +60,6 @@ class Expressions(Words):
         here = self.starts[self.at], self.ends[self.at], ""
         try:
             local = scope.find(name, *here)
-            if name == "_ENV":
-                self.chunk_.environment = True
             if local is not None:
                 return Name(start, end, name, local)
             own = scope.find("_ENV", *here)

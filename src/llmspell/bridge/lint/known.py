@@ -24,6 +24,7 @@ __all__ = [
     "MEMBERS",
     "METHODS",
     "NESTED",
+    "OLDER",
     "PROTECTORS",
     "TABLES",
 ]
@@ -64,6 +65,20 @@ CLOSED: dict[str, str] = {
 CLOSED_LIBRARIES = {
     "debug": "only `debug.traceback` is there",
     "package": "use `require` for modules beside the script",
+}
+
+#: What Lua 5.1 to 5.3 had, and what is there in its place.
+OLDER: dict[str, str] = {
+    "bit32": "Lua 5.4 has operators: `a & b`, `a | b`, `a ~ b`, `a << n`",
+    "getfenv": "Lua 5.4 has `_ENV`",
+    "loadstring": "it is `load` in Lua 5.4",
+    "module": "a module returns a table in Lua 5.4",
+    "setfenv": "Lua 5.4 has `_ENV`",
+    "unpack": "it is `table.unpack` in Lua 5.4",
+    "math.mod": "it is `math.fmod` in Lua 5.4, or `a % b`",
+    "math.pow": "it is `x ^ y` in Lua 5.4",
+    "string.gfind": "it is `string.gmatch` in Lua 5.4",
+    "table.getn": "it is `#t` in Lua 5.4",
 }
 
 #: llmspell's functions by global and name, and the methods by class and name.

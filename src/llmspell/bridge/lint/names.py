@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmspell.bridge.failures import nearest
-from llmspell.bridge.lint.known import API, CLOSED, CLOSED_LIBRARIES, ELSEWHERE, GLOBALS, LIBRARIES, MEMBERS
+from llmspell.bridge.lint.known import API, CLOSED, CLOSED_LIBRARIES, ELSEWHERE, GLOBALS, LIBRARIES, MEMBERS, OLDER
 from llmspell.bridge.lint.problems import ERROR, WARNING, Fault
 from llmspell.bridge.lint.survey import CALLED, INDEXED, TESTED, path_of
 from llmspell.bridge.lint.tree import Index, Name
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["check_globals", "check_members"]
 
-MEANT = "did you mean"
+MOST_COMPARED = 200  # names that are compared with those that are known: it takes a millisecond each
 _LOWER = frozenset(name.lower() for name in GLOBALS)
 
 
-def check_globals(survey: Survey, assigned: Set[str], *, alone: bool = False) -> Iterator[Fault]:
-    """Those that nobody sets. assigned: what this script and those that run with it set. alone: it looks like a module,
-    and nobody is here who requires it: others may set what it uses.
+def check_globals(
+    survey: Survey, assigned: Set[str], *, names: Set[str] = frozenset(), alone: bool = False
+) -> Iterator[Fault]:
+    """Those that nobody sets. assigned: what this script and those that run with it set. names: of its local variables.
+    alone: it looks like a module, and nobody is here who requires it: others may set what it uses.
     """
     if survey.open:
         return
+    alone = alone or "_VERSION" in survey.tested  # what it calls may be of another version, and not be reached here
     known = GLOBALS | assigned
-    hints: dict[str, str | None] = {}
+    choices = sorted(known | names)
+    meant: dict[str, str | None] = {}
     for use in survey.globals:
         node = use.node
         assert isinstance(node, Name)
@@ -37,27 +41,25 @@ def check_globals(survey: Survey, assigned: Set[str], *, alone: bool = False) ->
         used = use.role in (CALLED, INDEXED)
         if node.name in ELSEWHERE and not used:
             continue  # that is how a script asks for what other versions have
-        if node.name not in hints:
-            hints[node.name] = _global_hint(node.name, known)
-        hint = hints[node.name]
-        # `config` may well be another's own, `prin` not.
-        certain = not alone or ((hint or "").startswith(MEANT) and node.name not in _LOWER)
+        if node.name not in meant:
+            meant[node.name] = nearest(node.name, choices) if len(meant) < MOST_COMPARED else None
+        near = meant[node.name]
+        # A module's `config` may well be another's own, its `prin` not.
+        certain = not alone or (near in GLOBALS and node.name not in _LOWER)
         fails = used and certain and not survey.protected(use.inside)
-        yield Fault(
-            f"there is no global `{node.name}`",
-            node.start,
-            node.end,
-            "unknown-global",
-            ERROR if fails else WARNING,
-            hint,
-        )
+        message = f"there is no global `{node.name}`"
+        severity = ERROR if fails else WARNING
+        yield Fault(message, node.start, node.end, "unknown-global", severity, _global_hint(node.name, near, names))
 
 
-def _global_hint(name: str, known: Set[str]) -> str | None:
+def _global_hint(name: str, near: str | None, names: Set[str]) -> str:
     if name in ELSEWHERE:
         return f"llmspell has no global `{name}` here; a script can ask with `if {name} then`"
-    near = nearest(name, sorted(known))
-    return f"{MEANT} `{near}`?" if near else "it is nil when this runs: nothing in the script sets it"
+    if name in OLDER:
+        return OLDER[name]
+    if name in names:
+        return "a local variable of that name is not seen here: it is declared later, or in another block"
+    return f"did you mean `{near}`?" if near else "it is nil when this runs: nothing in the script sets it"
 
 
 def check_members(survey: Survey, assigned: Set[str]) -> Iterator[Fault]:
@@ -95,7 +97,8 @@ def _library(survey: Survey, use: Use, owner: str, key: str, severity: str) -> I
             yield _fault(node, f"`{name}` is not open to scripts", "closed", severity, hint)
     elif not there and use.role != TESTED and key not in survey.tested_members:
         near = nearest(key, sorted(LIBRARIES[owner]))
-        hint = f"did you mean `{owner}.{near}`?" if near else f"it is nil: Lua 5.4 has no `{name}`"
+        meant = f"did you mean `{owner}.{near}`?" if near else f"it is nil: Lua 5.4 has no `{name}`"
+        hint = OLDER.get(name, meant)
         fails = use.role in (CALLED, INDEXED)
         yield _fault(node, f"there is no `{name}`", "unknown-member", severity if fails else WARNING, hint)
 

@@ -172,7 +172,8 @@ class Project:
         if survey is None:
             return
         add = script.chunk.faults.extend
-        add(check_globals(survey, assigned, alone=script.returns and not script.required))
+        alone = script.returns and not script.required
+        add(check_globals(survey, assigned, names=script.chunk.names, alone=alone))
         add(check_members(survey, assigned))
         add(check_calls(survey, assigned))
         add(check_tools(survey, assigned, tools, self._registry))

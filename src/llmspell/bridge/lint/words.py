@@ -19,7 +19,7 @@ MOST_LEVELS = 197  # that statements and expressions may be nested: Lua has 200,
 class Chunk:
     """A text that was read. faults: what is wrong, in the order in which it was met; none: `body` is all of it.
 
-    environment: whether it names `_ENV`, so that its globals may be anything.
+    names: of all local variables.
     """
 
     def __init__(self, text: str) -> None:
@@ -27,7 +27,7 @@ class Chunk:
         self.lines = Lines(text)
         self.body: Block = []
         self.faults: list[Fault] = []
-        self.environment = False
+        self.names: set[str] = set()
 
     @property
     def broken(self) -> bool:
