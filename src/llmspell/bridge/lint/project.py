@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmspell.bridge import sandbox
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_FILES", "Project", "Script"]
 
 MOST_FILES = 10_000
+MOST_PROBLEMS = 5_000  # of one file by one check: whoever has so many begins with these
 BYTECODE = b"\x1bLua"
 
 
@@ -171,11 +173,14 @@ class Project:
         survey = script.survey
         if survey is None:
             return
-        add = script.chunk.faults.extend
         alone = script.returns and not script.required
-        add(check_globals(survey, assigned, names=script.chunk.names, alone=alone))
-        add(check_members(survey, assigned))
-        add(check_calls(survey, assigned))
-        add(check_tools(survey, assigned, tools, self._registry))
+        checks = [
+            check_globals(survey, assigned, names=script.chunk.names, alone=alone),
+            check_members(survey, assigned),
+            check_calls(survey, assigned),
+            check_tools(survey, assigned, tools, self._registry),
+        ]
         if survey.calls:
-            add(check_models(survey, assigned, self._providers(script.folder)))
+            checks.append(check_models(survey, assigned, self._providers(script.folder)))
+        for check in checks:
+            script.chunk.faults += islice(check, MOST_PROBLEMS)
