@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmspell.errors import LLMSpellError
 
-__all__ = ["render"]
+__all__ = ["excerpt", "render"]
 
 _AROUND = 2  # lines shown before the script's line, and after
 _TAB = 4
@@ -97,6 +97,12 @@ def _sentence(pen: _Pen, head: str, text: str, head_look: str, look: str, indent
 
 
 # Where in the script
+
+
+def excerpt(place: LLMSpellError, text: str, *, colour: bool, width: int, unicode: bool) -> list[str]:
+    """The lines of *text* around *place*, with a caret below its own; as `render` draws them."""
+    pen = _Pen(colour=colour, width=width, unicode=unicode)
+    return _excerpt(pen, place, lambda name: text)[1:]
 
 
 def _number(value: object) -> int | None:

@@ -1,0 +1,1 @@
+return { question = "A haiku, please." }

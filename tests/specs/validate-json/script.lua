@@ -1,0 +1,2 @@
+Agent.create({ model = "opnai/gpt-4o-mini" })
+require("lib.part")
