@@ -240,8 +240,11 @@ class Run:
 
     # ---- starting
 
-    def load(self, text: bytes) -> int:
-        """The main fiber. Raises ScriptError with line and column where the text is not Lua."""
+    def load(self, text: bytes, *, expression: bool = False) -> int:
+        """The main fiber. Raises ScriptError with line and column where the text is not Lua.
+
+        expression: the text may be an expression, too; its values are the result then.
+        """
         if text.startswith(b"\x1bLua"):
             raise ScriptError(
                 f"`{self.name}` is Lua bytecode", hint="scripts are loaded as text only", script=self.name
@@ -252,11 +255,17 @@ class Run:
             )
         if text.startswith(b"\xef\xbb\xbf"):
             text = text[3:]
-        if text.startswith(b"#"):
+        if text.startswith(b"#") and not expression:  # a file's first line; `#list` is an expression
             text = b"--" + text
         self.text = text
+        name = b"@" + os.fsencode(self.name)
+        if expression:
+            try:
+                return self.engine.load(b"return " + text, name)
+            except LoadError:  # what is wrong with it is told of the text as it was given
+                pass
         try:
-            return self.engine.load(text, b"@" + os.fsencode(self.name))
+            return self.engine.load(text, name)
         except LoadError as error:
             raise self.refused(str(error)) from None
 

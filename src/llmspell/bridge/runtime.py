@@ -279,7 +279,9 @@ class ScriptRuntime:
         """Raises ConfigError or ValidationError if the default model or provider is none that can be had."""
         self._manager().resolve(self._default_model, self._default_provider)
 
-    def _begin(self, source: str | bytes, args: Any, path: str | None, name: str | None) -> tuple[Run, int, Captured]:
+    def _begin(
+        self, source: str | bytes, args: Any, path: str | None, name: str | None, expression: bool = False
+    ) -> tuple[Run, int, Captured]:
         captured = Captured()
         if self._tape is not None:
             self._tape.begin(name or path or "script.lua", [str(arg) for arg in args])
@@ -308,7 +310,7 @@ class ScriptRuntime:
         if self._observer is not None:
             self._observer.run_started(run.number, run.name)
         try:
-            main = run.load(source.encode() if isinstance(source, str) else source)
+            main = run.load(source.encode() if isinstance(source, str) else source, expression=expression)
         except BaseException:
             self._end(run)
             raise
@@ -384,10 +386,22 @@ class ScriptRuntime:
             driver.report_unawaited()
 
     def run(
-        self, source: str | bytes, *, args: Any = (), path: str | None = None, name: str | None = None
+        self,
+        source: str | bytes,
+        *,
+        args: Any = (),
+        path: str | None = None,
+        name: str | None = None,
+        expression: bool = False,
     ) -> ScriptResult:
-        """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards."""
-        run, main, captured = self._begin(source, args, path, name)
+        """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards.
+
+        expression: the source may be an expression, such as `1 + 1`, whose values are then the result. Not with
+        *isolation*.
+        """
+        if expression and self._pool is not None:
+            raise ValidationError("ScriptRuntime: `expression` does not go with `isolation`")
+        run, main, captured = self._begin(source, args, path, name, expression)
         try:
             run.place_now()
             outcome = run.first(main)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmspell.config.loader import Config
     from llmspell.providers.tape.player import Player
 
-__all__ = ["run"]
+__all__ = ["Command", "finished", "run"]
 
 
 class Command:
@@ -210,7 +210,7 @@ class Command:
             self.events.start(self.name, self.args)
         config = self.configuration()
         self.unread = True
-        self.source = _piped_script() if self.script == "-" else read_script(self.script)
+        self.source = self.read()
         self.unread = False
         runtime = self.running = self.runtime(config)
         timeout = config.get("runtime.timeout")
@@ -221,10 +221,18 @@ class Command:
             monotonic() + timeout if timeout else None,
         )
         try:
-            path = None if self.script == "-" else self.script
-            return runtime.run(self.source, args=self.args, path=path, name=self.name)
+            return self.run_in(runtime)
         finally:
             watch.finish()
+
+    def read(self) -> bytes:
+        """The script's text. Raises NotFoundError, ScriptError."""
+        return _piped_script() if self.script == "-" else read_script(self.script)
+
+    def run_in(self, runtime: ScriptRuntime) -> ScriptResult:
+        """Runs that text. Raises LLMSpellError."""
+        path = None if self.script == "-" else self.script
+        return runtime.run(self.source, args=self.args, path=path, name=self.name)
 
     def open_recording(self) -> None:
         """The recording to replay; its arguments are the script's, where the command line gives none."""
@@ -394,7 +402,11 @@ def _shown(value: Any) -> bytes:
 
 def run(script: str, args: list[str], options: dict[str, Any]) -> int:
     """Runs *script* (`-`: from standard input) and gives the exit code. Never raises."""
-    command = Command(script, args, options)
+    return finished(Command(script, args, options))
+
+
+def finished(command: Command) -> int:
+    """Takes *command* from its start to its exit code. Never raises."""
     try:
         done = command.execute()
         command.show(done)

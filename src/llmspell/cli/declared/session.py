@@ -1,0 +1,36 @@
+"""`llmspell exec`, declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from llmspell.cli.options import COMMON, RUN
+from llmspell.cli.parsing import given, with_options
+
+__all__ = ["COMMANDS"]
+
+
+@click.command("exec")
+@with_options((*RUN, *COMMON))
+@click.argument("code", metavar="CODE")
+@click.argument("args", nargs=-1, metavar="[-- ARGS…]", type=click.UNPROCESSED)
+@click.pass_context
+def exec_command(context: click.RichContext, /, code: str, args: tuple[str, ...], **values: Any) -> None:
+    """Runs CODE, a line of Lua.
+
+    CODE may be an expression, whose value is printed: `llmspell exec "1 + 1"`. All else is as with `run`; what stands
+    after `--` is the code's, as `ARGS`.
+
+    Exit codes: 0 done, 1 the code raised, 2 usage, 3 configuration, 4 provider, 5 a limit, 6 permission,
+    130 and 143 stopped by Ctrl+C and SIGTERM.
+    """
+    from llmspell.cli.commands.exec import run
+
+    if args:
+        raise click.UsageError(f"`{args[0]}` comes after the code: its own arguments go after `--`", context)
+    context.exit(run(code, list(context.obj), given(values, context)))
+
+
+COMMANDS = (exec_command,)
