@@ -162,6 +162,11 @@ class Driver(Resuming):
             self.run.log("warn", f"a task failed, and nobody awaited it: {message}", None)
         self.unawaited.clear()
 
+    @property
+    def closing(self) -> bool:
+        """Whether fibers are still to be closed that were ended."""
+        return bool(self._closing)
+
     async def _leave(self) -> None:
         self.run.engine.leave(CLOSE_GRACE)
         while self._closing:

@@ -92,6 +92,7 @@ HOMES = {
     "group": "fibers",
     "task": "fibers",
     "semaphore": "fibers",
+    "session": "session",
 }
 
 
@@ -174,6 +175,8 @@ class Run:
         self.programs: Any = None  # a place for each of those that models write
         self.children: set[Run] = set()  # those programs, while they run
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
+        self.interrupted = False  # a chunk of a session is to stop: what it waits for outside of the loop ends
+        self.session_functions: tuple[int, int] = (0, 0)  # of a session: see there
         self.log = log
         self.tape = tape
         self.readings: Tape | None = None  # where clocks and chance are read of, if that is a tape
@@ -498,6 +501,12 @@ class Run:
         usage = Usage(**(error.call_usage or {}))
         self.count_call(AgentOutput("", usage=usage, metadata={"rounds": error.rounds}))
         return True
+
+    def go_on_from(self, before: Run) -> None:
+        """Takes over what *before* has used, and so what is left of the limits of tokens and cost."""
+        before.count_ended()
+        self._meter = before._meter
+        self._usage, self.calls, self.unpriced_calls = before._usage, before.calls, before.unpriced_calls
 
     @property
     def usage(self) -> dict[str, int | float]:

@@ -421,12 +421,16 @@ class ScriptRuntime:
             try:
                 return await self._drive(run, main, outcome)
             finally:
-                await self.aclose()
-                if self._providers is not None:  # its owner's; but what it opened here ends with this loop
-                    await self._providers.disconnect()
+                await self.leave_loop()
 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work())
+
+    async def leave_loop(self) -> None:
+        """`aclose`, where the event loop was made for this runtime and ends with it."""
+        await self.aclose()
+        if self._providers is not None:  # its owner's; but what it opened here ends with this loop
+            await self._providers.disconnect()
 
     def interrupt(self, error: LLMSpellError | None = None, grace: float = CLOSE_GRACE) -> None:
         """Stops every script of this runtime, now and from now on. From any thread, and from a signal's handler.
