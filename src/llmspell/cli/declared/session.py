@@ -1,4 +1,4 @@
-"""`llmspell exec`, declared."""
+"""`llmspell exec` and `repl`, declared."""
 
 from __future__ import annotations
 
@@ -33,4 +33,24 @@ def exec_command(context: click.RichContext, /, code: str, args: tuple[str, ...]
     context.exit(run(code, list(context.obj), given(values, context)))
 
 
-COMMANDS = (exec_command,)
+#: What a session of inputs has no use for: it is always live, and no recording has its clock.
+_NOT_OF_SESSIONS = ("--stream", "--record", "--replay")
+
+
+@click.command("repl")
+@with_options((*(option for option in RUN if option.name not in _NOT_OF_SESSIONS), *COMMON))
+@click.pass_context
+def repl_command(context: click.RichContext, /, **values: Any) -> None:
+    """Runs lines of Lua as they are typed; globals, agents and tasks stay.
+
+    `--timeout` is of each input, tokens and cost are of the whole session. From a pipe or a file it reads inputs
+    without a prompt; the exit code is then that of the first one that failed.
+
+    `pip install 'llmspell[repl]'` brings history, completion and line editing. `:help` there says what there is.
+    """
+    from llmspell.cli.commands.repl import repl
+
+    context.exit(repl(given(values, context)))
+
+
+COMMANDS = (exec_command, repl_command)
