@@ -327,6 +327,22 @@ def test_it_is_right_at_other_sizes(size: tuple[int, int], more: dict[str, str])
         terminal.assert_as_before()
 
 
+def test_a_long_line_is_wrapped_without_marks_and_help_says_what_is_missing(more: dict[str, str]) -> None:
+    with Terminal(["repl"], env=environment(**more), size=(40, 24)) as terminal:
+        at_prompt(terminal)
+        text = "x = '" + "0123456789" * 5 + "'"
+        terminal.keys(text.encode())
+        terminal.until(lambda: "".join(terminal.lines[2:]) == "> " + text)
+        terminal.keys(ENTER)
+        say(terminal, ":help")
+        terminal.until(":quit")
+        missing = "pip install 'llmspell[repl]'" in terminal.text
+        assert missing == ("without" in more.get("PYTHONPATH", ""))
+        at_prompt(terminal)
+        terminal.keys(CTRL_D)
+        assert terminal.wait() == 0
+
+
 def test_no_color_is_obeyed(more: dict[str, str]) -> None:
     with Terminal(["repl"], env=environment(NO_COLOR="1", **more)) as terminal:
         say(terminal, "error('no')")

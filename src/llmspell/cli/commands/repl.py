@@ -44,7 +44,8 @@ class _Screens(Observer):
 class Repl(Command):
     """One `llmspell repl`.
 
-    done: the inputs that went well, for `:save`; saved: the files that it has written. over: whether the session is.
+    done: the inputs that went well, for `:save`; saved: the files that it has written. over: whether the session is;
+    completes: whether there are line editing and completion.
     """
 
     session: Session
@@ -64,6 +65,7 @@ class Repl(Command):
         self.done: list[bytes] = []
         self.saved: set[str] = set()
         self.over, self.code = False, 0
+        self.completes = False  # there is line editing
 
     # ---- from the command line to the end
 
@@ -118,6 +120,7 @@ class Repl(Command):
             except ImportError:
                 pass
             else:
+                self.completes = True
                 look = terminal.look(sys.stderr, no_color=bool(self.options.get("no_color")))
                 return Toolkit(self.complete, colour=look.colour)
         return Lines(interactive=self.interactive)

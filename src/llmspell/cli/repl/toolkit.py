@@ -113,7 +113,7 @@ class Toolkit:
         self._session: PromptSession[str] = PromptSession(
             FIRST,
             multiline=True,
-            prompt_continuation=MORE,
+            prompt_continuation=lambda width, line, wrapped: "" if wrapped else MORE,
             history=_history(),
             completer=_Completer(complete),
             complete_while_typing=False,

@@ -29,9 +29,12 @@ WORDS = {
 }
 HELP = """\
 An expression shows its value; what is not finished goes on in the next line.
-Globals stay, a `local` is of its own input. Tab completes names.
+Globals stay, a `local` is of its own input.
 Ctrl+C stops what runs, or clears the line; the session goes on.
 """
+
+
+EXTRA = "`pip install 'llmspell[repl]'` brings line editing, history and completion.\n"
 
 
 async def obey(repl: Repl, text: str) -> None:
@@ -51,7 +54,8 @@ async def obey(repl: Repl, text: str) -> None:
 
 async def _help(repl: Repl, _: str) -> None:
     width = max(map(len, WORDS)) + 2
-    repl.print(HELP + "\n".join(f"  {word:<{width}}{told}" for word, told in WORDS.items()))
+    more = "" if repl.completes else EXTRA
+    repl.print(HELP + more + "\n".join(f"  {word:<{width}}{told}" for word, told in WORDS.items()))
 
 
 def _table(told: dict[str, object]) -> str:
