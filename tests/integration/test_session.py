@@ -304,6 +304,11 @@ def test_tokens_are_limited_for_the_whole_session_and_over_another_state() -> No
         ("setmetatable({}, { __tostring = function() error('no') end })", "<a table whose __tostring fails>"),
         ("setmetatable({ x = 1 }, { __name = 'point' })", "point { x = 1 }"),
         ("setmetatable({}, { __index = function() error('no') end, __len = function() error('no') end })", "{}"),
+        (
+            "{ [setmetatable({}, { __tostring = function() error('no') end })] = 1, [1.5] = 2 }",
+            "{ [1.5] = 2, [table] = 1 }",
+        ),
+        ("(function() string.gsub = error; string.format = error; return { 'a\\n' } end)()", '{ "a\\n" }'),
         ("Agent.create{ name = 'poet', model = 'mock' }", "<agent `poet`>"),
         ("(function() local t = {} t.self = t return t end)()", "{ self = <the table around it> }"),
     ],

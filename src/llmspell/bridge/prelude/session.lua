@@ -2,7 +2,7 @@
 -- that the host calls: one that runs a chunk, one that tells what a name has, for completion.
 
 local host = ...
-local pcall, real_metatable, typename = host.public.pcall, host.real_metatable, host.typename
+local pcall, real_metatable = host.public.pcall, host.real_metatable
 local next, type, rawget, rawlen, tostring, select = next, type, rawget, rawlen, tostring, select
 local math_type, load_text, null = math.type, host.load_text, host.null
 local gsub, sub, rep, find, format, byte = string.gsub, string.sub, string.rep, string.find, string.format, string.byte
@@ -44,6 +44,12 @@ for word in string.gmatch(
   RESERVED[word] = true
 end
 
+-- What `tostring` has for a key, whose metatable may be the script's.
+local function text_of(key)
+  local ok, text = pcall(tostring, key)
+  return ok and text or type(key)
+end
+
 local function key_text(key)
   if type(key) == "string" then
     if #key <= LONGEST_KEY and find(key, "^[%a_][%w_]*$") and not RESERVED[key] then
@@ -51,7 +57,7 @@ local function key_text(key)
     end
     return "[" .. quoted(key, LONGEST_KEY) .. "]"
   end
-  return "[" .. sub(tostring(key), 1, LONGEST_KEY) .. "]"
+  return "[" .. sub(text_of(key), 1, LONGEST_KEY) .. "]"
 end
 
 -- Strings before others, each sort in its order.
@@ -62,7 +68,7 @@ local function before(a, b)
   elseif x == "string" or x == "number" then
     return a < b
   end
-  return tostring(a) < tostring(b)
+  return text_of(a) < text_of(b)
 end
 
 local inspect
@@ -167,7 +173,7 @@ function inspect(value, state, depth)
   local meta = real_metatable(value)
   if type(meta) == "table" and rawget(meta, "__tostring") ~= nil then
     local ok, text = pcall(tostring, value)
-    return ok and quoted(text, LONGEST):gsub('^"(.*)"$', "<%1>") or "<a table whose __tostring fails>"
+    return ok and "<" .. gsub(quoted(text, LONGEST), '^"(.*)"', "%1") .. ">" or "<a table whose __tostring fails>"
   end
   return table_text(value, meta, state, depth)
 end
