@@ -34,7 +34,7 @@ def exec_command(context: click.RichContext, /, code: str, args: tuple[str, ...]
 
 
 #: What a session of inputs has no use for: it is always live, and no recording has its clock.
-_NOT_OF_SESSIONS = ("--stream", "--record", "--replay")
+_NOT_OF_SESSIONS = ("--stream", "--record", "--replay", "--dry-run")
 
 
 @click.command("repl")
