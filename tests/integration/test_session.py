@@ -115,21 +115,33 @@ def test_a_syntax_error_has_line_and_column() -> None:
     assert (error.script, error.line, error.context["syntax"]) == ("input 7", 2, True)
 
 
-def stopped_in(text: str, **options: Any) -> tuple[LLMSpellError, list[Any], bool]:
+class Begun:
+    """A sink that tells when a chunk writes."""
+
+    then: Callable[[], object]
+
+    def write(self, data: bytes, /) -> None:
+        self.then()
+
+    def flush(self) -> None:
+        return None
+
+
+def stopped_in(text: str) -> tuple[LLMSpellError, list[Any], bool]:
     """The error of an input that is stopped, `closed` afterwards, and whether the state ended with it."""
 
+    begun = Begun()
+
     async def work(session: Session) -> tuple[LLMSpellError, list[Any], bool]:
-        loop = asyncio.get_running_loop()
-        call = asyncio.ensure_future(told(session, text))
-        loop.call_later(0.05, session.interrupt, RunCancelledError("stopped here"))
+        begun.then = lambda: session.interrupt(RunCancelledError("stopped here"))
         with pytest.raises(LLMSpellError) as caught:
-            await call
+            await told(session, CLOSES + "print('begun') " + text)
         lost = session.lost
         if lost:
             await session.reset()
         return caught.value, await told(session, "closed"), lost
 
-    result: tuple[LLMSpellError, list[Any], bool] = hold(work, **options)
+    result: tuple[LLMSpellError, list[Any], bool] = hold(work, stdout=begun, live=True)
     return result
 
 
@@ -143,7 +155,7 @@ def stopped_in(text: str, **options: Any) -> tuple[LLMSpellError, list[Any], boo
     ],
 )
 def test_an_input_that_waits_is_stopped_and_its_variables_are_closed(text: str) -> None:
-    error, closed, lost = stopped_in(CLOSES + text)
+    error, closed, lost = stopped_in(text)
     assert (error.message, closed, lost) == ("stopped here", ["1"], False)
 
 
@@ -157,7 +169,7 @@ def test_an_input_that_waits_is_stopped_and_its_variables_are_closed(text: str) 
     ],
 )
 def test_an_input_that_computes_is_stopped_and_its_variables_are_closed(text: str) -> None:
-    error, closed, lost = stopped_in(CLOSES + text)
+    error, closed, lost = stopped_in(text)
     assert (error.message, closed, lost) == ("stopped here", ["1"], False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from llmspell.cli.options import COMMON, RUN
+from llmspell.cli.options import COMMON, RUN, Option
 from llmspell.cli.parsing import given, with_options
 
 __all__ = ["COMMANDS"]
@@ -33,12 +33,18 @@ def exec_command(context: click.RichContext, /, code: str, args: tuple[str, ...]
     context.exit(run(code, list(context.obj), given(values, context)))
 
 
-#: What a session of inputs has no use for: it is always live, and no recording has its clock.
+#: What is of each input is said so. What a session has no use for: it is always live, and no recording has its clock.
+_TIMEOUT = Option("--timeout", "number", "Seconds for each input; 0 is without limit.", "SECONDS")
 _NOT_OF_SESSIONS = ("--stream", "--record", "--replay", "--dry-run")
+_OF_SESSIONS = tuple(
+    _TIMEOUT if option.name == _TIMEOUT.name else option
+    for option in (*RUN, *COMMON)
+    if option.name not in _NOT_OF_SESSIONS
+)
 
 
 @click.command("repl")
-@with_options((*(option for option in RUN if option.name not in _NOT_OF_SESSIONS), *COMMON))
+@with_options(_OF_SESSIONS)
 @click.pass_context
 def repl_command(context: click.RichContext, /, **values: Any) -> None:
     """Runs lines of Lua as they are typed; globals, agents and tasks stay.
