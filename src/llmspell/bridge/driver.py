@@ -165,6 +165,11 @@ class Driver(Resuming):
             logs.tell("run", WARNING, "task failed, and nobody awaited it", run=self.run.log_id)
         self.unawaited.clear()
 
+    @property
+    def closing(self) -> bool:
+        """Whether fibers are still to be closed that were ended."""
+        return bool(self._closing)
+
     async def _leave(self) -> None:
         self.run.engine.leave(CLOSE_GRACE)
         while self._closing:

@@ -92,6 +92,7 @@ HOMES = {
     "group": "fibers",
     "task": "fibers",
     "semaphore": "fibers",
+    "session": "session",
 }
 
 
@@ -179,6 +180,8 @@ class Run:
         self.children: set[Run] = set()  # those programs, while they run
         self.tool_calls: ToolCalls | None = None  # of a program of a model's: its tools
         self.log, self.note = log, note or log  # the script's own lines, and what else a person is told of its run
+        self.interrupted = False  # a chunk of a session is to stop: what it waits for outside of the loop ends
+        self.session_functions: tuple[int, int] = (0, 0)  # of a session: see there
         self.tape = tape
         self.readings: Tape | None = None  # where clocks and chance are read of, if that is a tape
         self.clock = monotonic
@@ -244,8 +247,11 @@ class Run:
 
     # ---- starting
 
-    def load(self, text: bytes) -> int:
-        """The main fiber. Raises ScriptError with line and column where the text is not Lua."""
+    def load(self, text: bytes, *, expression: bool = False) -> int:
+        """The main fiber. Raises ScriptError with line and column where the text is not Lua.
+
+        expression: the text may be an expression, too; its values are the result then.
+        """
         if text.startswith(b"\x1bLua"):
             raise ScriptError(
                 f"`{self.name}` is Lua bytecode", hint="scripts are loaded as text only", script=self.name
@@ -256,11 +262,17 @@ class Run:
             )
         if text.startswith(b"\xef\xbb\xbf"):
             text = text[3:]
-        if text.startswith(b"#"):
+        if text.startswith(b"#") and not expression:  # a file's first line; `#list` is an expression
             text = b"--" + text
         self.text = text
+        name = b"@" + os.fsencode(self.name)
+        if expression:
+            try:
+                return self.engine.load(b"return " + text, name)
+            except LoadError:  # what is wrong with it is told of the text as it was given
+                pass
         try:
-            return self.engine.load(text, b"@" + os.fsencode(self.name))
+            return self.engine.load(text, name)
         except LoadError as error:
             raise self.refused(str(error)) from None
 
@@ -502,6 +514,12 @@ class Run:
         usage = Usage(**(error.call_usage or {}))
         self.count_call(AgentOutput("", usage=usage, metadata={"rounds": error.rounds}))
         return True
+
+    def go_on_from(self, before: Run) -> None:
+        """Takes over what *before* has used, and so what is left of the limits of tokens and cost."""
+        before.count_ended()
+        self._meter = before._meter
+        self._usage, self.calls, self.unpriced_calls = before._usage, before.calls, before.unpriced_calls
 
     @property
     def usage(self) -> dict[str, int | float]:

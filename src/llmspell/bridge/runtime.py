@@ -282,16 +282,20 @@ class ScriptRuntime:
         """Raises ConfigError or ValidationError if the default model or provider is none that can be had."""
         self._manager().resolve(self._default_model, self._default_provider)
 
-    def check(self, source: str | bytes, *, path: str | None = None, name: str | None = None) -> None:
-        """Loads a script, as a run would, and runs none of it. What is granted is looked at, too.
+    def check(
+        self, source: str | bytes, *, path: str | None = None, name: str | None = None, expression: bool = False
+    ) -> None:
+        """Loads a script, as a run would, and runs none of it. expression: see `run`. Grants are looked at, too.
 
         Raises ScriptError where it is not Lua, and ConfigError where a grant is none.
         """
-        run, _, _ = self._begin(source, (), path, name)
+        run, _, _ = self._begin(source, (), path, name, expression)
         self._end(run)
         self._granted()
 
-    def _begin(self, source: str | bytes, args: Any, path: str | None, name: str | None) -> tuple[Run, int, Captured]:
+    def _begin(
+        self, source: str | bytes, args: Any, path: str | None, name: str | None, expression: bool = False
+    ) -> tuple[Run, int, Captured]:
         captured = Captured()
         if self._tape is not None:
             self._tape.begin(name or path or "script.lua", [str(arg) for arg in args])
@@ -325,7 +329,7 @@ class ScriptRuntime:
         if self._observer is not None:
             self._observer.run_started(run.number, run.name)
         try:
-            main = run.load(source.encode() if isinstance(source, str) else source)
+            main = run.load(source.encode() if isinstance(source, str) else source, expression=expression)
         except BaseException:
             self._end(run)
             raise
@@ -406,10 +410,22 @@ class ScriptRuntime:
             driver.report_unawaited()
 
     def run(
-        self, source: str | bytes, *, args: Any = (), path: str | None = None, name: str | None = None
+        self,
+        source: str | bytes,
+        *,
+        args: Any = (),
+        path: str | None = None,
+        name: str | None = None,
+        expression: bool = False,
     ) -> ScriptResult:
-        """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards."""
-        run, main, captured = self._begin(source, args, path, name)
+        """The same without an event loop: one is made only if the script waits. Closes the runtime afterwards.
+
+        expression: the source may be an expression, such as `1 + 1`, whose values are then the result. Not with
+        *isolation*.
+        """
+        if expression and self._pool is not None:
+            raise ValidationError("ScriptRuntime: `expression` does not go with `isolation`")
+        run, main, captured = self._begin(source, args, path, name, expression)
         try:
             run.place_now()
             outcome = run.first(main)
@@ -429,12 +445,16 @@ class ScriptRuntime:
             try:
                 return await self._drive(run, main, outcome)
             finally:
-                await self.aclose()
-                if self._providers is not None:  # its owner's; but what it opened here ends with this loop
-                    await self._providers.disconnect()
+                await self.leave_loop()
 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work())
+
+    async def leave_loop(self) -> None:
+        """`aclose`, where the event loop was made for this runtime and ends with it."""
+        await self.aclose()
+        if self._providers is not None:  # its owner's; but what it opened here ends with this loop
+            await self._providers.disconnect()
 
     def interrupt(self, error: LLMSpellError | None = None, grace: float = CLOSE_GRACE) -> None:
         """Stops every script of this runtime, now and from now on. From any thread, and from a signal's handler.

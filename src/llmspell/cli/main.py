@@ -35,9 +35,12 @@ def main(argv: Sequence[str]) -> int:
     parsed = parse(words, (*COMMON, *RUN))
     if parsed is not None:
         values, plain, rest = parsed
-        if len(plain) == 2 and plain[0] == "run":
+        if len(plain) == 2 and plain[0] in ("run", "exec"):
             try:
-                from llmspell.cli.commands.run import run
+                if plain[0] == "run":
+                    from llmspell.cli.commands.run import run
+                else:
+                    from llmspell.cli.commands.exec import run
             except Exception as error:
                 return _unloadable(error, values)
             return run(plain[1], rest, values)

@@ -35,7 +35,11 @@ class Reader:
         observer, told = self.run.observer, False
         try:
             while not self.ended:
-                if self.run.engine.stop_reason is not None or self.run.clock() >= (self.run.deadline or float("inf")):
+                if (
+                    self.run.interrupted
+                    or self.run.engine.stop_reason is not None
+                    or self.run.clock() >= (self.run.deadline or float("inf"))
+                ):
                     return False
                 ready, _, _ = select.select([self.fd], [], [], POLL)
                 if not ready:
@@ -134,6 +138,13 @@ def _read(run: Run, what: str, count: int) -> Any:
     if run.tape is not None:
         return run.tape.value("stdin", lambda: _read_now(run, what, count))
     return _read_now(run, what, count)
+
+
+def share_input(run: Run, fd: int, buffer: bytearray) -> None:
+    """*buffer* is what others have read ahead of the script's standard input, and where both take from."""
+    if run._reader is None or run._reader.buffer is not buffer:
+        run._reader = Reader(run, fd)
+        run._reader.buffer = buffer
 
 
 def _read_now(run: Run, what: str, count: int) -> Any:

@@ -39,7 +39,7 @@ def dry_run(command: Command) -> int:
         )
     config = command.configuration()
     runtime = command.loaded(config)
-    runtime.check(command.source, path=None if command.script == "-" else command.script, name=command.name)
+    command.check(runtime)
     plan: dict[str, Any] = {
         "script": command.name,
         "lines": command.source.count(b"\n") + (not command.source.endswith(b"\n") and command.source != b""),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmspell.config.loader import Config
     from llmspell.providers.tape.player import Player
 
-__all__ = ["run"]
+__all__ = ["Command", "finished", "run"]
 
 
 class Command:
@@ -242,17 +242,29 @@ class Command:
             None if self.view is None else self.suspend,
         )
         try:
-            path = None if self.script == "-" else self.script
-            return runtime.run(self.source, args=self.args, path=path, name=self.name)
+            return self.run_in(runtime)
         finally:
             watch.finish()
 
     def loaded(self, config: Config) -> ScriptRuntime:
         """The runtime, once the script is read."""
         self.unread = True
-        self.source = _piped_script() if self.script == "-" else read_script(self.script)
+        self.source = self.read()
         self.unread = False
         return self.runtime(config)
+
+    def read(self) -> bytes:
+        """The script's text. Raises NotFoundError, ScriptError."""
+        return _piped_script() if self.script == "-" else read_script(self.script)
+
+    def check(self, runtime: ScriptRuntime) -> None:
+        """Loads that text and runs none of it. Raises LLMSpellError."""
+        runtime.check(self.source, path=None if self.script == "-" else self.script, name=self.name)
+
+    def run_in(self, runtime: ScriptRuntime) -> ScriptResult:
+        """Runs that text. Raises LLMSpellError."""
+        path = None if self.script == "-" else self.script
+        return runtime.run(self.source, args=self.args, path=path, name=self.name)
 
     def open_recording(self) -> None:
         """The recording to replay; its arguments are the script's, where the command line gives none."""
@@ -436,9 +448,13 @@ def _shown(value: Any) -> bytes:
 
 def run(script: str, args: list[str], options: dict[str, Any]) -> int:
     """Runs *script* (`-`: from standard input) and gives the exit code. Never raises."""
-    command = Command(script, args, options)
+    return finished(Command(script, args, options))
+
+
+def finished(command: Command) -> int:
+    """Takes *command* from its start to its exit code. Never raises."""
     try:
-        if options.get("dry_run"):
+        if command.options.get("dry_run"):
             from llmspell.cli.commands.dry import dry_run
 
             return dry_run(command)
