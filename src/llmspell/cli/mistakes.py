@@ -47,7 +47,7 @@ def mistake(error: click.UsageError) -> ValidationError:
         near = nearest(error.option_name.lstrip("-"), [name.lstrip("-") for name in _options(error)])
         hint = f"did you mean `--{near}`? {see}" if near else see
     elif isinstance(error, click.BadOptionUsage):
-        message, hint = _bad_usage(error.option_name, see)
+        message, hint = _bad_usage(error.option_name, see, error.message)
     elif isinstance(error, click.MissingParameter):
         name = error.param.human_readable_name if error.param is not None else "an argument"
         message = f"`{path}` needs {name}"
@@ -72,8 +72,10 @@ def _command_hint(error: NoCommand, path: str) -> str | None:
     return f"did you mean `{path} {near}`?" if near else None
 
 
-def _bad_usage(name: str, see: str) -> tuple[str, str]:
+def _bad_usage(name: str, see: str, message: str) -> tuple[str, str]:
     option = next((option for option in (*COMMON, *RUN) if option.name == name), None)
+    if option is None and "requires" in message:  # of the command's own
+        return f"`{name}` needs a value", f"write it after the option; {see}"
     if option is None or option.kind == "flag":
         return f"`{name}` takes no value", see
     value = "|".join(option.kind) if isinstance(option.kind, tuple) else option.metavar

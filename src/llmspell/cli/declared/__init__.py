@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 #: The files of this folder; each has its commands in COMMANDS.
-FILES = ("running", "providers", "models", "tools")
+FILES = ("running", "mapping", "providers", "models", "tools")
 
 
 def commands() -> Iterator[click.Command]:
