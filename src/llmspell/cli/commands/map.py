@@ -258,8 +258,7 @@ class Mapping:
     def _tell_person(self, counts: Counts, progress: Progress, ended_by: LLMSpellError | None) -> None:
         if ended_by is None:
             counts.total = counts.finished
-        line = plain(counts).replace(f"{counts.finished:,} of {counts.finished:,} rows", f"{counts.finished:,} rows")
-        line = line.replace(", 0:00 left", "") + f", {duration(counts.seconds)}"
+        line = f"{plain(counts, over=True)}, {duration(counts.seconds)}"
         if counts.kept:
             line += f"; {counts.kept:,} were done before"
         if counts.failed and self.failed is not None:

@@ -39,9 +39,11 @@ def _rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
-def words(counts: Counts) -> list[str]:
-    """What there is to say, the more important first."""
+def words(counts: Counts, *, over: bool = False) -> list[str]:
+    """What there is to say, the more important first. over: nothing more is done."""
     total = counts.guess()
+    if over and total == counts.finished:
+        total = None
     about = "" if counts.total is not None else "about "
     of = "" if total is None else f" of {about}{total:,}"
     told = [f"{counts.finished:,}{of} row{'' if counts.finished == 1 and not of else 's'}"]
@@ -50,7 +52,7 @@ def words(counts: Counts) -> list[str]:
     if counts.finished > counts.kept:
         told.append(f"{_rate(counts.rate)} rows/s")
     left = counts.left()
-    if left is not None:
+    if left is not None and not over:
         told.append(f"{duration(left)} left")
     if counts.tokens:
         told.append(f"{counts.tokens:,} tokens")
@@ -59,9 +61,9 @@ def words(counts: Counts) -> list[str]:
     return told
 
 
-def plain(counts: Counts) -> str:
+def plain(counts: Counts, *, over: bool = False) -> str:
     """The line for a pipe."""
-    return "map: " + ", ".join(words(counts))
+    return "map: " + ", ".join(words(counts, over=over))
 
 
 def drawn(counts: Counts, width: int, unicode: bool) -> tuple[str, str]:

@@ -148,7 +148,7 @@ class Source:
             line = self._line
             if too_long:
                 yield self._bad(line, text[:SHOWN], f"longer than {LARGEST_ROW >> 20} MB")
-            elif not text.isspace():
+            elif text.strip():
                 yield self._loaded(line, text)
 
     def _plain_lines(self) -> Iterator[Row]:
@@ -156,7 +156,7 @@ class Source:
             line = self._line
             if too_long:
                 yield self._bad(line, text[:SHOWN], f"longer than {LARGEST_ROW >> 20} MB")
-            elif not text.isspace():
+            elif text.strip():
                 try:
                     yield self._row(line, text.rstrip(b"\r\n").decode())
                 except UnicodeDecodeError:
