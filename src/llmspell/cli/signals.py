@@ -77,6 +77,10 @@ class Watch:
         self._still_since = None
         self._on_signal(number)
 
+    def take(self, number: int) -> None:
+        """A signal that another thread was given, whose library did not block it."""
+        self._take(number)
+
     def _late(self) -> None:
         if self._finished:
             return

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from hashlib import sha256
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from llmspell.agents.meter import Meter
@@ -153,15 +155,27 @@ class Mapping:
             if self.journal is not None:
                 self.journal.close()
 
-    def engine(self, script: Script, config: Config, progress: Progress, at_once: int, counts: Counts) -> Engine:
+    def engine(self, script: Script, config: Config, progress: Progress, at_once: int) -> Engine:
         """Who runs the rows, with what earlier runs have spent counted. Raises LLMSpellError."""
+        if self.options.get("engine") == "ray":
+            from llmspell.cli.mapping.ray import Cluster
+
+            journal, actors = self.journal, self.options.get("actors")
+            return Cluster(
+                script,
+                config,
+                progress.row,
+                progress.say,
+                at_once=at_once,
+                actors=None if actors is None else int(actors),
+                address=self.options.get("ray_address"),
+                spent=(0, 0.0) if journal is None else (journal.tokens, journal.cost_usd),
+            )
         tokens, cost = config.get("limits.max_tokens_total"), config.get("limits.max_cost_usd")
         meter = Meter(max_tokens_total=tokens, max_cost_usd=cost) if tokens or cost else None
         if meter is not None and self.journal is not None:
             meter.tokens, meter.cost_usd = self.journal.tokens, self.journal.cost_usd
-        here = Here(script, config, progress.row, meter=meter)
-        here.check()
-        return here
+        return Here(script, config, progress.row, meter=meter)
 
     async def _run(self, script: Script, config: Config, source: Source, at_once: int) -> int:
         counts = Counts(source)
@@ -172,8 +186,14 @@ class Mapping:
             no_color=bool(self.options.get("no_color")),
             shared=self.results is None and terminal.is_terminal(sys.stdout),
         )
-        engine = self.engine(script, config, progress, at_once, counts)
-        results = Results(self.results, self.failed, progress)
+        engine = self.engine(script, config, progress, at_once)
+        try:
+            await engine.open()
+            counts.started_at = monotonic()
+            results = Results(self.results, self.failed, progress)
+        except BaseException:
+            await engine.aclose()
+            raise
         if not self.program:
             self.tell_of_models(progress)
         runner = Runner(
@@ -210,7 +230,11 @@ class Mapping:
             word = "Ctrl+C" if number == 2 else "SIGTERM"
             loop.call_soon_threadsafe(runner.stop, RunCancelledError(f"stopped by {word}", signal=int(number)))
 
-        return Watch(stop, lambda: None, progress.before_exit, None)
+        watch = Watch(stop, lambda: None, progress.before_exit, None)
+        if self.options.get("engine") == "ray":  # its threads take signals, too, and have handlers of their own
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, watch.take, int(number))
+        return watch
 
     async def _tick(self, progress: Progress, results: Results) -> None:
         while True:

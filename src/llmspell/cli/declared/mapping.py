@@ -23,6 +23,9 @@ MAP = (
     Option("--offset", "count", "Leave out so many rows at the beginning.", "N"),
     Option("--limit", "count", "Do so many rows at most.", "N"),
     Option("--max-failed", "count", "Stop once so many rows have failed; 0 is any number.", "N"),
+    Option("--engine", ("local", "ray"), "Where rows run: in this process, or on a Ray cluster (extra `ray`)."),
+    Option("--actors", "count", "Processes on the cluster; unset: one for each of its cores.", "N"),
+    Option("--ray-address", "text", "The cluster; unset: `RAY_ADDRESS`, or one that is started here.", "ADDRESS"),
     Option("--timeout-total", "number", "Seconds for all rows together; 0 is without limit.", "SECONDS"),
 )
 _WORDS = {

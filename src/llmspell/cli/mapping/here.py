@@ -65,6 +65,10 @@ class Here:
         if script.model or script.provider:
             self._manager.resolve(script.model, script.provider)
 
+    async def open(self) -> None:
+        """Raises ScriptError where the script is not Lua."""
+        self.check()
+
     def check(self) -> None:
         """Raises ScriptError where the script is not Lua."""
         self._runtime(0, Captured()).check(self.script.text, name=self.script.name)

@@ -24,6 +24,9 @@ __all__ = ["Counts", "Engine", "Runner"]
 class Engine(Protocol):
     """What runs the script over one row, somewhere."""
 
+    async def open(self) -> None:
+        """Before the first row. Raises LLMSpellError where nothing can run."""
+
     async def run(self, number: int, value: Any) -> Outcome:
         """What it came to. Never raises, but where it is cancelled."""
 
