@@ -439,3 +439,18 @@ def test_no_key_reaches_results_journal_or_errors(script: Path, tmp_path: Path) 
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert KEY.encode() not in written + done.out + done.err
     assert b"bad key ***" in written
+
+
+def test_the_example_runs_over_its_rows(tmp_path: Path) -> None:
+    from pathlib import Path
+
+    folder, results = Path(__file__).parents[2] / "examples" / "map", tmp_path / "out.jsonl"
+    words = ["map", str(folder / "sentiment.lua"), str(folder / "reviews.csv"), "-j", "2", "--results", str(results)]
+    with Loopback([answering()]) as server:
+        done = llmspell(*words, env=asking(server, OPENAI_MODEL="m"))
+        texts = set(asked(server))
+    assert done.code == 0, done.err
+    assert [(line["row"], line["result"]) for line in lines(results)] == [
+        (n, {"id": f"r{n}", "sentiment": "re"}) for n in range(1, 5)
+    ]
+    assert {"Good light,\nbad switch.", 'It broke on the second day. "Sturdy", they say.'} <= texts

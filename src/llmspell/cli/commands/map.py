@@ -58,6 +58,9 @@ class Mapping:
         if script == rows == "-":
             raise ValidationError("script and rows cannot both come from standard input", hint="name a file for one")
         self.script_name, self.rows = script, rows
+        self.stdout = sys.stdout
+        if options.get("engine") == "ray":
+            sys.stdout = sys.stderr  # whatever its libraries print: standard output is the results'
         self.results: str | None = options.get("results")
         self.failed: str | None = options.get("failed") or (beside(self.results, "failed") if self.results else None)
         self.retry = bool(options.get("retry_failed"))
@@ -184,13 +187,13 @@ class Mapping:
             counts,
             quiet=self.program,
             no_color=bool(self.options.get("no_color")),
-            shared=self.results is None and terminal.is_terminal(sys.stdout),
+            shared=self.results is None and terminal.is_terminal(self.stdout),
         )
         engine = self.engine(script, config, progress, at_once)
         try:
             await engine.open()
             counts.started_at = monotonic()
-            results = Results(self.results, self.failed, progress)
+            results = Results(self.results, self.failed, progress, self.stdout)
         except BaseException:
             await engine.aclose()
             raise
@@ -295,7 +298,7 @@ class Mapping:
         usage: dict[str, Any] = {"total_tokens": counts.tokens, "cost_usd": round(counts.cost_usd, 10)}
         told = {"rows": counts.finished, "done": counts.done, "failed": counts.failed, "kept": counts.kept}
         line = plain_json({**told, "usage": usage, "seconds": round(counts.seconds, 3), "exit_code": code}) + b"\n"
-        stream = sys.stderr if self.results is None else sys.stdout  # that of the results is theirs
+        stream = sys.stderr if self.results is None else self.stdout  # that of the results is theirs
         stream.buffer.write(line)
         stream.flush()
 
@@ -330,6 +333,8 @@ def map_(script: str, rows: str, args: list[str], options: dict[str, Any]) -> in
     """Runs *script* over each of *rows* (a file, or `-`); gives the exit code. Never raises."""
     try:
         return Mapping(script, rows, args, options).run()
+    except KeyboardInterrupt:  # before the rows began
+        return said(RunCancelledError("stopped by Ctrl+C", signal=2), options)
     except Exception as error:
         ours = _ours(error)
         if ours.signal == 13:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from llmspell.cli.render import terminal
 from llmspell.errors import ValidationError, one_line
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import BinaryIO, TextIO
 
     from llmspell.cli.mapping.progress import Progress
 
@@ -41,10 +40,11 @@ class Results:
     among them. Raises ValidationError where a file cannot be made.
     """
 
-    def __init__(self, results: str | None, failed: str | None, progress: Progress) -> None:
+    def __init__(self, results: str | None, failed: str | None, progress: Progress, stdout: TextIO) -> None:
         self._progress = progress
-        self._screen = results is None and terminal.is_terminal(sys.stdout)
-        self._out: BinaryIO = sys.stdout.buffer if results is None else _made(results)
+        self._screen = results is None and terminal.is_terminal(stdout)
+        self._encoding = stdout.encoding or "utf-8"
+        self._out: BinaryIO = stdout.buffer if results is None else _made(results)
         self._own = results is not None
         self._failed: BinaryIO | None = None if failed is None else _made(failed)
         self._failed_path = failed
@@ -56,7 +56,7 @@ class Results:
             self._failed.write(line)
             self._failed.flush()
         elif self._screen:
-            self._kept += terminal.harmless(line.decode()).encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+            self._kept += terminal.harmless(line.decode()).encode(self._encoding, "backslashreplace")
             if not self._progress.shared:
                 self.flush()
         else:

@@ -20,6 +20,7 @@ from llmspell.errors import (
     LLMSpellError,
     NetworkError,
     NotSupportedError,
+    RunCancelledError,
     ValidationError,
     WorkerLostError,
     one_line,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "settings_of"]
 
 MOST_TOLD = 1 << 20  # bytes of log lines of one row that come home
+CONNECT = 5.0  # seconds
+REACHING = "check `--ray-address`, that `ray start` runs there, and its token if it has one (`RAY_AUTH_TOKEN`)"
 ATTEMPTS = 2  # of a row whose worker died under it
 
 
@@ -224,6 +227,8 @@ class Cluster:
 
     async def open(self) -> None:
         """Reaches the cluster and waits for the first worker. Raises LLMSpellError."""
+        if not self._known_address():
+            self._say("starting a Ray cluster on this machine")
         self._connect()
         count = self._wanted or max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
         count = min(count, self._at_once)
@@ -243,21 +248,29 @@ class Cluster:
         if self._broken is not None:
             raise self._broken
 
+    def _known_address(self) -> str | None:
+        return self._address or os.environ.get("RAY_ADDRESS") or None
+
     def _connect(self) -> None:
         import logging
 
-        address = self._address or os.environ.get("RAY_ADDRESS") or None
+        address = self._known_address()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # of what it prints of its own: that a worker has died, say
+        where = f"the Ray cluster at `{one_line(address, 100)}`" if address else "a Ray cluster on this machine"
+        if address is not None and (why := _unreachable(address)) is not None:  # Ray tries for a minute and a half
+            raise NetworkError(f"{where} cannot be reached: {why}", hint=REACHING, retryable=False)
         own: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **own)
+        except SystemExit:  # Ray's own answer to SIGTERM, while it starts
+            raise RunCancelledError("stopped by SIGTERM", signal=15) from None
         except Exception as error:
-            where = f"the Ray cluster at `{one_line(address, 100)}`" if address else "a Ray cluster on this machine"
             raise NetworkError(
                 f"{where} cannot be {'reached' if address else 'started'}: {one_line(str(error), 300)}",
-                hint="check `--ray-address` and that `ray start` runs there",
+                hint=REACHING,
                 retryable=False,
                 cause=error,
             ) from None
@@ -375,6 +388,20 @@ def _imported() -> Any:
         raise NotSupportedError(
             "`--engine ray` needs Ray, which is not installed", hint="pip install 'llmspell[ray]'", cause=error
         ) from None
+
+
+def _unreachable(address: str) -> str | None:
+    """Why nobody answers at an address; None where somebody does, or it is none with a port."""
+    import socket
+
+    host, mark, port = address.removeprefix("ray://").rpartition(":")
+    if not mark or not port.isdigit():
+        return None
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT).close()
+    except (OSError, OverflowError) as error:
+        return one_line(str(getattr(error, "strerror", None) or error).lower(), 200)
+    return None
 
 
 def _lost(error: Exception) -> LLMSpellError:
