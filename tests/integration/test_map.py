@@ -216,6 +216,18 @@ def test_resume_does_nothing_again_and_retry_failed_only_what_failed(script: Pat
     assert not failed.exists()
 
 
+def test_a_row_that_failed_may_be_mended_and_done_again(tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text("return ARGS.row.a")
+    rows, results = tmp_path / "r.jsonl", tmp_path / "out.jsonl"
+    rows.write_bytes(b'{"a":1}\nnope\n{"a":3}\n')
+    command = ["map", str(tmp_path / "s.lua"), str(rows), "--results", str(results)]
+    assert llmspell(*command).code == 1
+    rows.write_bytes(b'{"a":1}\n{"a":2}\n{"a":3}\n{"a":4}\n')
+    assert llmspell(*command, "--resume").code == 2
+    assert llmspell(*command, "--retry-failed").code == 0
+    assert [line["result"] for line in lines(results)] == [1, 2, 3, 4]
+
+
 def test_results_on_standard_output_are_gone_on_with_by_their_journal(script: Path, tmp_path: Path) -> None:
     rows, journal = write_rows(tmp_path / "r.jsonl", 6), tmp_path / "j"
     command = ["map", str(script), "--journal", str(journal)]

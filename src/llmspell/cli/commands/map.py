@@ -117,7 +117,8 @@ class Mapping:
             read = 0
             for row in source:
                 read = row.number
-                journal.check(row.number, row.mark)
+                if not (self.retry and journal.state(row.number) == "failed"):  # which may have been mended
+                    journal.check(row.number, row.mark)
                 if read >= journal.last:
                     return
         finally:
@@ -244,11 +245,11 @@ class Mapping:
             await asyncio.sleep(TICK)
             try:
                 results.flush()
+                if self.journal is not None and self.journal.due():
+                    await asyncio.to_thread(self.journal.sync)
             except OSError:
-                return  # the next line that is written says so
+                return  # what is written next says so
             progress.tick()
-            if self.journal is not None and self.journal.due():
-                await asyncio.to_thread(self.journal.sync)
 
     def finish(self, results: Results) -> None:
         """Closes the files. Raises LLMSpellError where the end cannot be written."""

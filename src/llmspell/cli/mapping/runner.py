@@ -194,9 +194,9 @@ class Runner:
         if self._journal is None:
             return False
         state = self._journal.state(row.number)
-        self._journal.check(row.number, row.mark)
         if state is None or (state == "failed" and self._retry_failed):
             return False
+        self._journal.check(row.number, row.mark)
         self.counts.kept += 1
         if state == "failed":
             self.counts.failed += 1
