@@ -295,6 +295,8 @@ MISTAKES: list[tuple[list[str], bytes]] = [
     (["s.lua", "r.jsonl", "--resume"], b"`--resume` needs to know where the results were kept"),
     (["s.lua", "r.jsonl", "-j", "0"], b"`--jobs` takes a number of rows"),
     (["s.lua", "r.jsonl", "--results", "o", "--failed", "o"], b"need a file each"),
+    (["s.lua", "r.jsonl", "--results", "r.jsonl", "--overwrite"], b"is read, and cannot be written"),
+    (["s.lua", "r.jsonl", "--failed", "./s.lua"], b"is read, and cannot be written"),
     (["s.lua", "r.jsonl", "x"], b"arguments of the script go after `--`"),
     (["s.lua"], b"needs ROWS"),
     (["s.lua", "r.jsonl", "--results"], b"`--results` needs a value"),

@@ -89,6 +89,7 @@ class Mapping:
     def open_journal(self, script: Script) -> Journal | None:
         """The journal, where there is one: beside the results, or as `--journal` says. Raises ValidationError."""
         path = self.options.get("journal") or (f"{self.results}.journal" if self.results else None)
+        self.keep_apart(path)
         if path is None:
             if self.resume:
                 raise ValidationError(
@@ -96,15 +97,22 @@ class Mapping:
                     hint="name the `--results FILE` of the run to go on with, or its `--journal FILE`",
                 )
             return None
-        same = [one for one in (self.results, self.failed, path) if one is not None]
-        if len({os.path.abspath(one) for one in same}) < len(same):
-            raise ValidationError("results, failed rows and journal need a file each", hint="name another file for one")
         if not self.overwrite and not os.path.exists(path):
             for one in (self.results, self.failed):
                 if one is not None:
                     refuse_existing(one)
         about = {"script": sha256(script.text).hexdigest(), "args": self.args, "format": self.form}
         return Journal(path, about, resume=self.resume, overwrite=self.overwrite)
+
+    def keep_apart(self, journal: str | None) -> None:
+        """Raises ValidationError where a file is to be written that is read, or two are one."""
+        written = [os.path.realpath(one) for one in (self.results, self.failed, journal) if one is not None]
+        read = {os.path.realpath(one) for one in (self.script_name, self.rows) if one != "-"}
+        if len(set(written)) < len(written):
+            raise ValidationError("results, failed rows and journal need a file each", hint="name another file for one")
+        lost = next((one for one in written if one in read), None)
+        if lost is not None:
+            raise ValidationError(f"`{one_line(lost, 200)}` is read, and cannot be written", hint="name another file")
 
     def compare(self, journal: Journal) -> None:
         """Raises ValidationError where the rows of a file are not those that the journal is of: before one is paid."""
@@ -169,7 +177,7 @@ class Mapping:
                 script,
                 config,
                 progress.row,
-                progress.say,
+                progress.note,
                 at_once=at_once,
                 actors=None if actors is None else int(actors),
                 address=self.options.get("ray_address"),

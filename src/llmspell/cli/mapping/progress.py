@@ -161,6 +161,11 @@ class Progress:
         """A line that the script wrote over a row."""
         self.say(f"row {row}: {text}")
 
+    def note(self, text: str) -> None:
+        """A line of llmspell's own, for a person."""
+        if not self._quiet:
+            self.say(text)
+
     def say(self, text: str) -> None:
         """A line of its own, whatever comes from outside made harmless."""
         self.hide()
