@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -10,12 +11,18 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmspell.cli.mapping.ray import settings_of
+from llmspell.cli.mapping.ray import Till, _far_meter, settings_of
 from llmspell.config.loader import load
+from llmspell.errors import CallTimeoutError, LimitError
+from llmspell.providers.base import ModelCall
+from llmspell.providers.mock import MockProvider
+from llmspell.types.agent import Parameters
+from llmspell.types.messages import Message
 from support.answers import KEY
 from support.loopback import STALL, Loopback
 from support.processes import eventually
@@ -225,6 +232,59 @@ def test_neither_headers_nor_keys_are_sent_and_what_is_granted_always_is(tmp_pat
     assert there.get("runtime.timeout") == 7
     assert there.providers()["acme"]["api_key_env"] == "ACME"
     assert there.get("limits.max_cost_usd") == 0  # it holds over all workers
+
+
+class Handle:
+    """A till as workers see it, without a cluster between."""
+
+    def __init__(self, till: Till) -> None:
+        self.till = till
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.till, name)
+        return SimpleNamespace(remote=lambda *args: asyncio.ensure_future(method(*args)))
+
+
+def asker(till: Till, worker: str, delay: float = 0.001) -> Any:
+    """A model whose calls that worker's meter holds to the till's limits."""
+    replies = [{"text": "hello", "delay": delay, "usage": {"input_tokens": 20, "output_tokens": 10}}]
+    return _far_meter(Handle(till), worker, 400, 0.0).over(MockProvider(replies))
+
+
+async def test_a_till_holds_the_calls_of_several_workers_together() -> None:
+    till = Till(400, 0.0, 100, 0.0)
+    workers = [asker(till, name) for name in ("a", "b", "c")]
+    calls = [workers[index % 3].execute(call(max_tokens=50)) for index in range(60)]
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [one for one in done if isinstance(one, LimitError)]
+    assert len(refused) + sum(not isinstance(one, BaseException) for one in done) == 60
+    assert 0 < len(refused) < 60
+    taken, reserved, held = await till.state()
+    assert (reserved, held) == (0, 0)
+    assert 100 < taken <= 400
+
+
+async def test_a_call_that_gives_up_while_it_waits_and_a_worker_that_dies_hold_nothing_back() -> None:
+    till = Till(400, 0.0, 0, 0.0)
+    slow, quick = asker(till, "a", delay=60), asker(till, "b")
+    holding = asyncio.ensure_future(slow.execute(call(max_tokens=350)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (await till.state())[1] >= 350
+    with pytest.raises(CallTimeoutError):
+        await quick.execute(call(max_tokens=100, timeout=0.05))
+    await till.lost("a")  # all that it had reserved counts as taken
+    for _ in range(10):
+        await asyncio.sleep(0)
+    taken, reserved, held = await till.state()
+    assert (reserved, held) == (0, 0)
+    assert taken >= 350
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+
+
+def call(max_tokens: int, timeout: float | None = None) -> ModelCall:
+    return ModelCall("mock", (Message("user", "hi"),), Parameters(max_tokens=max_tokens), timeout=timeout)
 
 
 def test_without_ray_the_error_says_how_to_install_it(tmp_path: Path) -> None:

@@ -173,6 +173,12 @@ def test_a_row_that_is_too_long_is_bad_and_is_not_kept_in_memory(monkeypatch: py
         tracemalloc.stop()
 
 
+def test_a_row_that_could_not_be_written_again_is_bad() -> None:
+    rows = read(b"\n".join(b"[" * depth + b"]" * depth for depth in (1, 200, 254, 300, 5000)), "jsonl")
+    assert [row.error is None for row in rows] == [True, True, False, False, False]
+    assert "nested too deep" in str(rows[3].error)
+
+
 def test_rows_of_the_same_value_have_the_same_mark_and_others_another() -> None:
     one, same, other = read(b'{"a":1,"b":2}\n{ "b": 2, "a": 1 }\n{"a":1,"b":3}\n', "jsonl")
     assert one.mark == same.mark != other.mark

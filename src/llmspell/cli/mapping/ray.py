@@ -39,6 +39,7 @@ __all__ = ["Cluster", "settings_of"]
 
 MOST_TOLD = 1 << 20  # bytes of log lines of one row that come home
 CONNECT = 5.0  # seconds
+PATIENCE = 15.0  # seconds before it is said that no worker comes
 REACHING = "check `--ray-address`, that `ray start` runs there, and its token if it has one (`RAY_AUTH_TOKEN`)"
 ATTEMPTS = 2  # of a row whose worker died under it
 
@@ -70,30 +71,38 @@ class Till:
 
         self._meter = Meter(max_tokens_total=max_tokens_total, max_cost_usd=max_cost_usd)
         self._meter.tokens, self._meter.cost_usd = tokens, cost_usd
-        self._held: dict[int, tuple[str, Held]] = {}
-        self._last = 0
+        self._held: dict[tuple[str, int], Held | None] = {}  # by worker and number; None while it waits
 
-    async def hold(self, worker: str, need: Need) -> tuple[int, int] | LLMSpellError:
-        """Reserves; gives what is granted and its number. An error is given, and not raised: Ray would wrap it."""
+    async def hold(self, worker: str, number: int, need: Need) -> int | LLMSpellError:
+        """Reserves, and gives what is granted. An error is given, and not raised: Ray would wrap it."""
+        known = worker, number
+        self._held[known] = None
         try:
             granted, held = await self._meter.reserve(need)
         except LLMSpellError as error:
+            self._held.pop(known, None)
             return error
-        self._last += 1
-        self._held[self._last] = worker, held
-        return granted, self._last
+        if known in self._held:
+            self._held[known] = held
+        else:  # who asked has gone meanwhile
+            self._meter.take(held, 0, 0.0)
+        return granted
 
-    async def take(self, number: int, tokens: int, cost: float) -> None:
+    async def take(self, worker: str, number: int, tokens: int, cost: float) -> None:
         """What a call has taken in the end."""
-        known = self._held.pop(number, None)
-        if known is not None:
-            self._meter.take(known[1], tokens, cost)
+        held = self._held.pop((worker, number), None)
+        if held is not None:
+            self._meter.take(held, tokens, cost)
 
     async def lost(self, worker: str) -> None:
         """A worker has died: its calls may have taken all that they had reserved."""
-        for number, (whose, held) in list(self._held.items()):
-            if whose == worker:
-                await self.take(number, held.tokens, held.cost)
+        for known, held in list(self._held.items()):
+            if known[0] == worker:
+                await self.take(*known, *(held.tokens, held.cost) if held is not None else (0, 0.0))
+
+    async def state(self) -> tuple[int, int, int]:
+        """Tokens that were taken, those reserved by calls in flight, and how many calls there are."""
+        return self._meter.tokens, self._meter.reserved_tokens, len(self._held)
 
 
 def _far_meter(till: Any, worker: str, max_tokens_total: int, max_cost_usd: float) -> Any:
@@ -104,16 +113,22 @@ def _far_meter(till: Any, worker: str, max_tokens_total: int, max_cost_usd: floa
         def __init__(self) -> None:
             super().__init__(max_tokens_total=max_tokens_total, max_cost_usd=max_cost_usd)
             self._numbers: dict[Held, int] = {}
+            self._last = 0
 
         def _free(self, need: Need) -> bool:
             return False  # only the till knows, and asking it takes time
 
         async def _hold(self, provider: ProviderInstance, need: Need) -> tuple[int, Held]:
             self.check_price(provider, need)
-            told = await till.hold.remote(worker, need)
-            if isinstance(told, LLMSpellError):
-                raise told
-            granted, number = told
+            self._last += 1
+            number = self._last
+            try:
+                granted = await till.hold.remote(worker, number, need)
+            except asyncio.CancelledError:  # the call's time is over: what it may be granted yet is given back
+                till.take.remote(worker, number, 0, 0.0)
+                raise
+            if isinstance(granted, LLMSpellError):
+                raise granted
             held = Held(self, need, granted)
             self._numbers[held] = number
             return granted, held
@@ -123,7 +138,7 @@ def _far_meter(till: Any, worker: str, max_tokens_total: int, max_cost_usd: floa
             if number is not None:
                 self.tokens += tokens
                 self.cost_usd += cost
-                till.take.remote(number, tokens, cost)
+                till.take.remote(worker, number, tokens, cost)
 
     return FarMeter()
 
@@ -244,9 +259,17 @@ class Cluster:
         for _ in range(count):
             self._start()
         async with self._changed:
-            await self._changed.wait_for(lambda: self._actors or self._broken)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._changed.wait_for(self._can_begin)
+            except TimeoutError:
+                self._say("waiting for a worker: the cluster may have no core free")
+                await self._changed.wait_for(self._can_begin)
         if self._broken is not None:
             raise self._broken
+
+    def _can_begin(self) -> bool:
+        return bool(self._actors) or self._broken is not None
 
     def _known_address(self) -> str | None:
         return self._address or os.environ.get("RAY_ADDRESS") or None

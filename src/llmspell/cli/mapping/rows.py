@@ -65,7 +65,8 @@ def format_of(path: str, named: str | None) -> str:
 
 
 def _mark(value: Any) -> str:
-    return blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    wrapped = [[[[value]]]]  # it will stand that deep in what is written of it, and orjson writes 254 levels
+    return blake2b(orjson.dumps(wrapped, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
 class Source:
@@ -117,6 +118,8 @@ class Source:
         except orjson.JSONDecodeError as error:  # its words, and not the text that it holds
             message = error.msg.partition(": line ")[0]
             return self._bad(line, text, f"not JSON: {message} (column {error.colno})")
+        except TypeError:  # it can be read, and not written again
+            return self._bad(line, text, "nested too deep")
 
     # ---- lines
 
