@@ -139,6 +139,32 @@ def test_many_rows_are_under_way_at_once_and_no_more_than_allowed(script: Path, 
     assert [line["result"] for line in lines(out)] == [f"re t{n}" for n in range(1, 13)]
 
 
+def test_no_rows_are_no_error(script: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("text\n")
+    done = llmspell("map", str(script), str(tmp_path / "r.csv"))
+    assert (done.code, done.out) == (0, b"")
+    assert done.err.startswith(b"map: 0 rows")
+
+
+def test_a_service_that_refuses_for_a_while_is_asked_again_and_every_row_is_done(script: Path, tmp_path: Path) -> None:
+    rows, refused = write_rows(tmp_path / "r.jsonl", 20), [0]
+
+    def plan(request: Request) -> list[Any]:
+        if refused[0] < 6:
+            refused[0] += 1
+            head = (
+                b"HTTP/1.1 429 X\r\ncontent-type: application/json\r\nretry-after-ms: 20\r\ncontent-length: 2\r\n\r\n"
+            )
+            return [head, b"{}"]
+        return answering()(request)
+
+    with Loopback([plan]) as server:
+        done = llmspell("map", str(script), str(rows), "-j", "4", env=asking(server))
+        assert len(server.requests) == 26
+    assert done.code == 0, done.err
+    assert [line["result"] for line in lines(done.out)] == [f"re t{n}" for n in range(1, 21)]
+
+
 # ---- limits over all rows
 
 

@@ -200,11 +200,15 @@ def test_a_journal_of_something_else_is_an_error_that_says_what_to_do(
     Journal(tmp_path / "j", ABOUT | change, resume=True, overwrite=True).close()
 
 
-def test_a_file_that_is_no_journal_is_not_written_to(tmp_path: Path) -> None:
-    (tmp_path / "j").write_text("dear diary\n")
+@pytest.mark.parametrize("text", ["dear diary\n", "dear diary", "{"])
+def test_a_file_that_is_no_journal_is_not_written_to(text: str, tmp_path: Path) -> None:
+    (tmp_path / "j").write_text(text)
+    if text == "{":  # a journal's beginning, as far as it came
+        Journal(tmp_path / "j", ABOUT, resume=True).close()
+        return
     with pytest.raises(ValidationError, match="no journal of `llmspell map`"):
         Journal(tmp_path / "j", ABOUT, resume=True)
-    assert (tmp_path / "j").read_text() == "dear diary\n"
+    assert (tmp_path / "j").read_text() == text
 
 
 def test_a_journal_that_cannot_be_written_says_so_and_stays_whole(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ def map_command(context: click.RichContext, /, script: str, rows: str, args: tup
     row's fields in `ARGS`, and all of it in `ARGS.row`; what it returns is the row's result. Results are JSONL, in the
     order of the rows.
 
-    Exit codes: 0 all rows are done, 1 some have failed, 2 usage, 3 configuration, 5 a limit over all rows,
-    130 and 143 stopped by Ctrl+C and SIGTERM.
+    Exit codes: 0 all rows are done, 1 some have failed, 2 usage, 3 configuration, 4 no cluster,
+    5 a limit over all rows, 130 and 143 stopped by Ctrl+C and SIGTERM.
     """
     from llmspell.cli.commands.map import map_
 

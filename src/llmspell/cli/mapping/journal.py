@@ -97,6 +97,8 @@ class Journal:
             place = 0
             for line in file:
                 if not line.endswith(b"\n"):
+                    if place == 0 and not plain_json(head).startswith(line):
+                        raise self._foreign()
                     break
                 if place == 0:
                     self._compare(line, head)
@@ -110,7 +112,7 @@ class Journal:
     def _compare(self, line: bytes, head: dict[str, Any]) -> None:
         told = _loaded(line)
         if told.get("journal") != NAME or told.get("version") != VERSION:
-            raise ValidationError(f"`{one_line(self.path, 200)}` is no journal of `llmspell map`", hint=BEGIN_ANEW)
+            raise self._foreign()
         for name, words in (
             ("script", "the script has changed"),
             ("args", "the script's arguments are others"),
@@ -121,6 +123,9 @@ class Journal:
                     f"{words} since `{one_line(self.path, 200)}` was begun",
                     hint=f"take it back to go on; {BEGIN_ANEW}",
                 )
+
+    def _foreign(self) -> ValidationError:
+        return ValidationError(f"`{one_line(self.path, 200)}` is no journal of `llmspell map`", hint=BEGIN_ANEW)
 
     def _take(self, line: bytes, place: int) -> None:
         """One line of it; one that is damaged is as if it were not there, and its row is done again."""
