@@ -115,8 +115,16 @@ class Meter:
         return (await self._hold(provider, texts_need(provider, model, texts)))[1]
 
     async def _hold(self, provider: ProviderInstance, need: Need) -> tuple[int, Held]:
+        self.check_price(provider, need)
+        return await self.reserve(need)
+
+    def check_price(self, provider: ProviderInstance, need: Need) -> None:
+        """Raises LimitError where a limit of cost cannot hold, since nobody knows the price."""
         if self.max_cost_usd and need.price is None:
             raise _unpriced(provider.name, need.model)
+
+    async def reserve(self, need: Need) -> tuple[int, Held]:
+        """What an answer may have, in tokens, and what is held for it, once there is room. Raises LimitError."""
         async with self._turn:
             granted = self._fits(need, alone=not self._held)
             while granted is None:

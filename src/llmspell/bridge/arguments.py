@@ -18,10 +18,19 @@ def _quoted(text: str) -> bytes:
     return b'"%b"' % data
 
 
-def script_globals(name: str, args: list[str]) -> bytes:
+def _literal(text: bytes) -> bytes:
+    """A Lua literal of a JSON text: a long bracket, which no line break of the text's own is in."""
+    marks = b"="
+    while b"]" + marks + b"]" in text or text.endswith(b"]" + marks):
+        marks += b"="
+    return b"[%b[%b]%b]" % (marks, text, marks)
+
+
+def script_globals(name: str, args: list[str], named: bytes | None = None) -> bytes:
     """Lua that sets `ARGS`, `Args` and `arg`: [0] the script, [1] … the arguments, and `name` for `--name value`.
 
     `--name=value` gives the same; a `--name` that is followed by another option or by nothing is true.
+    named: a JSON object on one line, whose members are fields too, over those of the arguments.
     """
     lines = [b"local a = { [0] = " + _quoted(name) + b" }"]
     for index, arg in enumerate(args, 1):
@@ -36,5 +45,7 @@ def script_globals(name: str, args: list[str]) -> bytes:
             lines.append(b"a[%s] = %s" % (_quoted(key), _quoted(args[index + 1])))
         else:
             lines.append(b"a[%s] = true" % _quoted(key))
+    if named is not None:
+        lines.append(b"for name, value in next, JSON.parse(%b) do a[name] = value end" % _literal(named))
     lines.append(b"ARGS, Args, arg = a, a, a")
     return b"\n".join(lines)

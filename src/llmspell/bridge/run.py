@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from llmspell.agents.agent import Agent
@@ -121,7 +122,8 @@ class Run:
     pool: where its engine is, or None: here. tape: what it is recorded on, or replayed from.
     permissions: what the script may reach, made when first asked for. tool_settings: `[tools]`, likewise.
     setting: gives that of a dotted path. state: where `State` is kept beyond the run; None: in its own memory.
-    tools: what it has besides the built-in ones.
+    tools: what it has besides the built-in ones. named: see `script_globals`.
+    meter, slots: what holds its model calls to limits that it has in common with other runs.
     """
 
     last = 0  # the number of the newest one of this process
@@ -156,8 +158,12 @@ class Run:
         setting: Callable[[str], Any],
         state: Callable[[], StateStore | None],
         tools: ToolRegistry | None = None,
+        named: bytes | None = None,
+        meter: Meter | None = None,
+        slots: AbstractAsyncContextManager[Any] | None = None,
     ) -> None:
         self.name, self.folder, self.args = name, folder, args
+        self._named = named
         self.timeout, self.max_cpu, self.max_memory = timeout, max_cpu, max_memory
         self.max_concurrency = max_concurrency
         self.max_tokens_total, self.max_cost_usd = max_tokens_total, max_cost_usd
@@ -202,14 +208,14 @@ class Run:
         self.workflows_under_way = 0
         self.steps = 0  # of workflows, so far
         self.calls = self.unpriced_calls = 0
-        self._meter: Meter | None = None
+        self._meter = meter
         self.partials: list[str] = []  # of calls that were cut off: the text so far
         self.sources: dict[str, str] = {}  # modules and files that were loaded: as shown → path
         self._usage: Usage | None = None
         self._streams: Streams | None = None
         self._upcalls: Upcalls | None = None
         self._tools: ToolRegistry | None = None
-        self._slots: Any = None
+        self._slots: Any = slots
         self._reader: Any = None
         self._asks: dict[str, Callable[..., Any]] = {}
         self._calls: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {}
@@ -243,7 +249,7 @@ class Run:
     def _give_args(self) -> None:
         from llmspell.bridge.arguments import script_globals
 
-        self.engine.start(script_globals(self.name, self.args))
+        self.engine.start(script_globals(self.name, self.args, self._named))
 
     # ---- starting
 

@@ -22,10 +22,12 @@ from llmspell.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Any
 
+    from llmspell.agents.meter import Meter
     from llmspell.bridge.isolation.pool import ProcessPool
     from llmspell.bridge.observer import Observer
     from llmspell.bridge.output import Sink
@@ -86,6 +88,16 @@ def read_script(path: str) -> bytes:
     return text
 
 
+def _json_of(named: Mapping[str, Any]) -> bytes:
+    """Raises ValidationError for what is no plain data."""
+    import orjson
+
+    try:
+        return orjson.dumps(named)
+    except TypeError as error:
+        raise ValidationError(f"`named` cannot be given to a script: {error}", hint="it is plain data") from None
+
+
 def _harmless(observer: Observer, log: Callable[[str, str, dict[str, Any] | None], None]) -> Observer:
     from llmspell.bridge.observer import Harmless
 
@@ -131,6 +143,8 @@ class ScriptRuntime:
     and *ask* (see Permissions) for the rest.
     tools: a registry of tools that scripts have besides the built-in ones. state: where their `State` is kept, not to
     be closed; without it as the configuration says: for each run, or in a file, by default one for each script.
+    meter: holds the model calls of all scripts together to its limits of tokens and cost, in place of those of each
+    script. slots: entered around each model call, in place of max_concurrency; a semaphore, shared by runtimes.
 
     Belongs to one event loop. Scripts run at once in one runtime do not see each other.
     """
@@ -164,6 +178,8 @@ class ScriptRuntime:
         ask: Callable[[Wanted], Awaitable[str]] | None = None,
         tools: ToolRegistry | None = None,
         state: StateStore | None = None,
+        meter: Meter | None = None,
+        slots: AbstractAsyncContextManager[Any] | None = None,
     ) -> None:
         if config is None:
             from llmspell.config.loader import load
@@ -187,6 +203,7 @@ class ScriptRuntime:
         self._observer = None if observer is None else _harmless(observer, self._note)
         self._before_models = before_models
         self._state = state
+        self._meter, self._slots = meter, slots
         self._state_files: dict[str, StateStore] = {}
         self._permissions, self._ask, self._tools = permissions, ask, tools
         if permissions is None and not config.grants_nothing_of_its_own():
@@ -289,12 +306,19 @@ class ScriptRuntime:
 
         Raises ScriptError where it is not Lua, and ConfigError where a grant is none.
         """
-        run, _, _ = self._begin(source, (), path, name, expression)
+        run, _, _ = self._begin(source, (), path, name, expression=expression)
         self._end(run)
         self._granted()
 
     def _begin(
-        self, source: str | bytes, args: Any, path: str | None, name: str | None, expression: bool = False
+        self,
+        source: str | bytes,
+        args: Any,
+        path: str | None,
+        name: str | None,
+        *,
+        named: Mapping[str, Any] | None = None,
+        expression: bool = False,
     ) -> tuple[Run, int, Captured]:
         captured = Captured()
         if self._tape is not None:
@@ -319,6 +343,9 @@ class ScriptRuntime:
             setting=self.config.get,
             state=lambda: self._kept(path),
             tools=self._tools,
+            named=None if named is None else _json_of(named),
+            meter=self._meter,
+            slots=self._slots,
             **self._limits,
         )
         self._runs.add(run)
@@ -382,15 +409,23 @@ class ScriptRuntime:
         return ScriptResult(run, result, captured.getvalue().decode("utf-8", "replace"), code)
 
     async def execute_script(
-        self, source: str | bytes, *, args: Any = (), path: str | None = None, name: str | None = None
+        self,
+        source: str | bytes,
+        *,
+        args: Any = (),
+        named: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        name: str | None = None,
     ) -> ScriptResult:
         """Runs a script on the running event loop, to its end.
 
-        args: texts, as `ARGS` gives them. path: where the script is, for `require`; name: as shown in messages.
+        args: texts, as `ARGS` gives them. named: more fields of `ARGS`, over those of *args*: plain data as JSON has
+        it; as in `JSON.parse`, an object's nulls are left out. path: where the script is, for `require`; name: as
+        shown in messages.
         Raises LLMSpellError: ScriptError for the script's own errors, LimitError, whatever a model call raised and
         nobody caught. Cancelled, it closes what the script has open, lets `<close>` variables run, and ends.
         """
-        run, main, captured = self._begin(source, args, path, name)
+        run, main, captured = self._begin(source, args, path, name, named=named)
         try:
             await run.place()
             run.engine.preempting = self._tape is None
@@ -425,7 +460,7 @@ class ScriptRuntime:
         """
         if expression and self._pool is not None:
             raise ValidationError("ScriptRuntime: `expression` does not go with `isolation`")
-        run, main, captured = self._begin(source, args, path, name, expression)
+        run, main, captured = self._begin(source, args, path, name, expression=expression)
         try:
             run.place_now()
             outcome = run.first(main)

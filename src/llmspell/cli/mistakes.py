@@ -48,9 +48,7 @@ def mistake(error: click.UsageError) -> ValidationError:
         if path == "llmspell" and any(option.name == error.option_name for option in RUN):
             hint = f"it is an option of a command: `llmspell run {error.option_name} …`"
     elif isinstance(error, click.BadOptionUsage):
-        message, hint = _bad_usage(error.option_name, see)
-        if "requires an argument" in error.message:  # one of a command's own
-            message = f"`{error.option_name}` needs a value"
+        message, hint = _bad_usage(error.option_name, see, error.message)
     elif isinstance(error, click.MissingParameter):
         name = error.param.human_readable_name if error.param is not None else "an argument"
         message = f"`{path}` needs {name}"
@@ -81,8 +79,10 @@ def _command_hint(error: NoCommand, path: str) -> str | None:
     return f"did you mean `{path} {near}`?" if near else None
 
 
-def _bad_usage(name: str, see: str) -> tuple[str, str]:
+def _bad_usage(name: str, see: str, message: str) -> tuple[str, str]:
     option = next((option for option in (*COMMON, *RUN) if option.name == name), None)
+    if option is None and "requires" in message:  # of the command's own
+        return f"`{name}` needs a value", f"write it after the option; {see}"
     if option is None or option.kind == "flag":
         return f"`{name}` takes no value", see
     value = "|".join(option.kind) if isinstance(option.kind, tuple) else option.metavar

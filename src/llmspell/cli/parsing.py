@@ -66,7 +66,8 @@ def with_options(options: Sequence[Option]) -> Callable[[Any], Any]:
                 extra["multiple"] = True
             if option.metavar:
                 extra["metavar"] = option.metavar
-            function = click.option(option.name, option.key, default=None, help=option.help, **extra)(function)
+            names = (option.name, option.short) if option.short else (option.name,)
+            function = click.option(*names, option.key, default=None, help=option.help, **extra)(function)
         return function
 
     return decorate

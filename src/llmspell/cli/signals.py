@@ -104,6 +104,10 @@ class Watch:
 
         self._suspended(stop)
 
+    def take(self, number: int) -> None:
+        """A signal that another thread was given, whose library did not block it."""
+        self._take(number)
+
     def _late(self) -> None:
         if self._finished:
             return

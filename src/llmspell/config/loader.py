@@ -138,6 +138,10 @@ class Config:
         """The table `[permissions]`: lists of grants."""
         return {name: self._values[f"permissions.{name}"] for name in ("read", "write", "net", "env", "run", "tools")}
 
+    def given(self) -> dict[str, Any]:
+        """What was set by anything but the defaults, by dotted path. Headers may be secret."""
+        return {path: self._values[path] for path in self._origins}
+
     def grants_nothing_of_its_own(self) -> bool:
         """Whether nobody has said anything of permissions."""
         return not any(path.startswith("permissions.") for path in self._origins)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 #: The files of this folder; each has its commands in COMMANDS.
-FILES = ("running", "session", "validate", "chat", "providers", "models", "tools", "config", "shell")
+FILES = ("running", "session", "mapping", "validate", "chat", "providers", "models", "tools", "config", "shell")
 
 
 def commands() -> Iterator[click.Command]:
