@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmspell.cli import logs
 from llmspell.cli.commands.config_show import show
 from llmspell.cli.settings import GRANTED, SETTINGS
 from llmspell.config import discovery, schema, toml
@@ -135,6 +136,7 @@ def test_show_names_what_set_a_key(case: tuple[str, schema.Key, Any, str]) -> No
             with (
                 mock.patch.dict(os.environ, env, clear=True),
                 mock.patch.object(discovery, "system_file", return_value=str(places["system"])),
+                mock.patch.object(logs, "start"),  # of this process
             ):
                 text = shown(path, {**options, "origin": True})
                 (told,) = json.loads(shown(path, {**options, "output": "json"}))["settings"]
@@ -161,7 +163,7 @@ def assert_value(told: Any, value: Any, key: schema.Key, root: Path) -> None:
         assert told == [value[0], *(["***"] if len(value) > 1 else [])]
     elif key.path in ("permissions.read", "permissions.write"):
         assert [os.path.basename(one) for one in told] == value
-    elif key.path.endswith(("path", "_file", "client_cert")):
+    elif key.path.endswith(("path", "_file", "client_cert", "logging.file")):
         assert re.search(f"{re.escape(value)}$", told)
     else:
         assert told == value

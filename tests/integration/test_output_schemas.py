@@ -43,7 +43,7 @@ def checked(form: str, out: bytes, err: bytes, code: int) -> list[dict[str, Any]
     else:
         told = [fits("events", json.loads(line)) for line in out.splitlines()]
         kinds = [line["event"] for line in told]
-        assert kinds[0] == "start" or kinds == ["error"]
+        assert kinds[0] == "start" or kinds == ["error"] or (kinds == ["result"] and "plan" in told[0])
         assert set(kinds[1:-1]).isdisjoint({"start", "error", "result"})
         assert kinds[-1] in ("error", "result")
         ended = kinds[-1] == "result"
@@ -93,7 +93,13 @@ def test_what_is_otherwise_does_not_fit(name: str, value: Any) -> None:
 # ---- every spec that asks for it
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if form_of(read(SPECS / name).words)])
+#: Commands whose output has forms of their own.
+OTHERS = {"validate", "config", "chat", "map"}
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if form_of(read(SPECS / n).words) and not OTHERS & set(read(SPECS / n).words)]
+)
 def test_a_spec_s_output_fits(name: str) -> None:
     spec = read(SPECS / name)
     form = form_of(spec.words)
@@ -105,7 +111,14 @@ def test_a_spec_s_output_fits(name: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    "name", [n for n in NAMES if "run" in read(SPECS / n).words and not form_of(read(SPECS / n).words)]
+    "name",
+    [
+        n
+        for n in NAMES
+        if "run" in (words := read(SPECS / n).words)
+        and not {"help", "--help", "-h"} & set(words)
+        and not form_of(words)
+    ],
 )
 def test_a_spec_in_another_form_fits_as_well(name: str, form: str) -> None:
     """The same commands, which say nothing of the form."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from llmspell.config.loader import load
-from llmspell.config.schema import split_grants
 from llmspell.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -38,6 +36,9 @@ def configuration(options: dict[str, Any], folder: str | None) -> Config:
     folder: from which the project's file is looked for; None where there is none. Raises ConfigError, which names the
     flag where one is wrong.
     """
+    from llmspell.config.loader import load  # help comes to this file for its tables alone
+    from llmspell.config.schema import split_grants
+
     flags = {path: options[flag] for flag, path in SETTINGS.items() if options.get(flag) is not None}
     for flag, path in GRANTED.items():
         if (given := options.get(flag)) is not None:

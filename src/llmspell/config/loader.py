@@ -164,7 +164,7 @@ class Config:
         """Every setting with its value, None where nothing set it: in the schema's order, of providers each in turn."""
         known = [key.path for key in KEYS if ".NAME." not in key.path]
         tools = sorted(path for path in self._values if path.startswith("tools."))
-        for table in ("runtime", "limits", "providers", "permissions", "state"):
+        for table in ("runtime", "limits", "providers", "permissions", "state", "logging"):
             yield from ((path, self.get(path)) for path in known if path.startswith(table + "."))
             if table == "providers":
                 for name in self._names:

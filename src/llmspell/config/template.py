@@ -24,6 +24,7 @@ _TABLES = {
     "limits": "Of all model calls of a run, held before each is sent.",
     "permissions": "What a script may reach beyond the models: folders, hosts, variables, programs, tools.",
     "state": "Where a script's State is kept.",
+    "logging": "What is logged, and where: see docs/logging.md.",
 }
 
 
@@ -48,6 +49,7 @@ def user() -> str:
     lines += _words("Of a tool by its name: " + next(key.doc for key in KEYS if key.path == "tools.NAME.timeout") + ".")
     lines += ["#[tools.http_request]", "#timeout = 60.0", ""]
     lines += _table("state", _in("state"))
+    lines += _table("logging", _in("logging"))
     lines += _words(
         "A profile is laid over all of the above by `--profile NAME` or LLMSPELL_PROFILE. Any setting may stand in it,"
         " its table's name behind the profile's."

@@ -55,7 +55,7 @@ def dry_run(command: Command) -> int:
             hint=f"set {plan['model']['key_variable']}, or name another model",
             provider=plan["model"]["provider"],
         )
-    return written(_words(plan), {"plan": plan}, options)
+    return written(_words(plan), {"plan": plan, "exit_code": 0}, options)
 
 
 def _named(config: Config, options: dict[str, Any]) -> bool:
