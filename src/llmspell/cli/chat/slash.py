@@ -165,7 +165,7 @@ class Slash:
 
     def _usage(self, rest: str) -> None:
         session, usage = self._session, self._session.totals()
-        told = [f"{session.calls} answers"]
+        told = [f"{session.calls} answer{'' if session.calls == 1 else 's'}"]
         told += [f"{usage[name]:,} tokens {word}" for name, word in _TOKENS if name in usage]
         if "cost_usd" in usage:
             told.append(dollars(usage["cost_usd"]))
