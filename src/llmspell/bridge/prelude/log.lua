@@ -7,11 +7,12 @@ local type, tostring = type, tostring
 local Log = {}
 
 local function level(name)
+  local op = "Log." .. name
   return function(message, fields)
     if fields ~= nil and type(fields) ~= "table" then
       fields = { value = fields }
     end
-    ask("Log." .. name, tostring(message), fields)
+    ask(op, type(message) == "string" and message or tostring(message), fields)
   end
 end
 
