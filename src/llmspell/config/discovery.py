@@ -36,15 +36,16 @@ def user_file(env: Mapping[str, str], platform: str = sys.platform) -> str | Non
     return os.path.join(place, "llmspell", "config.toml") if place else None
 
 
-def data_folder(env: Mapping[str, str], platform: str = sys.platform) -> str:
-    """Where llmspell keeps what it makes for the user."""
-    place = env.get("XDG_DATA_HOME", "")
+def data_folder(env: Mapping[str, str], platform: str = sys.platform, kind: str = "data") -> str:
+    """Where llmspell keeps what it makes for the user. kind: "data", or "state" for what can be lost."""
+    place = env.get(f"XDG_{kind.upper()}_HOME", "")
     if not os.path.isabs(place):
         home = os.path.expanduser("~")
         if platform == "win32":
             place = env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
         else:
-            below = ("Library", "Application Support") if platform == "darwin" else (".local", "share")
+            own = "share" if kind == "data" else kind
+            below = ("Library", "Application Support") if platform == "darwin" else (".local", own)
             place = os.path.join(home, *below)
     return os.path.join(place, "llmspell")
 

@@ -92,9 +92,9 @@ def add(file: File, env: Mapping[str, str]) -> None:
                 f"{one_line(folder)} may be written by others",
                 hint="`chmod go-w` it, if it is yours: what is trusted is kept in it",
             )
-        from llmspell.config import writing
+        from llmspell.utils.file_utils import put
 
-        writing.write(place, json.dumps(told).encode() + b"\n", mode=0o600, replace=True)
+        put(place, json.dumps(told).encode() + b"\n", mode=0o600)
     except OSError as error:
         why = (error.strerror or "it cannot be written").lower()
         raise ConfigError(f"cannot keep what is trusted in {one_line(folder)}: {why}", cause=error) from None

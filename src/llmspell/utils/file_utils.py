@@ -34,6 +34,7 @@ __all__ = [
     "expand",
     "lock",
     "normalise",
+    "put",
     "read_bytes",
     "read_text",
     "safe_join",
@@ -172,31 +173,51 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str, *, mode: int |
     """
     target = os.path.realpath(os.fspath(path))
     ensure_parent(target)
-    content = data.encode("utf-8") if isinstance(data, str) else data
-    folder, name = os.path.split(target)
-    beside = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        kept = mode
-        if kept is None:
-            with suppress(FileNotFoundError):
-                kept = os.stat(target).st_mode & 0o7777
-        number = os.open(beside, flags, 0o666 if kept is None else kept & 0o600)
-        try:
-            with open(number, "wb") as file:
-                if kept is not None and hasattr(os, "fchmod"):
-                    os.fchmod(number, kept)
-                file.write(content)
-                file.flush()
-                os.fsync(number)
-            os.replace(beside, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(beside)
-            raise
-        _sync_folder(folder)
+        put(target, data.encode("utf-8") if isinstance(data, str) else data, mode=mode)
     except OSError as error:
         raise _told(error, path, "write") from error
+
+
+def put(path: str, data: bytes, *, mode: int | None = None, replace: bool = True) -> None:
+    """What `write_atomic` does, in a folder that is there, with the system's own errors: raises OSError.
+
+    A link is replaced, and not followed. mode: as there. replace: whether what is there may go; else FileExistsError.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    beside = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    kept = mode
+    if kept is None:
+        with suppress(FileNotFoundError):
+            kept = os.stat(path).st_mode & 0o7777
+    number = os.open(beside, flags, 0o666 if kept is None else kept & 0o600)
+    try:
+        with open(number, "wb") as file:
+            if kept is not None and hasattr(os, "fchmod"):
+                os.fchmod(number, kept)
+            file.write(data)
+            file.flush()
+            os.fsync(number)
+        if replace:
+            os.replace(beside, path)
+        else:
+            _put_new(beside, path, data, flags, 0o666 if kept is None else kept)
+    finally:
+        with suppress(OSError):
+            os.unlink(beside)  # it is no more where all went well
+    _sync_folder(folder)
+
+
+def _put_new(beside: str, path: str, data: bytes, flags: int, mode: int) -> None:
+    """Gives the file beside its name, where nothing has it."""
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with open(os.open(path, flags, mode), "wb") as file:
+            file.write(data)
 
 
 def _sync_folder(folder: str) -> None:

@@ -20,6 +20,7 @@ import orjson
 
 from llmspell.config.discovery import state_file
 from llmspell.errors import NotFoundError, ValidationError, one_line
+from llmspell.utils.file_utils import put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +170,9 @@ class Kept:
             self.path = self._new()
         head = {"llmspell": KIND, "version": VERSION, "updated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         try:
-            _put(self.path, orjson.dumps({**head, **told}))
+            if not os.path.isdir(place := os.path.dirname(self.path)):
+                os.makedirs(place, mode=0o700, exist_ok=True)
+            put(self.path, orjson.dumps({**head, **told}), mode=0o600)
         except (OSError, TypeError) as error:
             words = getattr(error, "strerror", None) or str(error)
             raise ValidationError(
@@ -184,22 +187,3 @@ class Kept:
         where = folder() if self.path is None else os.path.dirname(self.path)
         moment = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
         return os.path.join(os.path.realpath(where), f"{moment}-{secrets.token_hex(2)}{SUFFIX}")
-
-
-def _put(path: str, data: bytes) -> None:
-    """Writes a file that nobody else may read: whoever looks sees what was there before, or all of it."""
-    place = os.path.dirname(path)
-    if not os.path.isdir(place):
-        os.makedirs(place, mode=0o700, exist_ok=True)
-    beside = os.path.join(place, f".llmspell.{secrets.token_hex(8)}")
-    number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-    try:
-        with open(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(number)
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise

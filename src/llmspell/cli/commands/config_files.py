@@ -10,8 +10,9 @@ from llmspell.cli.asking import said, written
 from llmspell.cli.commands.config_show import harmless
 from llmspell.cli.events import plain_json
 from llmspell.cli.render import errors, terminal
-from llmspell.config import checking, discovery, template, writing
+from llmspell.config import checking, discovery, template
 from llmspell.errors import ConfigError, one_line
+from llmspell.utils.file_utils import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def _write(*, project: bool, force: bool) -> str:
         if not project:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         # The user's file says where keys are and where they are sent: it is nobody else's.
-        writing.write(path, text.encode(), mode=0o644 if project else 0o600, replace=force)
+        put(path, text.encode(), mode=0o644 if project else 0o600, replace=force)
     except FileExistsError as error:
         hint = "`--force` writes over it; `llmspell config check` says whether it is right"
         raise ConfigError(f"{one_line(path)} is there already", hint=hint, file=one_line(path), cause=error) from None

@@ -11,6 +11,7 @@ from llmspell.bridge.stubs import stubs
 from llmspell.cli.asking import said, written
 from llmspell.cli.render import terminal
 from llmspell.errors import LLMSpellError, PermissionDeniedError, ValidationError, one_line
+from llmspell.utils.file_utils import put
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,21 +43,13 @@ def types(folder: str | None, options: dict[str, Any]) -> int:
 
 def _write(folder: str, path: str, text: str) -> None:
     """Puts the file in its place at once: an editor may be reading it."""
-    beside = f"{path}.{os.getpid()}.new"
     try:
         os.makedirs(folder, exist_ok=True)
         if os.path.lexists(path) and not _is_ours(path):
             raise ValidationError(
                 f"`{one_line(path)}` is there, and is none that llmspell wrote", hint="name another folder"
             )
-        try:
-            with open(beside, "x", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(beside, path)
-        except BaseException:
-            if os.path.lexists(beside):
-                os.unlink(beside)
-            raise
+        put(path, text.encode())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise PermissionDeniedError(f"cannot write `{one_line(path)}`: {why}", cause=error) from error

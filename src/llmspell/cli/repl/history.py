@@ -7,6 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from llmspell.config.discovery import data_folder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,15 +26,7 @@ _SECRET = re.compile(
 
 def history_file(env: Mapping[str, str], platform: str = sys.platform) -> str:
     """Where it is."""
-    place = env.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(place):
-        home = os.path.expanduser("~")
-        if platform == "win32":
-            place = env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-        else:
-            below = ("Library", "Application Support") if platform == "darwin" else (".local", "state")
-            place = os.path.join(home, *below)
-    return os.path.join(place, "llmspell", "repl_history")
+    return os.path.join(data_folder(env, platform, "state"), "repl_history")
 
 
 def is_kept(text: str) -> bool:
