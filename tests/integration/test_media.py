@@ -96,6 +96,7 @@ HEADS = [
 def test_what_bytes_are(media: ModuleType, data: bytes, mime_type: str, told: dict[str, Any]) -> None:
     assert media.sniff(data) == mime_type
     assert media.media_facts(data, mime_type) == told
+    assert media.read_media(lambda at, count: data[at : at + count], len(data)) == {"mime_type": mime_type, **told}
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PN", b"\xff\xff\xff\xff", b"RIFF\0\0\0\0XXXX", b"BMthese are words"])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-__all__ = ["HEAD", "media_facts", "sniff"]
+__all__ = ["HEAD", "media_facts", "read_media", "sniff"]
 
 HEAD = 65536  # bytes of a file that are enough to tell
 MOST_SEGMENTS = 1000  # of a JPEG that are passed over
@@ -92,6 +93,22 @@ def media_facts(data: bytes, mime_type: str) -> dict[str, Any]:
     if width <= 0 or height <= 0:
         raise ValueError(f"an image of {width} by {height} pixels cannot be")
     return {"width": width, "height": height}
+
+
+def read_media(read: Callable[[int, int], bytes], size: int) -> dict[str, Any]:
+    """What a file is, and what its heads tell, by a bounded number of bounded windows: it is never read whole.
+
+    read(offset, length): the bytes there, fewer at the file's end alone; 0 <= offset < size, and length is never more
+    than HEAD. size: bytes of the file.
+    Gives `mime_type` (as `sniff`), and beside it what `media_facts` gives; nothing where the bytes tell no type.
+
+    Raises ValueError, in words, for a file that is cut, broken, or says what cannot be. What *read* raises passes.
+    """
+    if size <= 0:
+        return {}
+    head = bytes(read(0, min(size, HEAD)))
+    mime_type = sniff(head)
+    return {} if mime_type is None else {"mime_type": mime_type, **media_facts(head, mime_type)}
 
 
 def _number(data: bytes, at: int, count: int, order: str) -> int:
