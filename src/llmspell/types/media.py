@@ -203,6 +203,8 @@ def agree(found: str, declared: str) -> bool:
     (one, _, first), (other, _, second) = found.partition("/"), declared.partition(";")[0].strip().partition("/")
     if declared == "application/octet-stream" or (other == "audio" and second in _RAW):  # whose bytes may be any
         return True
+    if found == "image/svg+xml":  # which is text, too
+        return other == "text" or second in ("svg+xml", "svg", "xml")
     sound = {"audio", "video"}
     if (one in sound and other in {*sound, "application"}) or one == other:
         return _NAMES.get(first, first) == _NAMES.get(second, second)
