@@ -58,11 +58,11 @@ class Base64Decoder:
                 return self.feed(piece.encode("ascii"))
             except UnicodeEncodeError as error:
                 shown = piece[error.start : error.start + 1].encode("unicode_escape").decode()
-                raise self._wrong(error.start, f"`{shown}`") from None
+                raise self._wrong(piece[: error.start].encode(), f"`{shown}`") from None
         text = bytes(piece)
         if others := piece.translate(None, _LETTERS):
             if wrong := others.translate(None, b"=" + _SPACE):
-                raise self._wrong(piece.index(wrong[:1]), f"the byte {wrong[0]:#04x}")
+                raise self._wrong(piece[: piece.index(wrong[:1])], f"the byte {wrong[0]:#04x}")
             text = piece.translate(None, _SPACE)
         if self._padding or b"=" in others:
             text = self._padded(piece, text)
@@ -75,18 +75,22 @@ class Base64Decoder:
     def _padded(self, piece: bytes, text: bytes) -> bytes:
         """The letters of *text*, where padding has begun or begins. What ends a group is decoded by `end`."""
         letters = text.rstrip(b"=")
-        if letters and (self._padding or b"=" in letters):
-            at = piece.index(b"=") if not self._padding else -1
-            after = next(i for i, byte in enumerate(piece) if i > at and byte not in b"=" + _SPACE)
-            raise ValidationError(f"the base64 goes on after its padding, at character {self._seen + after + 1}")
         more = len(text) - len(letters)
-        if self._padding + more > 2:
-            at = -1
-            for _ in range(3 - self._padding):
-                at = piece.index(b"=", at + 1)
-            raise ValidationError(f"the base64 has a third `=` of padding, at character {self._seen + at + 1}")
+        if (letters and (self._padding or b"=" in letters)) or self._padding + more > 2:
+            self._misplaced(piece)
         self._padding += more
         return letters
+
+    def _misplaced(self, piece: bytes) -> None:
+        """Raises ValidationError for the first character of *piece* that the padding before it does not let be."""
+        for index, byte in enumerate(piece):
+            if byte == 0x3D:
+                self._padding += 1
+            at = f"at character {self._seen + index + 1}"
+            if self._padding > 2:
+                raise ValidationError(f"the base64 has a third `=` of padding, {at}")
+            if self._padding and byte != 0x3D and byte not in _SPACE:
+                raise ValidationError(f"the base64 goes on after its padding, {at}")
 
     def end(self) -> bytes:
         """The last bytes. Raises ValidationError where the text is not whole."""
@@ -99,9 +103,11 @@ class Base64Decoder:
         self._rest, self._padding = b"", 0
         return binascii.a2b_base64(rest + b"=" * padding)
 
-    def _wrong(self, index: int, shown: str) -> ValidationError:
+    def _wrong(self, before: bytes, shown: str) -> ValidationError:
+        """The error of a character after *before*, in which there may be another, which is raised."""
+        self.feed(before)
         return ValidationError(
-            f"character {self._seen + index + 1} of the base64 is {shown}, which does not belong there",
+            f"character {self._seen + 1} of the base64 is {shown}, which does not belong there",
             hint="it takes A-Z, a-z, 0-9, `+` and `/`, with `=` at its end",
         )
 

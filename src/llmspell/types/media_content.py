@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from llmspell.types.media_formats import format_of, metadata_of
 from llmspell.types.media_look import check_size, declared_type, kind_of, look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from llmspell.types.media import Part
     from llmspell.types.media_files import FileReference
@@ -123,7 +124,7 @@ class MediaContent:
         told = declared_type(declared, kind, name)
         check_size(size, kind or (kind_of(told) if told else "video"), name)  # before bytes are copied
         raw = data if isinstance(data, bytes) else bytes(data)
-        ending = (filename or "").rpartition(".")[2]
+        ending = _shown(filename).rpartition(".")[2]
         found = look(lambda offset, length: raw[offset : offset + length], size, kind, told, name, ending)
         metadata = metadata_of(found.kind, found.facts, size)
         return _made(found.kind, found.mime_type, metadata, size, data=raw, filename=filename, detail=detail)
@@ -142,7 +143,11 @@ class MediaContent:
         largest = min(LIMITS[kind_of(declared_type(mime_type, None, name) or "video")], LARGEST_CALL)
         decoder, data = Base64Decoder(), []
         size = 0
+        if not isinstance(pieces, Iterable):
+            raise _no_base64(text)
         for piece in pieces:
+            if not isinstance(piece, str | bytes):
+                raise _no_base64(piece)
             if len(piece) > largest * 2:
                 raise _too_much(name, largest)
             size += len(got := decoder.feed(piece))
@@ -485,6 +490,12 @@ def _encoded(text: str) -> bytes:
 
 def _shown(filename: str | None) -> str:
     return one_line(filename, 200) if isinstance(filename, str) else ""
+
+
+def _no_base64(given: object) -> ValidationError:
+    return ValidationError(
+        f"`MediaContent.from_base64`: base64 is a text, or pieces of one, not a {type(given).__name__}"
+    )
 
 
 def _too_much(name: str, largest: int) -> ValidationError:

@@ -15,8 +15,8 @@ LONGEST_HEAD = 1000  # characters before the comma
 #: Charsets of texts, by Python's names. Others (utf-7, unicode_escape, idna …) decode to what nobody expects.
 _CHARSETS = frozenset((
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "ascii", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7",
-    "iso8859-9", "iso8859-15", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257", "koi8-r", "koi8-u", "shift_jis",
-    "euc_jp", "iso2022_jp", "gb2312", "gbk", "gb18030", "big5", "euc_kr",
+    "iso8859-9", "iso8859-15", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257", "koi8-r", "koi8-u",
+    "shift_jis", "euc_jp", "iso2022_jp", "gb2312", "gbk", "gb18030", "big5", "euc_kr",
 ))  # fmt: skip
 
 
