@@ -216,7 +216,7 @@ def of_samples(samples: Any, sample_rate: int) -> bytes:
         if not numpy.isfinite(samples).all():
             raise ValidationError("the samples are not all numbers")
         samples = numpy.rint(numpy.clip(samples, -1.0, 1.0) * 32767).astype(numpy.int16)
-    if samples.dtype not in (numpy.uint8, numpy.int16, numpy.int32):
+    if samples.dtype.str[1:] not in ("u1", "i2", "i4"):
         raise ValidationError(f"samples are uint8, int16, int32 or floats, not {samples.dtype}")
     target = io.BytesIO()
     with wave.open(target, "wb") as file:
