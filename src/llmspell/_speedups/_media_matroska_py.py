@@ -222,7 +222,7 @@ def _sound(audio: dict[int, float], codec: str | None, facts: dict[str, Any]) ->
     facts["sample_rate"] = round(rate)
     if codec is not None:
         facts["audio_codec"] = codec
-    if audio.get(_BITS):
+    if audio.get(_BITS) and codec in ("pcm", "pcm_float", "flac", "alac", "truehd"):  # of others it means nothing
         facts["bit_depth"] = int(audio[_BITS])
 
 

@@ -158,7 +158,7 @@ def _track(window: Window, track: dict[str, Any], movie: dict[str, Any], facts: 
         return
     if kind == b"vide" and "width" not in facts:
         _video(track, entry, facts)
-    elif kind == b"soun" and "channels" not in facts:
+    elif kind == b"soun" and "sample_rate" not in facts:
         _audio(track, entry, facts)
 
 
@@ -203,7 +203,10 @@ def _audio(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     )  # above 65535 the field is too short, and the track's parts of a second tell it
     if not channels or not rate:
         raise ValueError("sound of no channels, or no rate, cannot be")
-    facts["channels"] = channels
+    if codec in ("ac3", "eac3", "dts", "mp3", "mp2") and version == 0 and channels == 2:
+        channels = _ac3_channels(entry)  # of these the field has a 2, whatever the sound has
+    if channels:
+        facts["channels"] = channels
     facts["sample_rate"] = rate
     if codec is not None:
         facts["audio_codec"] = codec
@@ -254,6 +257,15 @@ def _objects(entry: bytes) -> tuple[int, bytes]:
         else:
             at += length
     return kind, b""
+
+
+def _ac3_channels(entry: bytes) -> int:
+    """Of a dac3; 0 where there is none."""
+    at = entry.find(b"dac3", 36) + 4
+    if at < 40 or at + 3 > len(entry):
+        return 0
+    bits = int.from_bytes(entry[at : at + 3], "big")  # 2 of rate, 5 + 3 of kind, 3 of layout, 1 of low effects …
+    return (2, 1, 2, 3, 3, 4, 4, 5)[bits >> 11 & 7] + (bits >> 10 & 1)
 
 
 def _aac_channels(config: bytes) -> int:
