@@ -8,28 +8,11 @@ from hypothesis import strategies as st
 
 from support import films, pictures, sounds
 
-__all__ = ["FILES", "Counting", "any_file", "mutated"]
+__all__ = ["FILES", "any_file", "mutated"]
 
 Told = tuple[bytes, dict[str, Any]]
 SIDE = st.integers(1, 1 << 14)
 SMALL = st.integers(1, 200)
-
-
-class Counting:
-    """A file's bytes by windows, which keeps count of what was asked for, and asks nothing that may not be."""
-
-    def __init__(self, data: bytes, size: int | None = None) -> None:
-        self.data = data
-        self.size = len(data) if size is None else size
-        self.reads = 0
-        self.bytes = 0
-
-    def __call__(self, offset: int, length: int) -> bytes:
-        assert 0 <= offset < self.size
-        assert 0 < length <= 65536
-        self.reads += 1
-        self.bytes += length
-        return self.data[offset : offset + length]
 
 
 @st.composite

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import films, pictures, sounds
-from support.media_files import FILES, Counting, any_file, mutated
+from support.counting import Counting
+from support.media_files import FILES, any_file, mutated
 
 if TYPE_CHECKING:
     from types import ModuleType

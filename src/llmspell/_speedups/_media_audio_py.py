@@ -12,12 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from llmspell._speedups._media_window_py import HEAD, Beyond, Window
+    from llmspell._speedups._media_window_py import HEAD, Beyond, Window, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_audio_", "_media_window_"))  # the same twin's
-    HEAD, Beyond, Window = _window.HEAD, _window.Beyond, _window.Window
+    HEAD, Beyond, Window, sounded = _window.HEAD, _window.Beyond, _window.Window, _window.sounded
 
 __all__ = ["aac", "after_id3", "flac", "flac_stream", "mp3", "wav", "wave_format"]
 
@@ -30,12 +30,9 @@ def wave_format(data: bytes, facts: dict[str, Any]) -> tuple[int, int]:
     number, channels = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
     rate, speed = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:12], "little")
     block, bits = int.from_bytes(data[12:14], "little"), int.from_bytes(data[14:16], "little")
-    if not channels or not rate:
-        raise ValueError("sound of no channels, or no rate, cannot be")
+    sounded(facts, channels, rate)
     if number == 0xFFFE and len(data) >= 40 and data[26:40] == _PIECES:
         number = int.from_bytes(data[24:26], "little")
-    facts["channels"] = channels
-    facts["sample_rate"] = rate
     codec = WAVE_CODECS.get(number)
     if codec is not None:
         facts["audio_codec"] = codec
@@ -145,8 +142,7 @@ def mp3(window: Window, facts: dict[str, Any]) -> None:
         raise ValueError("an MP3 without a frame")
     head = window.get(at, 4)
     layer, rate, channels, samples, length, version = _frame(head)
-    facts["channels"] = channels
-    facts["sample_rate"] = rate
+    sounded(facts, channels, rate)
     facts["audio_codec"] = f"mp{layer}"
     if window.size is None:
         return
@@ -271,10 +267,7 @@ def flac_stream(data: bytes, facts: dict[str, Any]) -> int:
     """Puts down what a STREAMINFO, of 18 bytes at least, says. Gives its samples; 0: not told."""
     bits = int.from_bytes(data[10:18], "big")
     rate = bits >> 44
-    if not rate:
-        raise ValueError("a FLAC of no rate cannot be")
-    facts["channels"] = (bits >> 41 & 7) + 1
-    facts["sample_rate"] = rate
+    sounded(facts, (bits >> 41 & 7) + 1, rate)
     facts["bit_depth"] = (bits >> 36 & 31) + 1
     facts["audio_codec"] = "flac"
     return bits & 0xFFFFFFFFF

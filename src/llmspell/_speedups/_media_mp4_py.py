@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from llmspell._speedups._media_window_py import HEAD, Window, sized
+    from llmspell._speedups._media_window_py import Window, sized, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_mp4_", "_media_window_"))  # the same twin's
-    HEAD, Window, sized = _window.HEAD, _window.Window, _window.sized
+    Window, sized, sounded = _window.Window, _window.sized, _window.sounded
 
 __all__ = ["mp4"]
 
@@ -201,16 +201,14 @@ def _audio(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     rate = rate or track.get(
         "scale", 0
     )  # above 65535 the field is too short, and the track's parts of a second tell it
-    if not channels or not rate:
-        raise ValueError("sound of no channels, or no rate, cannot be")
+    sounded(facts, channels, rate)
     if codec in ("ac3", "eac3", "dts", "mp3", "mp2") and version == 0 and channels == 2:
-        channels = _ac3_channels(entry)  # of these the field has a 2, whatever the sound has
-    if channels:
-        facts["channels"] = channels
-    facts["sample_rate"] = rate
+        del facts["channels"]  # of these the field has a 2, whatever the sound has
+        if channels := _ac3_channels(entry):
+            facts["channels"] = channels
     if codec is not None:
         facts["audio_codec"] = codec
-        if codec in ("pcm", "pcm_float", "flac", "alac") and bits:
+        if codec in ("pcm", "pcm_float", "flac", "alac") and 0 < bits <= 64:
             facts["bit_depth"] = bits
 
 
