@@ -12,12 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from llmspell._speedups._media_window_py import HEAD, Beyond, Window
+    from llmspell._speedups._media_window_py import HEAD, Beyond, Window, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_audio_", "_media_window_"))  # the same twin's
-    HEAD, Beyond, Window = _window.HEAD, _window.Beyond, _window.Window
+    HEAD, Beyond, Window, sounded = _window.HEAD, _window.Beyond, _window.Window, _window.sounded
 
 __all__ = ["aac", "after_id3", "flac", "flac_stream", "mp3", "wav", "wave_format"]
 
@@ -30,12 +30,9 @@ def wave_format(data: bytes, facts: dict[str, Any]) -> tuple[int, int]:
     number, channels = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
     rate, speed = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:12], "little")
     block, bits = int.from_bytes(data[12:14], "little"), int.from_bytes(data[14:16], "little")
-    if not channels or not rate:
-        raise ValueError("sound of no channels, or no rate, cannot be")
+    sounded(facts, channels, rate)
     if number == 0xFFFE and len(data) >= 40 and data[26:40] == _PIECES:
         number = int.from_bytes(data[24:26], "little")
-    facts["channels"] = channels
-    facts["sample_rate"] = rate
     codec = WAVE_CODECS.get(number)
     if codec is not None:
         facts["audio_codec"] = codec
@@ -145,8 +142,7 @@ def mp3(window: Window, facts: dict[str, Any]) -> None:
         raise ValueError("an MP3 without a frame")
     head = window.get(at, 4)
     layer, rate, channels, samples, length, version = _frame(head)
-    facts["channels"] = channels
-    facts["sample_rate"] = rate
+    sounded(facts, channels, rate)
     facts["audio_codec"] = f"mp{layer}"
     if window.size is None:
         return
@@ -271,10 +267,7 @@ def flac_stream(data: bytes, facts: dict[str, Any]) -> int:
     """Puts down what a STREAMINFO, of 18 bytes at least, says. Gives its samples; 0: not told."""
     bits = int.from_bytes(data[10:18], "big")
     rate = bits >> 44
-    if not rate:
-        raise ValueError("a FLAC of no rate cannot be")
-    facts["channels"] = (bits >> 41 & 7) + 1
-    facts["sample_rate"] = rate
+    sounded(facts, (bits >> 41 & 7) + 1, rate)
     facts["bit_depth"] = (bits >> 36 & 31) + 1
     facts["audio_codec"] = "flac"
     return bits & 0xFFFFFFFFF
@@ -287,7 +280,8 @@ def flac(window: Window, facts: dict[str, Any]) -> None:
     head = window.get(at + 4, 4)
     if head[0] & 127 or int.from_bytes(head[1:], "big") != 34:
         raise ValueError("a FLAC begins with its STREAMINFO, and this one does not")
-    samples = flac_stream(window.get(at + 8, 34), facts)
+    stream = window.get(at + 8, 34)
+    samples = flac_stream(stream, facts)
     if samples:
         facts["duration"] = samples / facts["sample_rate"]
     at += 4
@@ -300,5 +294,49 @@ def flac(window: Window, facts: dict[str, Any]) -> None:
         window.within(at, "block")
         if head[0] & 128:
             break
-    if samples and not window.some(at, 1) and window.size is not None:
-        raise ValueError("the FLAC is cut: it has no frame")
+    if samples and window.size is not None:
+        if at == window.size:
+            raise ValueError("the FLAC is cut: it has no frame")
+        _flac_end(window, at, stream, samples)
+
+
+def _flac_end(window: Window, begin: int, stream: bytes, samples: int) -> None:
+    """Raises ValueError where the last frames are of far before the end of the sound.
+
+    What looks like a frame may be none, so that it is the latest of all that counts: of a whole file it never is too
+    early. Looked at where all frames have as many samples, and the largest is known to lie in the last window.
+    """
+    block, largest = int.from_bytes(stream[:2], "big"), int.from_bytes(stream[7:10], "big")
+    if window.size is None or stream[:2] != stream[2:4] or not block or not 0 < largest <= HEAD // 2:
+        return
+    start = max(begin, window.size - HEAD)
+    data = window.some(start, window.size - start)
+    latest, at = -1, data.find(b"\xff\xf8")
+    while at >= 0:
+        window.step()
+        latest = max(latest, _flac_frame(data[at : at + 16]))
+        at = data.find(b"\xff\xf8", at + 1)
+    if (latest + 1) * block < samples:
+        raise ValueError(f"the FLAC is cut: of its {samples} samples it has {(latest + 1) * block}")
+
+
+def _flac_frame(head: bytes) -> int:
+    """The number of the frame with such a head; below 0 where it is none."""
+    if len(head) < 6 or not head[2] >> 4 or head[2] & 15 == 15 or head[3] & 1:
+        return -1
+    first = head[4]
+    more = 0 if first < 0x80 else 7 - (first ^ 0xFF).bit_length()  # bytes that follow, as in UTF-8
+    if first & 0xC0 == 0x80 or more > 5:
+        return -1
+    number = first if not more else first & ((1 << (6 - more)) - 1)
+    for one in head[5 : 5 + more]:
+        if one & 0xC0 != 0x80:
+            return -1
+        number = number << 6 | one & 63
+    end = 5 + more + {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    check = 0
+    for one in head[:end]:  # CRC-8, of 0x07
+        check ^= one
+        for _ in range(8):
+            check = (check << 1 ^ 0x07) & 0xFF if check & 0x80 else check << 1
+    return number if len(head) > end and head[end] == check else -1

@@ -6,7 +6,7 @@ __all__ = ["FOURCC", "MATROSKA", "MPEG4_OBJECTS", "WAVE_CODECS", "fourcc_name"]
 
 #: By the number in a WAVEFORMAT.
 WAVE_CODECS = {
-    0x01: "pcm", 0x02: "adpcm_ms", 0x03: "pcm_float", 0x06: "pcm_alaw", 0x07: "pcm_mulaw", 0x11: "adpcm_ima",
+    0x01: "pcm", 0x02: "adpcm_ms", 0x03: "pcm_float", 0x06: "pcm_alaw", 0x07: "pcm_mulaw", 0x11: "adpcm_ima_wav",
     0x50: "mp2", 0x55: "mp3", 0xFF: "aac", 0x161: "wmav2", 0x1602: "aac", 0x2000: "ac3", 0xF1AC: "flac",
 }  # fmt: skip
 
@@ -18,7 +18,9 @@ FOURCC = {
     "div3": "msmpeg4v3", "mp43": "msmpeg4v3", "mp42": "msmpeg4v2", "mpg1": "mpeg1video", "mpg2": "mpeg2video",
     "s263": "h263", "h263": "h263", "mjpg": "mjpeg", "mjpa": "mjpeg", "mjpb": "mjpegb", "jpeg": "mjpeg", "png": "png",
     "apch": "prores", "apcn": "prores", "apcs": "prores", "apco": "prores", "ap4h": "prores", "ap4x": "prores",
-    "ffv1": "ffv1", "raw": "rawvideo", "dib": "rawvideo", "rle": "qtrle", "cvid": "cinepak", "svq3": "svq3",
+    "ffv1": "ffv1", "raw": "rawvideo", "dib": "rawvideo",
+    "i420": "rawvideo", "iyuv": "rawvideo", "yv12": "rawvideo", "yuy2": "rawvideo", "uyvy": "rawvideo",
+    "nv12": "rawvideo", "rle": "qtrle", "cvid": "cinepak", "svq3": "svq3",
     "theo": "theora", "wmv1": "wmv1", "wmv2": "wmv2", "wmv3": "wmv3", "dvc": "dvvideo", "dvcp": "dvvideo",
     "mp4a": "aac", ".mp3": "mp3", "ac-3": "ac3", "ec-3": "eac3", "ac-4": "ac4", "opus": "opus", "flac": "flac",
     "alac": "alac", "samr": "amr_nb", "sawb": "amr_wb", "dtsc": "dts", "dtsh": "dts", "dtsl": "dts", "dtse": "dts",

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from llmspell._speedups._media_window_py import Beyond, Window, sized
+    from llmspell._speedups._media_window_py import Beyond, Window, sized, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_matroska_", "_media_window_"))  # the same twin's
-    Beyond, Window, sized = _window.Beyond, _window.Window, _window.sized
+    Beyond, Window, sized, sounded = _window.Beyond, _window.Window, _window.sized, _window.sounded
 
 __all__ = ["doc_type", "matroska"]
 
@@ -216,13 +216,16 @@ def _track(window: Window, at: int, end: int, facts: dict[str, Any]) -> None:
 
 def _sound(audio: dict[int, float], codec: str | None, facts: dict[str, Any]) -> None:
     rate, channels = audio.get(_RATE, 8000.0), int(audio.get(_CHANNELS, 1))
-    if not 1 <= rate < 1 << 32 or not channels:
-        raise ValueError("sound of no channels, or no rate, cannot be")
-    facts["channels"] = channels
-    facts["sample_rate"] = round(rate)
+    sounded(facts, channels, round(rate))
     if codec is not None:
         facts["audio_codec"] = codec
-    if audio.get(_BITS):
+    if 0 < audio.get(_BITS, 0) <= 64 and codec in (
+        "pcm",
+        "pcm_float",
+        "flac",
+        "alac",
+        "truehd",
+    ):  # of others it means nothing
         facts["bit_depth"] = int(audio[_BITS])
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from llmspell._speedups._media_window_py import HEAD, Window, sized
+    from llmspell._speedups._media_window_py import Window, sized, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_mp4_", "_media_window_"))  # the same twin's
-    HEAD, Window, sized = _window.HEAD, _window.Window, _window.sized
+    Window, sized, sounded = _window.Window, _window.sized, _window.sounded
 
 __all__ = ["mp4"]
 
@@ -158,7 +158,7 @@ def _track(window: Window, track: dict[str, Any], movie: dict[str, Any], facts: 
         return
     if kind == b"vide" and "width" not in facts:
         _video(track, entry, facts)
-    elif kind == b"soun" and "channels" not in facts:
+    elif kind == b"soun" and "sample_rate" not in facts:
         _audio(track, entry, facts)
 
 
@@ -201,13 +201,14 @@ def _audio(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     rate = rate or track.get(
         "scale", 0
     )  # above 65535 the field is too short, and the track's parts of a second tell it
-    if not channels or not rate:
-        raise ValueError("sound of no channels, or no rate, cannot be")
-    facts["channels"] = channels
-    facts["sample_rate"] = rate
+    sounded(facts, channels, rate)
+    if codec in ("ac3", "eac3", "dts", "mp3", "mp2") and version == 0 and channels == 2:
+        del facts["channels"]  # of these the field has a 2, whatever the sound has
+        if channels := _ac3_channels(entry):
+            facts["channels"] = channels
     if codec is not None:
         facts["audio_codec"] = codec
-        if codec in ("pcm", "pcm_float", "flac", "alac") and bits:
+        if codec in ("pcm", "pcm_float", "flac", "alac") and 0 < bits <= 64:
             facts["bit_depth"] = bits
 
 
@@ -254,6 +255,15 @@ def _objects(entry: bytes) -> tuple[int, bytes]:
         else:
             at += length
     return kind, b""
+
+
+def _ac3_channels(entry: bytes) -> int:
+    """Of a dac3; 0 where there is none."""
+    at = entry.find(b"dac3", 36) + 4
+    if at < 40 or at + 3 > len(entry):
+        return 0
+    bits = int.from_bytes(entry[at : at + 3], "big")  # 2 of rate, 5 + 3 of kind, 3 of layout, 1 of low effects …
+    return (2, 1, 2, 3, 3, 4, 4, 5)[bits >> 11 & 7] + (bits >> 10 & 1)
 
 
 def _aac_channels(config: bytes) -> int:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmspell._speedups._media_audio_py import flac_stream
-    from llmspell._speedups._media_window_py import HEAD, Beyond, Window, sized
+    from llmspell._speedups._media_window_py import HEAD, Window, sized, sounded
 else:
     from importlib import import_module
 
     _window = import_module(__name__.replace("_media_ogg_", "_media_window_"))  # the same twin's
-    HEAD, Beyond, Window, sized = _window.HEAD, _window.Beyond, _window.Window, _window.sized
+    HEAD, Window, sized, sounded = _window.HEAD, _window.Window, _window.sized, _window.sounded
     flac_stream = import_module(__name__.replace("_media_ogg_", "_media_audio_")).flac_stream
 
 __all__ = ["ogg"]
@@ -104,12 +104,10 @@ def _stream(packet: bytes, serial: int, facts: dict[str, Any]) -> _Stream | None
 
 
 def _sound(facts: dict[str, Any], codec: str, channels: int, rate: int, serial: int, skip: int = 0) -> _Stream:
-    if not channels or not rate or channels > 255:
-        raise ValueError("an Ogg of no channels, or no rate, cannot be")
+    told: dict[str, Any] = {"audio_codec": codec}
+    sounded(told, channels, rate)
     if "audio_codec" not in facts:  # the first of several is told of
-        facts["audio_codec"] = codec
-        facts["channels"] = channels
-        facts["sample_rate"] = rate
+        facts.update(told)
     return _Stream(serial, rate, skip)
 
 

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["HEAD", "MOST_BYTES", "MOST_READS", "MOST_STEPS", "Beyond", "Window", "sized"]
+__all__ = ["HEAD", "MOST_BYTES", "MOST_READS", "MOST_STEPS", "Beyond", "Window", "sized", "sounded"]
 
 HEAD = 65536  # bytes of the first window, which tell most files; no window is larger
 AHEAD = 8192  # bytes of a later window, where no more are asked for: what is looked for is often a few bytes further on
 MOST_READS = 64  # windows of one file
 MOST_BYTES = MOST_READS * HEAD
+LARGEST = (1 << 32) - 1  # pixels of a side, and samples a second
+MOST_CHANNELS = 65535
 MOST_STEPS = 20_000  # segments, chunks, boxes, frames of one file that are passed over
 
 
@@ -101,7 +103,15 @@ class Window:
 
 def sized(facts: dict[str, Any], width: int, height: int) -> None:
     """Puts down *width* and *height*, pixels. Raises ValueError where they cannot be."""
-    if width <= 0 or height <= 0:
+    if width <= 0 or height <= 0 or width > LARGEST or height > LARGEST:
         raise ValueError(f"an image of {width} by {height} pixels cannot be")
     facts["width"] = width
     facts["height"] = height
+
+
+def sounded(facts: dict[str, Any], channels: int, rate: int) -> None:
+    """Puts down *channels* and *rate*, Hz. Raises ValueError where they cannot be."""
+    if not 0 < channels <= MOST_CHANNELS or not 0 < rate <= LARGEST:
+        raise ValueError(f"sound of {channels} channels at {rate} Hz cannot be")
+    facts["channels"] = channels
+    facts["sample_rate"] = rate
