@@ -162,11 +162,13 @@ class AudioMetadata(NamedTuple):
 
 
 class VideoMetadata(NamedTuple):
-    """Of video. width, height: pixels. duration: seconds. frame_rate: pictures a second. codec: of the pictures, "h264"
-    …; audio_codec, sample_rate (Hz), channels: of its sound. size: bytes. None: the head does not tell."""
+    """Of video. width, height: pixels as they are stored. rotation: degrees, clockwise, for showing. duration: seconds.
+    frame_rate: pictures a second. codec: of the pictures, "h264" …; audio_codec, sample_rate (Hz), channels: of its
+    sound. size: bytes. None: the head does not tell."""
 
     width: int | None = None
     height: int | None = None
+    rotation: int | None = None
     duration: float | None = None
     frame_rate: float | None = None
     codec: str | None = None
