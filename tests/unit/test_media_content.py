@@ -292,6 +292,28 @@ def test_what_a_model_made_is_a_medium_with_its_format() -> None:
     assert (second.kind, second.mime_type, second.to_bytes()) == ("image", "image/png", b"odd")
 
 
+@pytest.mark.parametrize(
+    "media",
+    [
+        Media("image/*", url="http://x.org/a"),
+        Media("image/png", png()[:20], detail="low"),
+        Media("image/png", wav(), filename="a"),
+        Media("odd", b""),
+        Media("audio/l16;rate=24000", b"\0\1"),
+    ],
+)
+def test_whatever_a_model_made_is_taken_as_it_is_said_to_be(media: Media) -> None:
+    content = media.to_content()
+    assert content.to_media() == media
+    assert (content.kind, content.mime_type, content.size) == (media.kind, media.mime_type, media.size)
+    assert repr(content)
+
+
+def test_a_medium_of_nothing_is_told() -> None:
+    with pytest.raises(ValidationError, match="without bytes and without an address"):
+        Media("image/png").to_content()
+
+
 def test_the_names_are_where_they_are_looked_for() -> None:
     for name in ("MediaContent", "ImageFormat", "AudioFormat", "VideoFormat", "ImageMetadata", "VideoMetadata"):
         assert getattr(types_media, name) is getattr(llmspell, name)
