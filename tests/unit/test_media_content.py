@@ -133,17 +133,17 @@ def test_a_container_holds_sound_or_video() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: MediaContent.image(b""), "`MediaContent.image` is empty"),
-        (lambda: MediaContent.image(png(), "jpeg"), "is said to be image/jpeg, and its bytes are image/png"),
-        (lambda: MediaContent.image(b"words", "png"), "is said to be image/png, and its bytes are not"),
+        (lambda: MediaContent.image(b""), "`MediaContent.image`: it is empty"),
+        (lambda: MediaContent.image(png(), "jpeg"), "it is said to be image/jpeg, and its bytes are image/png"),
+        (lambda: MediaContent.image(b"words", "png"), "it is said to be image/png, and its bytes are not"),
         (lambda: MediaContent.image(b"words"), "the bytes are no image that is known"),
         (lambda: MediaContent.image(wav()), "the bytes are audio/wav, and no image"),
         (lambda: MediaContent.audio(png()), "the bytes are image/png, and no audio"),
         (lambda: MediaContent.image(png()[:20]), "the image is broken: "),
         (lambda: MediaContent.image(png(0, 4)), "the image is broken: "),
-        (lambda: MediaContent.image(png(), "mp3"), "`mp3` is no name of an image format"),
-        (lambda: MediaContent.image(png(), "audio/mp3"), "`audio/mp3` is no image's type"),
-        (lambda: MediaContent.image(png(), 7), "a format is a text"),
+        (lambda: MediaContent.image(png(), "mp3"), "it is said to be image/mp3, and its bytes are image/png"),
+        (lambda: MediaContent.image(png(), "audio/mp3"), "`audio/mp3` is no image's format"),
+        (lambda: MediaContent.image(png(), 7), "the format must be a text"),
         (lambda: MediaContent.image("a.png"), "takes bytes, not a str"),
         (
             lambda: MediaContent.image(png(), filename="a b.png", detail="high").to_text(),
@@ -152,9 +152,9 @@ def test_a_container_holds_sound_or_video() -> None:
         (lambda: MediaContent.image(png(), detail="very"), "`detail` must be low, high or auto"),
         (lambda: MediaContent.image(png(), filename=3), "`filename` must be a text"),
         (lambda: MediaContent.binary(png()[:20], filename="p.png"), "`p.png`: the image is broken"),
-        (lambda: MediaContent.binary(b"a", "image"), "the MIME type must be like `image/png`"),
-        (lambda: MediaContent.binary(b"a", "a/b\r\nx: y"), "the MIME type must be like `image/png`"),
-        (lambda: MediaContent.binary(b"a", "a/" + "b" * 200), "the MIME type must be like `image/png`"),
+        (lambda: MediaContent.binary(b"a", "image"), "the format must be like `png` or `image/png`"),
+        (lambda: MediaContent.binary(b"a", "a/b\r\nx: y"), "the format must be like `png` or `image/png`"),
+        (lambda: MediaContent.binary(b"a", "a/" + "b" * 200), "the format must be like `png` or `image/png`"),
         (lambda: MediaContent.text(b"a"), "takes a text, not a bytes"),
         (lambda: MediaContent.text("a", mime_type="image/png"), "`image/png` is no text's type"),
         (lambda: MediaContent.text("\ud800"), "half a surrogate pair, at character 1"),
@@ -204,7 +204,7 @@ def test_sizes_are_looked_at_before_the_bytes(make: Any, limit: int) -> None:
     assert limit in LIMITS.values()
     data = Long(b"x")
     data.said = limit + 1
-    with pytest.raises(ValidationError, match=f"has {limit + 1} bytes; of .* at most {limit} are taken"):
+    with pytest.raises(ValidationError, match=f"it has {limit + 1} bytes; of .* at most {limit} are taken"):
         make(data)
 
 
@@ -290,6 +290,28 @@ def test_what_a_model_made_is_a_medium_with_its_format() -> None:
     first, second = output.media_contents
     assert first == content
     assert (second.kind, second.mime_type, second.to_bytes()) == ("image", "image/png", b"odd")
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        Media("image/*", url="http://x.org/a"),
+        Media("image/png", png()[:20], detail="low"),
+        Media("image/png", wav(), filename="a"),
+        Media("odd", b""),
+        Media("audio/l16;rate=24000", b"\0\1"),
+    ],
+)
+def test_whatever_a_model_made_is_taken_as_it_is_said_to_be(media: Media) -> None:
+    content = media.to_content()
+    assert content.to_media() == media
+    assert (content.kind, content.mime_type, content.size) == (media.kind, media.mime_type, media.size)
+    assert repr(content)
+
+
+def test_a_medium_of_nothing_is_told() -> None:
+    with pytest.raises(ValidationError, match="without bytes and without an address"):
+        Media("image/png").to_content()
 
 
 def test_the_names_are_where_they_are_looked_for() -> None:
@@ -444,13 +466,13 @@ def test_a_data_url_of_bytes_is_them() -> None:
         ("data:image/png;base64,AA?A", "character 3 of the base64 is the byte 0x3f"),
         ("data:image/png;base64,AAA", "the base64 ends at character 3 with 0 of 1 `=`"),
         ("data:image/png,abc#d", "character 19 of the data URL is `#`"),
-        ("data:image/png,abc", "is said to be image/png, and its bytes are not"),
+        ("data:image/png,abc", "it is said to be image/png, and its bytes are not"),
         ("data:text/plain;charset=rot13,abc", "charset `rot13` is none that is known"),
         ("data:text/plain;charset=unicode_escape,abc", "is none that is known"),
         ("data:text/plain;charset=no\0ne,abc", "is none that is known"),
         ("data:text/plain,%ff", "is not utf-8: byte 0 is wrong"),
-        ("data:a b,abc", "the MIME type must be like"),
-        ("data:image/png;base64,", "is empty"),
+        ("data:a b,abc", "the format must be like"),
+        ("data:image/png;base64,", "it is empty"),
     ],
 )
 def test_a_data_url_that_is_none_is_told(url: Any, says: str) -> None:

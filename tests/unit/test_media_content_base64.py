@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -47,11 +48,9 @@ def test_whatever_the_text_is_all_cuts_of_it_mean_the_same(data: st.DataObject, 
 
     whole = told([text])
     assert told(data.draw(cut(text))) == whole == told(list(text))
-    try:
-        right = base64.b64decode("".join(text.split(" ")).replace("\n", ""), validate=True)
-    except ValueError:
-        right = None
-    assert (whole if isinstance(whole, bytes) else None) == right
+    plain = "".join(one for one in text if one not in " \n")
+    right = re.fullmatch(r"([A-Z/+]{4})*([A-Z/+]{2}==|[A-Z/+]{3}=)?", plain) is not None
+    assert (whole if isinstance(whole, bytes) else None) == (base64.b64decode(plain) if right else None)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_5_gb_are_not_loaded_to_see_what_they_are(film: Path) -> None:
 
 def test_one_byte_more_than_5_gb_is_refused_before_anything_is_read(film: Path) -> None:
     os.truncate(film, (5 << 30) + 1)
-    with pytest.raises(ValidationError, match=r"film\.mp4` has 5368709121 bytes; of video at most 5368709120"):
+    with pytest.raises(ValidationError, match=r"film\.mp4`: it has 5368709121 bytes; of video at most 5368709120"):
         MediaContent.from_path(film)
 
 
@@ -91,7 +91,7 @@ def test_an_image_has_another_limit(tmp_path: Path) -> None:
     path.write_bytes(png())
     os.truncate(path, (100 << 20) + 1)
     for declared in (None, "image/png"):
-        with pytest.raises(ValidationError, match=r"large\.png` has 104857601 bytes; of image at most 104857600"):
+        with pytest.raises(ValidationError, match=r"large\.png`: it has 104857601 bytes; of image at most 104857600"):
             MediaContent.from_path(path, declared)
 
 
@@ -214,8 +214,8 @@ def test_a_medium_is_written_to_a_file(picture: Path) -> None:
         ("pipe", ValidationError, "it is not a plain file"),
         ("/dev/zero", ValidationError, "it is not a plain file"),
         ("picture/x", NotFoundError, "cannot read"),
-        ("empty", ValidationError, "empty` is empty"),
-        ("/proc/self/environ", ValidationError, "is empty"),
+        ("empty", ValidationError, "empty`: it is empty"),
+        ("/proc/self/environ", ValidationError, ": it is empty"),
         ("", ValidationError, "is no path"),
         ("a\0b", ValidationError, "is no path"),
         (3, ValidationError, "a path is a text or a Path, not a int"),
@@ -249,7 +249,7 @@ def test_a_broken_file_is_told_by_its_name_and_not_its_content(tmp_path: Path) -
         MediaContent.from_path(path)
     assert "IHDR" not in repr(failed.value.message)
     path.write_bytes(png())
-    with pytest.raises(ValidationError, match=r"b\.png` is said to be image/gif, and its bytes are image/png"):
+    with pytest.raises(ValidationError, match=r"b\.png`: it is said to be image/gif, and its bytes are image/png"):
         MediaContent.from_path(path, "image/gif")
 
 

@@ -216,6 +216,7 @@ FILMS = [
     (segment(films.element(0x1549A966, films.element(0x4489, b"\0\0\0"))), "has 3 bytes"),
     (segment(films.element(0x1549A966, films.element(0x4489, float("nan")))), "cannot be"),
     (segment(films.element(0x1549A966, films.element(0x4489, -5.0))), "cannot be"),
+    (segment(films.element(0x1549A966, films.element(0x4489, 1e300))), "a Matroska of 1e+297 seconds cannot be"),
     (tracks(films.video_track(0)), "0 by 180 pixels"),
     (tracks(films.audio_track(0.0)), "at 0 Hz"),
     (tracks(films.audio_track(channels=0)), "0 channels"),

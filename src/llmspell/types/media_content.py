@@ -227,17 +227,19 @@ class MediaContent:
         """What a model or a tool gave. Whatever its bytes are it is taken; `metadata` tell what they do."""
         if isinstance(media, Referred):
             return media.content
-        if media.data is None:
-            return cls.from_url(media.url or "", media.mime_type, detail=media.detail)
+        size = media.size
         try:
-            made = cls._of_bytes(media.data, None, media.mime_type, "Media", media.filename, media.detail)
-        except ValidationError:
-            size = len(media.data)
-            facts = metadata_of(media.kind, {}, size)
-            return _made(
-                media.kind, media.mime_type, facts, size, data=media.data, filename=media.filename, detail=media.detail
-            )
-        return made
+            if media.data is not None:
+                return cls._of_bytes(media.data, None, media.mime_type, "Media", media.filename, media.detail)
+        except ValidationError:  # it is none of what is known: it is what it is said to be
+            pass
+        if media.data is None and media.url is None:
+            raise ValidationError("a medium without bytes and without an address is none")
+        facts = metadata_of(media.kind, {}, size)
+        named, detail = media.filename, media.detail if media.detail in _DETAILS else None
+        return _made(
+            media.kind, media.mime_type, facts, size, data=media.data, url=media.url, filename=named, detail=detail
+        )  # fmt: skip
 
     @classmethod
     def from_pil(cls, image: Any, format: ImageFormat | str = "png", *, detail: str | None = None) -> MediaContent:
