@@ -178,7 +178,7 @@ def _video(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     if rotation is not None:
         facts["rotation"] = rotation
     samples, scale, (count, delta) = track.get("samples", 0), track.get("scale", 0), track.get("first", (0, 0))
-    if delta and count + 1 >= samples and count > 1:  # all last as long, but for the last one perhaps
+    if scale and delta and count + 1 >= samples and count > 1:  # all last as long, but for the last one perhaps
         facts["frame_rate"] = scale / delta
     elif samples > 1 and track.get("duration"):
         facts["frame_rate"] = samples / track["duration"]
