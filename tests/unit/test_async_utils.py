@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell.errors import ValidationError
-from llmspell.utils.async_utils import buffered, concurrent_map, timeout_with_default
+from llmspell.utils.async_utils import RetryPolicy, buffered, concurrent_map, timeout_with_default
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -192,3 +192,53 @@ async def test_limits_are_checked() -> None:
         await anext(concurrent_map(same, [1], limit=0))
     with pytest.raises(ValidationError):
         await anext(buffered(concurrent_map(same, [1]), 0))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_source_that_ends_ends_it(ordered: bool) -> None:
+    async def source(count: int) -> AsyncIterator[int]:
+        for n in range(count):
+            yield n
+
+    async def same(n: int) -> int:
+        return n
+
+    for count in (0, 1, 3):
+        for items in (source(count), range(count)):
+            assert [n async for n in concurrent_map(same, items, limit=2, ordered=ordered)] == list(range(count))
+
+
+def test_a_policy_is_a_number_of_attempts_or_fields_over_another() -> None:
+    base = RetryPolicy(attempts=2, base=1.0)
+    assert RetryPolicy.of(None) == RetryPolicy()
+    assert RetryPolicy.of(None, base) is base
+    assert RetryPolicy.of(7, base) == RetryPolicy(attempts=7, base=1.0)
+    assert RetryPolicy.of({"max": 3, "budget": 0}, base) == RetryPolicy(2, 1.0, 3, 0)
+    assert RetryPolicy.of({"attempts": 100}).attempts == 100
+
+
+@pytest.mark.parametrize("given", [True, "3", 2.5, [1], b""])
+def test_what_is_no_policy_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError, match="`retry` is a number of attempts, or attempts, base, max and budget"):
+        RetryPolicy.of(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"attempts": 0}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": 101}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": True}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": 2.0}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"base": -0.1}, "`retry.base` must be a number of seconds"),
+        ({"max": 1e9}, "`retry.max` must be a number of seconds"),
+        ({"budget": float("nan")}, "`retry.budget` must be a number of seconds"),
+        ({"base": False}, "`retry.base` must be a number of seconds"),
+        ({"base": "1"}, "`retry.base` must be a number of seconds"),
+        ({"tries": 1}, "`retry` has no field `tries`"),
+        (0, "`retry.attempts` must be a whole number from 1 to 100"),
+    ],
+)
+def test_a_policy_s_fields_are_checked(given: Any, what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        RetryPolicy.of(given)

@@ -22,6 +22,7 @@ from llmspell.utils.file_utils import (
     expand,
     lock,
     normalise,
+    put,
     read_bytes,
     read_text,
     safe_join,
@@ -74,6 +75,16 @@ def test_home_and_variables_are_put_in() -> None:
     assert expand("a~b", env) == "a~b"
     with pytest.raises(ValidationError, match="names the variable C, which is not set"):
         expand("/$C/a", env)
+
+
+def test_windows_writes_its_variables_its_own_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"USERPROFILE": "C:\\me", "A": "x"}
+    assert expand("/%A%/b", env) == "/%A%/b"
+    monkeypatch.setattr(file_utils.os, "name", "nt")
+    assert expand("c:/%A%/$A", env) == "c:/x/x"
+    assert expand("~\\a", env) == "C:\\me\\a"
+    with pytest.raises(ValidationError, match="names the variable B, which is not set"):
+        expand("%B%", env)
 
 
 def test_what_is_joined_stays_below(tmp_path: Path) -> None:
@@ -137,12 +148,17 @@ def test_errors_say_which_file_and_what(tmp_path: Path) -> None:
         ensure_parent(tmp_path / "large" / "below" / "x")
 
 
-@pytest.mark.skipif(AS_ROOT, reason="the user may read everything")
 def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "closed"
     path.touch(0o000)
-    with pytest.raises(PermissionDeniedError):
-        read_bytes(path)
+    if AS_ROOT:  # who may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionDeniedError, match=r"cannot read `.*closed`: permission denied"):
+            read_bytes(path)
+    finally:
+        if AS_ROOT:
+            os.seteuid(0)
 
 
 def test_a_write_makes_folders_keeps_the_mode_and_follows_links(tmp_path: Path) -> None:
@@ -173,6 +189,40 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     with pytest.raises(ValidationError, match=r"cannot write `.*file`: no space left"):
         write_atomic(path, b"new")
     assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["file"])
+
+
+def test_a_new_file_takes_nobody_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a link where the file system has them, else by making it as a new one."""
+    before = os.umask(0o022)
+    try:
+        put(str(tmp_path / "linked"), b"one", replace=False)
+        put(str(tmp_path / "closed"), b"one", replace=False, mode=0o600)
+
+        def without(*words: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        for links in (True, False):
+            if not links:
+                monkeypatch.setattr(file_utils.os, "link", without)
+                put(str(tmp_path / "made"), b"one", replace=False)
+            for name in ("linked", "closed"):
+                with pytest.raises(FileExistsError):
+                    put(str(tmp_path / name), b"two", replace=False)
+    finally:
+        os.umask(before)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("linked", "closed", "made"), b"one"
+    )
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"linked": 0o644, "closed": 0o600, "made": 0o644}
+
+
+def test_a_link_is_replaced_by_a_put_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("other")
+    put(str(tmp_path / "link"), b"new")
+    assert not (tmp_path / "link").is_symlink()
+    assert [(tmp_path / name).read_bytes() for name in ("link", "other")] == [b"new", b"old"]
 
 
 KILLED = """

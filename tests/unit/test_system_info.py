@@ -77,6 +77,25 @@ def test_a_containers_memory(pretend: Pretend) -> None:
     assert memory() == Memory(2 * MB, 2 * MB)
 
 
+def test_where_the_kernel_has_no_such_files(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend({})
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1024}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
+    assert memory() == Memory(4 * MB, None)
+    monkeypatch.delattr(os, "sysconf")
+    assert memory() == Memory(None, None)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cores() == 6.0
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1.0
+
+
+def test_lines_of_the_kernel_s_that_have_no_number_are_passed_over(pretend: Pretend) -> None:
+    pretend({"/proc/self/cgroup": "0::/\n", "/proc/meminfo": f"Odd\nOdder: \nOddest: many kB\n{MEMINFO}"})
+    assert memory() == Memory(16 * MB, 8 * MB)
+
+
 class Shown(io.StringIO):
     encoding = "UTF-8"  # type: ignore[assignment]
 
