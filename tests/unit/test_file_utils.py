@@ -7,8 +7,10 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell.errors import CallTimeoutError, NotFoundError, PermissionDeniedError, ValidationError
-from llmspell.utils import file_utils
+from llmspell.utils import file_utils, places
 from llmspell.utils.file_utils import (
     ensure_parent,
     expand,
@@ -146,6 +148,40 @@ def test_errors_say_which_file_and_what(tmp_path: Path) -> None:
     assert read_text(tmp_path / "marked") == "x"
     with pytest.raises(ValidationError, match="cannot make the folder"):
         ensure_parent(tmp_path / "large" / "below" / "x")
+
+
+@pytest.mark.parametrize("size", [0, 10, 5000])
+def test_a_read_takes_no_more_memory_than_the_file_has(tmp_path: Path, size: int) -> None:
+    (tmp_path / "x").write_bytes(bytes(size))
+    for read in (read_bytes, lambda path: places.read(places.Place(str(tmp_path), ("x",), "x"))):
+        tracemalloc.start()
+        try:
+            assert len(read(tmp_path / "x")) == size
+            assert tracemalloc.get_traced_memory()[1] < size + 200_000
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="a file of the kernel's that hides its size")
+def test_a_file_that_does_not_know_its_size_is_read_whole_and_bounded() -> None:
+    whole = read_bytes("/proc/self/maps")
+    assert len(whole) > 1000
+    with pytest.raises(ValidationError, match="more than 1000 bytes"):
+        read_bytes("/proc/self/maps", 1000)
+
+
+@given(size=st.integers(0, 50), more=st.integers(0, 50), most=st.integers(0, 120))
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(size: int, more: int, most: int) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(range(size + more)))
+        file.flush()
+        file.seek(0)
+        with pytest.MonkeyPatch.context() as patch:
+            found = os.fstat(file.fileno())
+            before = os.stat_result([*found[:6], size, *found[7:]])
+            patch.setattr(places.os, "fstat", lambda number: before)
+            told = places.read_most(file, most)
+        assert told == bytes(range(size + more))[:most]
 
 
 def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
