@@ -200,6 +200,22 @@ async def test_one_at_a_time_is_a_limit_too(ordered: bool) -> None:
     assert [n async for n in concurrent_map(work, range(5), limit=1, ordered=ordered)] == list(range(5))
 
 
+async def test_the_order_stands_unless_one_does_without_and_ten_run_at_once() -> None:
+    running, most = 0, 0
+
+    async def work(n: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(3 * (30 - n)):
+            await asyncio.sleep(0)
+        running -= 1
+        return n
+
+    assert [n async for n in concurrent_map(work, range(30))] == list(range(30))
+    assert most == 10
+
+
 async def test_as_they_are_done_a_source_is_not_read_while_a_result_lies_ready() -> None:
     taken = 0
 

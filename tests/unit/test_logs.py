@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from llmspell import Agent
 from llmspell.cli import options
 from llmspell.config import schema
-from llmspell.errors import NetworkError
+from llmspell.errors import NetworkError, RateLimitError
 from llmspell.providers import local_fetch
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
@@ -129,6 +130,97 @@ def test_no_more_secrets_are_kept_than_a_thousand(monkeypatch: pytest.MonkeyPatc
     logs.hide(f"secret-{number}" for number in range(1500))
     assert len(logs._secrets) == 1000
     assert logs.masked("secret-1499 secret-3") == "**** secret-3"
+
+
+def test_a_secret_that_is_told_again_is_kept_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_secrets", {})
+    logs.hide(["the first", *(f"secret-{number}" for number in range(999)), "the first", "one more"])
+    assert logs.masked("the first, secret-0, secret-1") == "****, secret-0, ****"
+
+
+def test_what_is_shorter_than_six_characters_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_secrets", {})
+    monkeypatch.setenv("MY_KEY", "abcdef")
+    monkeypatch.setenv("MY_TOKEN", "vwxyz")
+    monkeypatch.setenv("EMPTY_SECRET", "")
+    monkeypatch.setenv("HARMLESS", "harmless")
+    logs.hide(["123456", "56789"])
+    assert logs.masked("abcdef vwxyz 123456 56789 harmless") == "**** vwxyz **** 56789 harmless"
+
+
+def test_ids_are_of_their_kind_and_of_12_digits() -> None:
+    assert re.fullmatch("run-[0-9a-f]{12}", logs.new_id("run"))
+    assert len({logs.new_id("call") for _ in range(100)}) == 100
+    assert logs.call_of("stream-0123") == "call-0123"
+
+
+def test_tables_in_tables_are_told_eight_deep(kept: Kept) -> None:
+    def nested(deep: int, innermost: Any) -> Any:
+        return [nested(deep - 1, innermost)] if deep else innermost
+
+    table: Any = {"n": 1}
+    for _ in range(9):
+        table = {"t": table}
+    logs.tell(
+        "script", logging.INFO, "deep", {"list": nested(10, 1), "fine": nested(7, 1), "table": table, "number": 1}
+    )
+    told = vars(kept.records[0])["fields"]
+    assert told["fine"] == nested(7, 1)
+    assert told["list"] == nested(8, "[[1]]")
+    inner = told["table"]
+    for _ in range(8):
+        inner = inner["t"]
+    assert inner == "{'t': {'n': 1}}"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(1.23456789, "1.234568"), (float("inf"), "inf"), ("é", "é"), (["é"], '["é"]'), ("", '""'), ("a b", '"a b"')],
+)
+def test_a_field_is_told_in_a_line(kept: Kept, value: Any, told: str) -> None:
+    logs.tell("script", logging.INFO, "it", {"x": value})
+    assert kept.records[0].getMessage() == f"it x={told}"
+
+
+def test_of_an_error_its_kind_and_numbers_are_told_and_no_words() -> None:
+    error = RateLimitError(
+        "SECRET", hint="SECRET", status=429, limit=7, line=3, retry_after=2.5, request_id="r-1", other="SECRET"
+    )
+    told = {"error": "rate_limit", "status": 429, "limit": 7, "line": 3, "retry_after": 2.5, "request_id": "r-1"}
+    assert logs.error_fields(error) == told
+    assert logs.error_fields(RateLimitError("SECRET", status=None, limit=[1])) == {"error": "rate_limit"}
+    assert logs.error_fields(OSError("SECRET")) == {"error": "OSError"}
+
+
+def test_a_line_of_json_has_the_run_and_the_call(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it", run="run-1", call="call-2")
+    told = json.loads(logs.JSONFormatter().format(kept.records[0]))
+    assert (told["run"], told["call"]) == ("run-1", "call-2")
+    with logs.within_call():
+        logs.tell("script", logging.INFO, "it")
+        assert json.loads(logs.JSONFormatter().format(kept.records[1]))["call"] == logs.CALL.get()
+        assert re.fullmatch("call-[0-9a-f]{12}", logs.CALL.get())
+
+
+def test_where_nobody_listens_a_call_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert logs.heard("model") is False
+    with logs.within_call():
+        assert logs.CALL.get() == ""
+
+
+def test_a_listener_of_one_layer_alone_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    handler, layer = Kept(), logging.getLogger("llmspell.model")
+    layer.addHandler(handler)
+    try:
+        assert logs.heard("model")
+        assert not logs.heard("script")
+        layer.setLevel(100)
+        assert logs.heard("model") is False
+    finally:
+        layer.removeHandler(handler)
+        layer.setLevel("NOTSET")
 
 
 PLAIN = st.recursive(
