@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType
 
-__all__ = ["Mutant", "compiled", "mutants"]
+__all__ = ["Mutant", "Piece", "compiled", "mutants", "piece"]
 
 COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -44,11 +44,13 @@ COUNTED: dict[type[ast.operator], type[ast.operator]] = {
 #: Ends of the names of calls whose texts are words for a person.
 WORDED = ("Error", "error", "invalid", "missing", "not_found", "wrong", "told", "warn", "TypeVar")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 
 
 class Mutant(NamedTuple):
-    """One change. lines: of the statement it is in, the first and the last; line, text: where, and what stands there;
-    function: the qualified name of the outermost function, empty where the change works when the module is made."""
+    """One change. lines: of the statement it is in, the first and the last (of a default: of its function); line, text:
+    where, and what stands there; function: the qualified name of the outermost function, empty where the change works
+    when the module is made; names: what then is made otherwise, but for a default."""
 
     number: int
     lines: tuple[int, int]
@@ -56,6 +58,7 @@ class Mutant(NamedTuple):
     text: str
     change: str
     function: str
+    names: frozenset[str]
 
 
 class _Change(NamedTuple):
@@ -64,6 +67,7 @@ class _Change(NamedTuple):
     make: Callable[[], None]
     lines: tuple[int, int]
     function: str
+    names: frozenset[str]
 
 
 class _Walker:
@@ -73,6 +77,7 @@ class _Walker:
         self._names: list[str] = []  # of classes, then of one function
         self._inside = False  # of a function's body
         self._lines = (0, 0)
+        self._made: frozenset[str] = frozenset()
 
     def walk(self, node: ast.AST) -> Iterator[_Change]:
         for field, value in ast.iter_fields(node):
@@ -90,7 +95,9 @@ class _Walker:
             if _is_silent(node):
                 return
             self._lines = _header(node)
-        before = self._lines
+            if not self._inside:
+                self._made = _made(node) | {*self._names[-1:]}
+        before = self._lines, self._made
 
         def put(what: str, *fresh: ast.AST) -> _Change:
             def make() -> None:
@@ -99,7 +106,7 @@ class _Walker:
                 else:
                     getattr(parent, field)[index : index + 1] = fresh
 
-            return _Change(node, what, make, before, ".".join(self._names) if self._inside else "")
+            return _Change(node, what, make, before[0], ".".join(self._names) if self._inside else "", before[1])
 
         yield from _changes(node, put)
         if isinstance(node, ast.ClassDef) and not self._inside:
@@ -110,10 +117,11 @@ class _Walker:
             yield from self._function(node)
         else:
             yield from self.walk(node)
-        self._lines = before
+        self._lines, self._made = before
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Change]:
         """Its defaults and decorators work when the module is made, its body when it is called."""
+        self._lines, self._made = (node.lineno, node.end_lineno or node.lineno), frozenset()
         yield from self._child(node, "args", None, node.args)
         for index, decorator in enumerate(node.decorator_list):
             yield from self._child(node, "decorator_list", index, decorator)
@@ -133,6 +141,14 @@ def _header(node: ast.stmt) -> tuple[int, int]:
     if isinstance(body, list) and body:
         last = max(node.lineno, body[0].lineno - 1)
     return node.lineno, last
+
+
+def _made(node: ast.stmt) -> frozenset[str]:
+    """The names that a statement of a module or of a class makes."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return frozenset({node.name})
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return frozenset(one.id for target in targets if target for one in ast.walk(target) if isinstance(one, ast.Name))
 
 
 def _is_silent(node: ast.stmt) -> bool:
@@ -229,12 +245,14 @@ def mutants(source: str) -> list[Mutant]:
     found = []
     for number, change in enumerate(_Walker().walk(ast.parse(source))):
         line: int = change.site.lineno  # type: ignore[attr-defined]
-        found.append(Mutant(number, change.lines, line, lines[line - 1].strip(), change.what, change.function))
+        found.append(
+            Mutant(number, change.lines, line, lines[line - 1].strip(), change.what, change.function, change.names)
+        )
     return found
 
 
-def compiled(source: str, number: int, path: str) -> CodeType:
-    """The code of the mutant of that number, with *source*'s places in it. Raises IndexError for another number."""
+def _mutated(source: str, number: int) -> tuple[ast.Module, ast.AST]:
+    """The tree with that change, and where it is. Raises IndexError where there is no such mutant."""
     tree = ast.parse(source)
     for at, change in enumerate(_Walker().walk(tree)):
         if at == number:
@@ -242,5 +260,44 @@ def compiled(source: str, number: int, path: str) -> CodeType:
             for node in ast.walk(tree):
                 if isinstance(node, ast.expr | ast.stmt) and not hasattr(node, "lineno"):
                     ast.copy_location(node, change.site)
-            return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
+            return ast.fix_missing_locations(tree), change.site
     raise IndexError(number)
+
+
+def compiled(source: str, number: int, path: str) -> CodeType:
+    """The code of the mutant of that number, with *source*'s places in it. Raises IndexError for another number."""
+    return compile(_mutated(source, number)[0], path, "exec", dont_inherit=True)
+
+
+class Piece(NamedTuple):
+    """What is to be done again in a module that is there already. names: what it makes. Either a module's names, or one
+    function without its decorators, for its defaults: place is its qualified name, empty otherwise."""
+
+    code: CodeType
+    names: tuple[str, ...]
+    place: str
+
+
+def piece(source: str, number: int, path: str) -> Piece | None:
+    """The mutant as a part that can be done again: assignments of the module from the changed one on, or a function's
+    defaults. None where neither is changed, or a class's own names are."""
+    tree, site = _mutated(source, number)
+    line: int = site.lineno  # type: ignore[attr-defined]
+    top = next(at for at, node in enumerate(tree.body) if node.lineno <= line <= (node.end_lineno or node.lineno))
+    node, place = tree.body[top], ""
+    if isinstance(node, ast.ClassDef):
+        place = f"{node.name}."
+        node = next(one for one in node.body if one.lineno <= line <= (one.end_lineno or one.lineno))
+    if isinstance(node, FUNCTIONS):
+        node.decorator_list = []
+        return Piece(_alone([node], path), (node.name,), place + node.name)
+    if place or not isinstance(node, ASSIGNMENTS):
+        return None
+    first = next(at for at, one in enumerate(tree.body) if isinstance(one, ASSIGNMENTS) and _made(one) & _made(node))
+    again = [one for one in tree.body[first:] if isinstance(one, ASSIGNMENTS) and getattr(one, "value", None)]
+    return Piece(_alone(again, path), tuple(sorted({name for one in again for name in _made(one)})), "")
+
+
+def _alone(body: list[ast.stmt], path: str) -> CodeType:
+    future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)
+    return compile(ast.fix_missing_locations(ast.Module([future, *body], [])), path, "exec", dont_inherit=True)

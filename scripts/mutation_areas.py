@@ -25,6 +25,10 @@ class Area(NamedTuple):
         there -= {path for word in self.patterns.split() if word[0] == "-" for path in SOURCE.glob(word[1:])}
         return [path.relative_to(SOURCE).as_posix() for path in sorted(there)]
 
+    def sources(self) -> list[str]:
+        """Paths of those files."""
+        return [str(SOURCE / name) for name in self.files()]
+
     def test_files(self) -> list[str]:
         """Paths of the test files."""
         return [str(TESTS / f"{word}.py") for word in self.tests.split()]

@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import os
 import pickle
+import re
 import select
 import signal
 import sys
@@ -22,8 +23,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import pytest
-from mutants import Mutant, compiled
-from mutation_areas import SOURCE
+from mutants import Mutant, Piece, compiled, piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -210,8 +210,11 @@ class _Running:
 
             def work(mutant: Mutant = mutant, tests: list[str] = tests) -> int:
                 self._child = True
-                fresh = compiled(self.source, mutant.number, self.path)
-                if not _swapped(fresh, live):
+                if mutant.function:
+                    done = _swapped(compiled(self.source, mutant.number, self.path), live)
+                else:
+                    done = _redone(piece(self.source, mutant.number, self.path), sys.modules[self.module], live)
+                if not done:
                     return UNSWAPPED
                 return self._run([items[name] for name in tests if name in items])
 
@@ -240,6 +243,31 @@ def _swapped(fresh: CodeType, live: dict[tuple[str, int], list[FunctionType]]) -
                 function.__code__ = code
                 swapped = True
     return swapped
+
+
+def _redone(part: Piece | None, module: ModuleType, live: dict[tuple[str, int], list[FunctionType]]) -> bool:
+    """Makes a module's names anew, for all modules that have them, or sets a function's defaults."""
+    if part is None:
+        return False
+    space = vars(module)
+    if not part.place:
+        before = {name: space[name] for name in part.names}
+        exec(part.code, space)
+        for other in list(sys.modules.values()):
+            for name, value in before.items():
+                if getattr(other, "__dict__", {}).get(name) is value and other.__name__.startswith("llmspell"):
+                    setattr(other, name, space[name])
+        return True
+    scratch = dict(space)
+    try:
+        exec(part.code, scratch)
+    except NameError:  # of its class
+        return False
+    fresh = scratch[part.names[0]]
+    functions = [one for (place, _), there in live.items() for one in there if place == part.place]
+    for function in functions:
+        function.__defaults__, function.__kwdefaults__ = fresh.__defaults__, fresh.__kwdefaults__
+    return len(functions) == 1
 
 
 class _Chosen:
@@ -287,6 +315,50 @@ def _afresh(module: str, path: str, mutant: Mutant, tests: Sequence[str], second
 # ---- all of a file
 
 
+class _Choice:
+    """Which tests are to notice a mutant."""
+
+    def __init__(self, path: str, area: Area, baselines: dict[str, Baseline], patience: float) -> None:
+        self.path, self.patience = path, patience
+        self.seconds = {name: time for one in baselines.values() for name, time in one.seconds.items()}
+        self.reached: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for one in baselines.values():
+            for source, lines in one.reached.items():
+                for line, names in lines.items():
+                    self.reached[source, line] |= names & self.seconds.keys()
+        self.texts = {source: Path(source).read_text(encoding="utf-8") for source in area.sources()}
+        self.tests = {
+            file: (Path(file).read_text(encoding="utf-8"), set(one.seconds)) for file, one in baselines.items()
+        }
+
+    def of(self, mutant: Mutant) -> tuple[list[str], float]:
+        """Those that reach its statement; of what works when the module is made, those that reach a line that names
+        it, then those whose file does, then those that reach the file. The quick ones first, and their seconds."""
+        first, last = mutant.lines
+        there = {name for line in range(first, last + 1) for name in self.reached.get((self.path, line), ())}
+        if mutant.function:
+            return _within(there, self.seconds, self.patience)
+        word = re.compile(r"\b(" + "|".join(map(re.escape, sorted(mutant.names))) + r")\b") if mutant.names else None
+        told: list[str] = []
+        for names in (set() if word else there, *self._near(word)):
+            left = self.patience - sum(self.seconds[name] for name in told)
+            if left > 0:
+                told += _within(names - {*told}, self.seconds, left)[0]
+        return told, sum(self.seconds[name] for name in told)
+
+    def _near(self, word: re.Pattern[str] | None) -> Iterator[set[str]]:
+        if word is not None:
+            lines = [
+                (source, number)
+                for source, text in self.texts.items()
+                for number, line in enumerate(text.splitlines(), 1)
+                if word.search(line)
+            ]
+            yield {name for line in lines for name in self.reached.get(line, ())}
+            yield {name for text, names in self.tests.values() if word.search(text) for name in names}
+        yield {name for (source, _), names in self.reached.items() if source == self.path for name in names}
+
+
 def tried(path: Path, found: Sequence[Mutant], area: Area, limits: Limits) -> Iterator[tuple[Mutant, str, int]]:
     """Each mutant with what came of it (killed, timeout, survived, unreached) and the number of its tests."""
     if area.pure:
@@ -294,44 +366,30 @@ def tried(path: Path, found: Sequence[Mutant], area: Area, limits: Limits) -> It
     else:
         os.environ.pop("LLMSPELL_NO_EXTENSIONS", None)
     _import_others()
-    sources = {str(SOURCE / name) for name in area.files()}
-    baselines = []
+    baselines = {}
     for name in area.test_files():
         if time.monotonic() > limits.until:
             return
-        baselines.append(_baseline(name, sources, limits.folder))
-    seconds = {name: time for one in baselines for name, time in one.seconds.items()}
-    reached: dict[int, set[str]] = defaultdict(set)
-    for one in baselines:
-        for line, names in one.reached[str(path)].items():
-            reached[line] |= names & seconds.keys()
-    later: list[Mutant] = []
-    jobs: list[tuple[Mutant, list[str], float]] = []
-    counts: dict[int, int] = {}
+        baselines[name] = _baseline(name, set(area.sources()), limits.folder)
+    choice = _Choice(str(path), area, baselines, limits.patience)
+    jobs: dict[int, tuple[Mutant, list[str], float]] = {}
     for mutant in found:
-        if not mutant.function:
-            later.append(mutant)
-            continue
-        first, last = mutant.lines
-        names = {name for line in range(first, last + 1) for name in reached.get(line, ())}
-        tests, whole = _within(names, seconds, limits.patience)
-        counts[mutant.number] = len(tests)
+        tests, seconds = choice.of(mutant)
         if tests:
-            jobs.append((mutant, tests, whole))
+            jobs[mutant.number] = (mutant, tests, seconds)
         else:
             yield mutant, "unreached", 0
     module = ".".join(["llmspell", *path.with_suffix("").parts[path.parts.index("llmspell") + 1 :]])
-    for mutant, code in _in_one(module, str(path), jobs, limits):
+    later = []
+    for mutant, code in _in_one(module, str(path), list(jobs.values()), limits):
         if code == UNSWAPPED:
-            later.append(mutant)
+            later.append(jobs[mutant.number])
         else:
-            yield mutant, _word(code), counts[mutant.number]
-    tests, whole = _within({name for names in reached.values() for name in names}, seconds, limits.patience)
-    for mutant in later:
+            yield mutant, _word(code), len(jobs[mutant.number][1])
+    for mutant, tests, seconds in later:
         if time.monotonic() > limits.until:
             return
-        code = _afresh(module, str(path), mutant, tests, whole) if tests else SURVIVED
-        yield mutant, _word(code) if tests else "unreached", len(tests)
+        yield mutant, _word(_afresh(module, str(path), mutant, tests, seconds)), len(tests)
 
 
 def _word(code: int | None) -> str:

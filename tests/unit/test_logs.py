@@ -38,6 +38,12 @@ class Kept(logging.Handler):
         self.records.append(record)
 
 
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests have hidden is no secret of these."""
+    monkeypatch.setattr(logs, "_secrets", {})
+
+
 @pytest.fixture
 def kept() -> Iterator[Kept]:
     handler, logger = Kept(), logging.getLogger("llmspell")
@@ -108,7 +114,7 @@ def test_records_of_others_are_lines_as_well() -> None:
 SECRET = "sk-" + "planted" * 4
 
 
-@pytest.mark.parametrize("name", ["MY_API_KEY", "github_token", "DB_PASSWORD"])
+@pytest.mark.parametrize("name", ["MY_API_KEY", "github_token", "DB_PASSWORD", "A_PASSWD", "CREDENTIALS_OF_MINE", "SECRET"])
 def test_what_the_environment_hides_is_masked_wherever_it_stands(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -125,27 +131,32 @@ def test_a_provider_s_key_is_masked(kept: Kept) -> None:
     assert kept.records[0].getMessage() == "abc ****"
 
 
-def test_no_more_secrets_are_kept_than_a_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_secrets", {})
+def test_no_more_secrets_are_kept_than_a_thousand() -> None:
     logs.hide(f"secret-{number}" for number in range(1500))
     assert len(logs._secrets) == 1000
     assert logs.masked("secret-1499 secret-3") == "**** secret-3"
 
 
-def test_a_secret_that_is_told_again_is_kept_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_secrets", {})
+def test_a_secret_that_is_told_again_is_kept_longer() -> None:
     logs.hide(["the first", *(f"secret-{number}" for number in range(999)), "the first", "one more"])
     assert logs.masked("the first, secret-0, secret-1") == "****, secret-0, ****"
 
 
 def test_what_is_shorter_than_six_characters_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_secrets", {})
     monkeypatch.setenv("MY_KEY", "abcdef")
     monkeypatch.setenv("MY_TOKEN", "vwxyz")
     monkeypatch.setenv("EMPTY_SECRET", "")
     monkeypatch.setenv("HARMLESS", "harmless")
     logs.hide(["123456", "56789"])
     assert logs.masked("abcdef vwxyz 123456 56789 harmless") == "**** vwxyz **** 56789 harmless"
+
+
+def test_a_field_is_at_most_300_characters(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it", {"fits": "x" * 300, "long": "y" * 301})
+    told = vars(kept.records[0])["fields"]
+    assert told["fits"] == "x" * 300
+    assert len(told["long"]) == 300
+    assert told["long"].endswith("y…")
 
 
 def test_ids_are_of_their_kind_and_of_12_digits() -> None:
@@ -252,6 +263,9 @@ def test_whatever_is_told_is_one_line_of_json_and_one_of_text(event: str, fields
 def test_the_levels_of_the_flag_are_those_of_the_setting() -> None:
     assert options.LEVELS == schema.LOG_LEVELS
     assert set(options.LEVELS) <= logs.LEVELS.keys()
+    usual = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")}
+    assert usual | {"warn": logging.WARNING, "off": 100} == logs.LEVELS
+    assert logging.CRITICAL < logs.LEVELS["off"]
 
 
 def test_a_call_s_id_is_that_of_its_stream(kept: Kept) -> None:
