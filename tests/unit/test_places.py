@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmspell.errors import LimitError, NotFoundError, PermissionDeniedError, ValidationError
+from llmspell.errors import LimitError, LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError
 from llmspell.utils import places
 from llmspell.utils.places import Place
 
@@ -74,6 +74,33 @@ def test_what_is_written_is_read_added_to_listed_and_deleted(tmp_path: Path, ben
     assert [one.name for one in places.entries(place(tmp_path))] == ["a"]
 
 
+def test_of_a_link_it_is_told_that_it_is_there_and_no_size(tmp_path: Path, beneath: bool) -> None:
+    (tmp_path / "x").write_bytes(b"123")
+    (tmp_path / "link").symlink_to("x")
+    (tmp_path / "nowhere").symlink_to("y")
+    for name in ("link", "nowhere"):
+        assert (places.exists(place(tmp_path, name)), places.size(place(tmp_path, name))) == (True, None)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system does not tell what is open")
+def test_nothing_stays_open(tmp_path: Path, beneath: bool) -> None:
+    before = os.listdir("/proc/self/fd")
+    file = place(tmp_path, "a", "b", "x")
+    places.write(file, b"1")
+    places.append(file, b"2")
+    places.read(file)
+    places.entries(place(tmp_path, "a"))
+    places.size(file)
+    for doing in (places.read, places.entries, places.delete, lambda one: places.write(one, b"")):
+        with pytest.raises(LLMSpellError):
+            doing(place(tmp_path, "a", "b", "x", "y"))
+        if doing is not places.delete:
+            with pytest.raises(LLMSpellError):
+                doing(file if doing is places.entries else place(tmp_path, "a"))
+    places.delete(file)
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_a_mode_and_a_name_s_own_folder_stay(tmp_path: Path, beneath: bool) -> None:
     (tmp_path / "x").write_bytes(b"old")
     (tmp_path / "x").chmod(0o640)
@@ -81,6 +108,16 @@ def test_a_mode_and_a_name_s_own_folder_stay(tmp_path: Path, beneath: bool) -> N
     assert (tmp_path / "x").read_bytes() == b"new"
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
     assert os.listdir(tmp_path) == ["x"]
+
+
+def test_new_files_have_the_mode_that_the_umask_leaves(tmp_path: Path, beneath: bool) -> None:
+    before = os.umask(0)
+    try:
+        places.write(place(tmp_path, "written"), b"")
+        places.append(place(tmp_path, "appended"), b"")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o666}
 
 
 def test_folders_are_made_only_where_they_may_be(tmp_path: Path, beneath: bool) -> None:
