@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import pytest
 from mutants import Mutant, Piece, compiled, piece
+from mutation_areas import AREAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -367,10 +368,13 @@ def tried(path: Path, found: Sequence[Mutant], area: Area, limits: Limits) -> It
         os.environ.pop("LLMSPELL_NO_EXTENSIONS", None)
     _import_others()
     baselines = {}
+    traced = {
+        one for other in AREAS.values() if other.pure == area.pure for one in other.sources()
+    }  # areas share tests
     for name in area.test_files():
         if time.monotonic() > limits.until:
             return
-        baselines[name] = _baseline(name, set(area.sources()), limits.folder)
+        baselines[name] = _baseline(name, traced, limits.folder)
     choice = _Choice(str(path), area, baselines, limits.patience)
     jobs: dict[int, tuple[Mutant, list[str], float]] = {}
     for mutant in found:
