@@ -34,7 +34,10 @@ class Area(NamedTuple):
         return [str(TESTS / f"{word}.py") for word in self.tests.split()]
 
 
-_READERS = "unit/test_readers unit/test_readers_media unit/test_wire_errors conformance/test_dialects"
+_READERS = (
+    "unit/test_readers unit/test_readers_kept unit/test_readers_media unit/test_wire_errors "
+    "conformance/test_dialects conformance/test_usage"
+)
 _VALUES = (
     "unit/test_chunk_values unit/test_partial_json unit/test_round_trips unit/test_media_parts unit/test_query "
     "unit/test_meter unit/test_tool_loop unit/test_structured conformance/test_usage unit/test_stream_twins"
