@@ -66,7 +66,8 @@ AREAS: dict[str, Area] = {
         f"unit/test_requests unit/test_requests_responses {_READERS}",
     ),
     "anthropic": Area(
-        "providers/anthropic*.py providers/claude.py", f"unit/test_requests unit/test_requests_anthropic {_READERS}"
+        "providers/anthropic*.py providers/claude.py",
+        f"unit/test_requests unit/test_requests_anthropic unit/test_claude {_READERS}",
     ),
     "gemini": Area("providers/gemini*.py", f"unit/test_requests unit/test_requests_gemini {_READERS}"),
     "ollama": Area("providers/ollama.py", f"unit/test_requests {_READERS}"),

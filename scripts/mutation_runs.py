@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import importlib
@@ -103,6 +104,15 @@ def _pytest(words: Sequence[str], plugin: object) -> int:
     return int(pytest.main([*usual, *words], plugins=[plugin]))
 
 
+def _forget() -> None:
+    """Empties caches of functions: what one test has made another would not reach, and a mutant would not be asked."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("llmspell"):
+            for one in list(vars(module).values()):
+                if isinstance(one, functools._lru_cache_wrapper):
+                    one.cache_clear()
+
+
 # ---- without a change
 
 
@@ -129,6 +139,7 @@ class _Tracing:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._test = item.nodeid
+        _forget()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         yield
@@ -150,7 +161,8 @@ class _Tracing:
 def _baseline(test_file: str, sources: set[str], folder: Path) -> Baseline:
     """Kept under a name that says of which texts it is."""
     texts = [Path(path).read_bytes() for path in (test_file, *sorted(sources))]
-    name = hashlib.sha256(b"\0".join([os.environ.get("LLMSPELL_NO_EXTENSIONS", "").encode(), *texts])).hexdigest()
+    texts.append(os.environ.get("LLMSPELL_NO_EXTENSIONS", "").encode())
+    name = hashlib.sha256(b"\0".join(texts)).hexdigest()
     kept = folder / f"{Path(test_file).stem}-{name[:16]}.pickle"
     if not kept.exists():
 
@@ -217,6 +229,7 @@ class _Running:
                     done = _redone(piece(self.source, mutant.number, self.path), sys.modules[self.module], live)
                 if not done:
                     return UNSWAPPED
+                _forget()
                 return self._run([items[name] for name in tests if name in items])
 
             self.tell(mutant, forked(work, 5 * seconds + SLACK))
