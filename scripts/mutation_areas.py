@@ -70,7 +70,9 @@ AREAS: dict[str, Area] = {
         f"unit/test_requests unit/test_requests_anthropic unit/test_claude {_READERS}",
     ),
     "gemini": Area("providers/gemini*.py", f"unit/test_requests unit/test_requests_gemini {_READERS}"),
-    "ollama": Area("providers/ollama.py", f"unit/test_requests {_READERS}"),
+    "ollama": Area(
+        "providers/ollama.py", f"unit/test_requests unit/test_requests_responses unit/test_round_trips {_READERS}"
+    ),
     "local": Area(
         "providers/local_request.py providers/local_forms.py",
         "unit/test_requests unit/test_local unit/test_local_forms",

@@ -1,4 +1,4 @@
-"""What the readers of Anthropic and Responses keep beside the contents: notes, what the next turn wants, usage."""
+"""What readers keep beside the contents: notes, what the next turn wants, usage. Source: WIRE.md §5 to §8."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from llmspell.errors import LLMSpellError
-from llmspell.providers import anthropic_reader, responses_reader
+from llmspell.providers import anthropic_reader, gemini_reader, responses_reader
 from llmspell.providers.dialect import dialect_of
 from llmspell.types.streaming import ChunkContent, Control, Reasoning, Text, ToolCallComplete, ToolCallProgress
 from llmspell.types.usage import Usage
-from support.dialects import events
+from support.dialects import events, lines
 
 STOP = {"type": "message_stop"}
 
 
 def read(type_: str, *values: dict[str, Any]) -> tuple[list[ChunkContent], dict[str, Any]]:
     reading = dialect_of(type_).reading("p", "m", key_env=None, secrets=())
-    contents = [*reading.feed(events(*values)), *reading.end()]
+    contents = [*reading.feed((lines if type_ == "ollama" else events)(*values)), *reading.end()]
     assert reading.error is None
     return contents, reading.metadata
 
@@ -266,3 +266,121 @@ def test_responses_usage() -> None:
         None,
         None,
     )
+
+
+# ---- Gemini
+
+
+def candidate(*parts: dict[str, Any], finish: Any = "STOP", **more: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"parts": list(parts)}, "finishReason": finish, **more}]}
+
+
+def test_gemini_notes_have_names_of_their_own() -> None:
+    told = {
+        "groundingMetadata": {"g": 1}, "citationMetadata": {"c": 1}, "urlContextMetadata": {"u": 1},
+        "finishMessage": "why",
+    }  # fmt: skip
+    _, metadata = read("gemini", candidate({"text": "a"}, **told))
+    assert metadata == {"grounding": {"g": 1}, "citations": {"c": 1}, "url_context": {"u": 1}, "finish_message": "why"}
+
+
+@pytest.mark.parametrize("name", ["executableCode", "codeExecutionResult", "toolCall", "toolResponse"])
+def test_gemini_what_its_own_tools_said_is_wanted_back(name: str) -> None:
+    parts = [{"text": "a"}, {name: {"x": 1}}, {"text": "b"}]
+    assert read("gemini", candidate(*parts))[1]["parts"] == parts
+    assert "parts" not in read("gemini", candidate({"text": "a"}, {"other": 1}))[1]
+
+
+def test_gemini_texts_that_follow_each_other_are_kept_as_one() -> None:
+    values = [candidate({"text": one}, finish=None) for one in "ab"]
+    signed = {"text": "", "thoughtSignature": "S"}
+    _, metadata = read("gemini", *values, candidate(signed))
+    assert metadata["parts"] == [{"text": "ab"}, signed]
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    list(enumerate(
+        ["", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT",
+         "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"]
+    )),
+)  # fmt: skip
+def test_gemini_a_reason_is_the_same_as_a_word_and_as_a_number(number: int, word: str) -> None:
+    assert gemini_reader.FINISH_NUMBERS[number] == word
+    if word:
+        assert read("gemini", candidate(finish=number)) == read("gemini", candidate(finish=word))
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt": 5, "candidates": 3, "total": 8}, (5, 3, None, None, 8)),
+        ({"prompt": 5, "total": 5}, (5, 0, None, None, 5)),
+        ({"prompt": 5, "total": 8}, (5, None, None, None, 8)),
+        ({"prompt": 5, "toolUsePrompt": 2, "total": 7}, (7, 0, None, None, 7)),
+        ({"prompt": 5, "toolUsePrompt": 2, "total": 5}, (7, None, None, None, 5)),
+        ({"prompt": 5, "thoughts": 4, "total": 9}, (5, 4, None, 4, 9)),
+        ({"prompt": 5, "candidates": 3, "thoughts": 4, "total": 12}, (5, 7, None, 4, 12)),
+        ({"prompt": 5, "thoughts": 0, "total": 5}, (5, 0, None, 0, 5)),
+        ({"prompt": 5, "candidates": 1, "cachedContent": 4}, (5, 1, 4, None, None)),
+        ({"candidates": 1}, (None, 1, None, None, None)),
+        ({}, (None,) * 5),
+    ],
+)
+def test_gemini_usage(told: dict[str, int], usage: tuple[int | None, ...]) -> None:
+    assert gemini_reader.usage_of({f"{name}TokenCount": value for name, value in told.items()})[:5] == usage
+
+
+def test_gemini_tokens_are_those_that_were_told_last() -> None:
+    first = {**candidate({"text": "a"}, finish=None), "usageMetadata": {"promptTokenCount": 5, "totalTokenCount": 6}}
+    second = {**candidate({"text": "b"}), "usageMetadata": {"candidatesTokenCount": 2, "totalTokenCount": 7}}
+    contents, metadata = read("gemini", {**first, "modelVersion": "m-1", "responseId": "r"}, second)
+    assert contents == [Text("a"), Text("b"), Control("stream_end", "stop", Usage(5, 2, None, None, 7))]
+    assert metadata == {"model": "m-1", "id": "r"}
+
+
+# ---- Ollama
+
+
+def line(message: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": "", **message}, "done": False, **more}
+
+
+def test_ollama_times_are_in_seconds_and_the_first_name_stays() -> None:
+    last = {
+        "total_duration": 4_500_000_000,
+        "load_duration": 1_000_000_000,
+        "prompt_eval_duration": 0,
+        "eval_duration": 500_000_000,
+    }
+    contents, metadata = read(
+        "ollama",
+        line({"content": "a"}, model="m-1", created_at="then"),
+        line({"content": "b"}, model="m-2", created_at="now"),
+        line({}, done=True, done_reason="load", prompt_eval_count=3, eval_count=2, **last),
+    )
+    assert contents == [Text("a"), Text("b"), Control("stream_end", "load", Usage(3, 2, None, None, 5))]
+    times = {"total_duration": 4.5, "load_duration": 1.0, "prompt_eval_duration": 0.0, "eval_duration": 0.5}
+    assert metadata == {"model": "m-1", "created_at": "then", **times}
+
+
+def test_ollama_answers_of_the_other_address_are_read_too() -> None:
+    contents, _ = read("ollama", {"response": "a", "done": False}, {"response": "b", "thinking": "hm", "done": True})
+    assert contents[:-1] == [Text("a"), Reasoning("hm"), Text("b")]
+
+
+def test_ollama_what_was_thought_goes_back_with_calls_alone() -> None:
+    call = {"function": {"name": "f", "arguments": {}}}
+    assert read("ollama", line({"thinking": "h"}), line({"thinking": "m", "tool_calls": [call]}, done=True))[1] == {
+        "chat": {"thinking": "hm"}
+    }
+    assert read("ollama", line({"thinking": "hm"}, done=True))[1] == {}
+
+
+def test_ollama_a_last_line_of_few_members_is_the_last_all_the_same() -> None:
+    last = {"message": {"role": "assistant", "content": "b"}, "done": True}
+    assert read("ollama", line({"content": "a"}, model="m"), last)[0] == [
+        Text("a"),
+        Text("b"),
+        Control("stream_end", "stop"),
+    ]
