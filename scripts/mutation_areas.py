@@ -80,6 +80,7 @@ AREAS: dict[str, Area] = {
     "mock": Area("providers/mock.py", "unit/test_mock unit/test_requests"),
     "shared": Area(
         "providers/reading.py providers/turn.py providers/wire_errors.py providers/sides.py",
-        f"unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_mock unit/test_embeddings {_READERS}",
+        "unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_mock unit/test_embeddings "
+        f"unit/test_reading {_READERS}",
     ),
 }
