@@ -6,6 +6,7 @@ import base64
 import copy
 import io
 import pickle
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -471,6 +472,7 @@ def test_a_data_url_of_bytes_is_them() -> None:
         ("data:text/plain;charset=unicode_escape,abc", "is none that is known"),
         ("data:text/plain;charset=no\0ne,abc", "is none that is known"),
         ("data:text/plain,%ff", "is not utf-8: byte 0 is wrong"),
+        ("data:,a\ud800", "character 2 of the data URL's data is half a surrogate pair"),
         ("data:a b,abc", "the format must be like"),
         ("data:image/png;base64,", "it is empty"),
     ],
@@ -486,6 +488,40 @@ def test_whatever_a_data_url_is_it_is_a_medium_or_an_error(url: str) -> None:
     with suppress(ValidationError):
         made = MediaContent.from_data_url(url)
         assert made.size is not None
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_a_long_data_url_is_read_block_by_block(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_urls.BLOCK", 8)
+    body = "x" * before + "%41é%%4" + "%42" * 9 + "%"
+    assert MediaContent.from_data_url("data:," + body).to_text() == "x" * before + "Aé%%4" + "B" * 9 + "%"
+    coded = base64.b64encode(png()).decode().replace("/", "%2F").replace("=", "%3D")
+    assert MediaContent.from_data_url(f"data:image/png;base64,{coded}") == MediaContent.image(png())
+
+
+def test_many_escapes_take_no_memory_out_of_proportion() -> None:
+    url = "data:application/pdf," + "%25%50%44%46%2d" + "%ff" * (1 << 20)
+    tracemalloc.start()
+    try:
+        assert MediaContent.from_data_url(url).size == 5 + (1 << 20)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20
+
+
+def test_a_name_that_is_half_a_character_can_be_written() -> None:
+    one = MediaContent.image(png(), filename="a\ud800.png")
+    assert one.filename == "a?.png"
+    assert MediaContent.from_dict(orjson.loads(orjson.dumps(one.to_json()))) == one
+
+
+def test_a_data_url_of_more_than_a_call_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 20)
+    assert MediaContent.from_data_url("data:," + "%20" * 20).size == 20
+    for body in ("%20" * 21, "a" * 21, "a" * 100):
+        with pytest.raises(ValidationError, match="the data URL has more than 20 bytes"):
+            MediaContent.from_data_url(f"data:,{body}")
 
 
 # ---- file objects
@@ -553,6 +589,12 @@ def test_it_is_written_to_an_open_file_that_takes_little_at_once() -> None:
         def write(self, data: Any) -> int:
             return super().write(bytes(data)[:10])
 
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return 0
+
+    with pytest.raises(ValidationError, match="the file took nothing"):
+        MediaContent.image(png()).to_file(Full())
     file = Small()
     assert MediaContent.image(png()).to_file(file) == 73
     assert file.getvalue() == png()

@@ -178,6 +178,11 @@ def test_an_image_that_would_not_fit_into_memory_is_not_decoded(monkeypatch: pyt
     content = MediaContent.from_media(MediaContent.image(png()).to_media()._replace(data=bytes(large)))
     with pytest.raises(ValidationError, match="30000 by 30000 pixels"):
         content.to_array()
+    large[16:24] = struct.pack(">II", 15_000, 14_000)  # beyond PIL's own bound
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    content = MediaContent.from_media(MediaContent.image(png()).to_media()._replace(data=bytes(large)))
+    with pytest.raises(ValidationError, match="too many pixels to be decoded"):
+        content.to_array()
     # A head that is within the bound, and rows that are not: no more is unpacked than the head says.
     bomb = zlib.compress(bytes(200 << 20))
     at = bytes(png()).index(b"IDAT") - 4
@@ -185,6 +190,15 @@ def test_an_image_that_would_not_fit_into_memory_is_not_decoded(monkeypatch: pyt
     content = MediaContent.image(png()[:at] + part + png()[-12:])
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     assert content.to_array().shape == (2, 3, 3)
+
+
+def test_a_png_of_fewer_rows_than_it_says_is_broken() -> None:
+    large = bytearray(png(3, 2))
+    large[20:24] = struct.pack(">I", 3)
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    content = MediaContent.image(bytes(large))
+    with pytest.raises(ValidationError, match="fewer rows than its head says"):
+        media_arrays._of_png(numpy, content)
 
 
 @given(data=st.data())

@@ -48,6 +48,7 @@ def test_a_file_is_what_its_bytes_are(mime_type: str, tmp_path: Path) -> None:
     assert there.to_bytes() == here.to_bytes()
     assert there.load() == MediaContent.from_path(path, load=True)
     assert there != there.load()
+    assert here.load() is here
 
 
 def test_a_file_says_where_it_is(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +280,18 @@ def test_a_reference_is_the_same_after_plain_values_where_files_may_be_named(pic
         MediaContent.from_dict(told, files=True)
     del told["stamp"]  # as somebody may write it by hand: the file as it is now
     assert MediaContent.from_dict(told, files=True).to_bytes() == png()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes there")
+def test_a_file_whose_name_is_no_text_is_a_medium(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    with open(path, "wb") as file:
+        file.write(png())
+    one = MediaContent.from_path(path)
+    assert (one.filename, one.to_bytes()) == ("?.png", png())
+    assert MediaContent.from_dict(one.to_dict(), files=True) == one
+    with pytest.raises(ValidationError, match="half a surrogate pair"):
+        one.to_json()
 
 
 def test_windows_of_no_bytes_are_refused(picture: Path) -> None:

@@ -188,19 +188,17 @@ def read_whole(known: FileReference) -> bytes:
 def read_open(file: BinaryIO, largest: int, name: str) -> bytes:
     """What is left of an open file, of which no more is read than *largest* bytes and one. Raises ValidationError."""
     most = largest + 1
-    pieces: list[bytes] = []
-    size = 0
+    data = bytearray()  # and no list of pieces: there may be one a byte
     with telling(name, "read"):
         _check_left(file, largest, name)
-        while size < most:
-            piece: Any = file.read(min(PIECE, most - size))
+        while len(data) < most:
+            piece: Any = file.read(min(PIECE, most - len(data)))
             if not isinstance(piece, bytes | bytearray | memoryview):
                 what = "nothing to read now" if piece is None else f"a {type(piece).__name__} to read, and no bytes"
                 raise ValidationError(f"`{name}`: the file gave {what}", hint='open it with "rb"')
             if not piece:
-                return b"".join(pieces)
-            pieces.append(bytes(piece))
-            size += len(piece)
+                return bytes(data)
+            data += piece
     raise ValidationError(f"`{name}` has more than {largest} bytes", hint="refer to it by its path")
 
 
