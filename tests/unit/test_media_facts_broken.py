@@ -49,6 +49,7 @@ PICTURES = [
     (pictures.jpeg(before=b"\xff\x01" * 1000), "too many segments"),
     (b"\xff\xd8\xff\xda\0\2" + b"\0" * 9, "without the head of its frame"),
     (b"\xff\xd8\xff\xd9", "without the head of its frame"),
+    (JPEG[: JPEG.index(b"\xff\xda")] + b"\xff\xd9", "without its picture"),
     (pictures.jpeg(parts=0), "frame is broken"),
     (pictures.jpeg(depth=1), "frame is broken"),
     (pictures.jpeg(before=pictures.segment(0xC0, b"\x08\0\1\0\1\3")), "frame is broken"),
@@ -143,6 +144,8 @@ SOUNDS = [
     (sounds.ogg(sounds.flac_head(rate=0)), "at 0 Hz"),
     (sounds.ogg(sounds.speex_head()[:40]), "Speex is broken"),
     (sounds.ogg(sounds.theora_head()[:40]), "Theora is broken"),
+    (sounds.ogg(b"OVP80\x02"), "VP8 is broken"),
+    (OGG + b"OggS\0\0", "its last page is not all there"),
     (sounds.ogg(sounds.theora_head(0)), "0 by 180 pixels"),
     (sounds.ogg(sounds.theora_head(below=0)), "frames have no rate"),
 ]
@@ -198,6 +201,7 @@ FILMS = [
     (put(AVI[:-40], 4, b"\0\0\0\0"), "chunk at byte"),
     (AVI.replace(b"hdrl", b"xxxx"), "without its head"),
     (films.avi(0), "0 by 180 pixels"),
+    (movie(films.track(b"vide", b"")), "`stsd` is too short"),
     (put(AVI, AVI.index(b"avih") + 4, b"\xff\xff"), "longer than the list it is in"),
     (put(AVI, AVI.index(b"strl") + 8, b"\xff\xff"), "longer than the list it is in"),
     (AVI.replace(b"avih\x38", b"avih\x10"), "head is broken"),
@@ -375,3 +379,130 @@ def test_a_long_mp3_of_one_speed_is_as_long_as_its_bytes_say(media: ModuleType) 
     data = sounds.mp3(200, kbits=9)
     assert told_of(media, data)["duration"] == pytest.approx(200 * 1152 / 44100)
     assert told_of(media, sounds.mp3(20_000, kbits=9) + data)["duration"] == pytest.approx(20_200 * 1152 / 44100)
+
+
+def mixed_mp3(count: int) -> bytes:
+    return sounds.mp3(count, kbits=[3, 9])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(
+            put(sounds.wav(number=0x11, before=b"fact\4\0\0\0\x40\x1f\0\0"), 34, b"\4\0"),
+            {"audio_codec": "adpcm_ima_wav", "duration": 1.0},
+            id="a WAV whose samples are told",
+        ),
+        pytest.param(sounds.wav(length=0x7FFFFFFF), {"duration": 2.0}, id="a WAV of a size that was not known"),
+        pytest.param(put(sounds.wav(length=0x80000000), 4, b"\x24\0\xff\x7f"), {"duration": 2.0}, id="nor its RIFF's"),
+        pytest.param(sounds.wav(before=b"LIST\3\0\0\0abc"), {"duration": 2.0}, id="an odd chunk without its filling"),
+        pytest.param(GIF[:-1] + b"\0\0" + GIF[13 + 12 :], {"frames": 2}, id="a GIF with filling"),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(0, 48000, code=b"mha1", more=b""))),
+            {"channels": None, "sample_rate": 48000, "audio_codec": "mha1"},
+            id="sound of channels that it does not tell",
+        ),
+        pytest.param(sounds.wav(number=0x7777), {"duration": 2.0, "audio_codec": None}, id="a WAV of no known codec"),
+        pytest.param(sounds.mp3(1) + b"TAG".ljust(128, b"\0"), {"duration": 1152 / 44100}, id="one frame and a tag"),
+        pytest.param(mixed_mp3(3) + b"APETAGEX" + b"\0" * 40, {"duration": 3 * 1152 / 44100}, id="frames and a tag"),
+        pytest.param(mixed_mp3(3) + b"lost" * 20, {"duration": None}, id="frames, and what is lost"),
+        pytest.param(mixed_mp3(3) + sounds.mp3(1)[:50], {"duration": 3 * 1152 / 44100}, id="a last frame that is cut"),
+        pytest.param(sounds.mp3(1) + sounds.mp3(1, kbits=0) * 3, {"duration": None}, id="frames of a free speed"),
+        pytest.param(b"\0\0" + sounds.mp3(3), {}, id="padding ahead of an MP3 without a tag"),
+        pytest.param(sounds.id3() + b"\0" * 9 + sounds.mp3(3), {"sample_rate": 44100}, id="padding behind a tag"),
+        pytest.param(AAC + b"TAG".ljust(128, b"\0"), {"duration": 5 * 1024 / 44100}, id="an AAC and a tag"),
+        pytest.param(
+            sounds.flac(4096 * 200), {"duration": 4096 * 200 / 44100}, id="a FLAC whose numbers take two bytes"
+        ),
+        pytest.param(
+            sounds.flac(9000) + b"\xff\xf8\xc9\x18\x80\xff\xf8\xc9\x18\xc2\x02" * 3,
+            {"duration": 9000 / 44100},
+            id="what only looks like frames of FLAC",
+        ),
+        pytest.param(put(FLAC, 8, b"\0"), {"duration": 1.0}, id="a FLAC whose blocks vary"),
+        pytest.param(pictures.tiff([(2, 2)] * 1500), {"width": 2, "pages": None}, id="a TIFF of very many pages"),
+        pytest.param(
+            tracks(
+                films.element(0xAE, films.element(0x83, 1) + films.element(0xE0, b"\xb0\x81\5\xba\x81\6\x53\xc0\x81\1"))
+            ),
+            {"width": 5, "height": 6, "alpha": True, "frame_rate": None, "video_codec": None},
+            id="a Matroska with alpha",
+        ),
+        pytest.param(
+            segment(
+                films.element(0x114D9B74, films.element(0xEC, b"x")), *[films.element(0x1549A966, b"")] * 2
+            ).replace(b"x", b"y"),
+            None,
+            id="Info twice, and no tracks",
+        ),
+        pytest.param(
+            movie(films.track(b"vide", films.video_entry(), times=((10, 1000), (40, 900)))),
+            {"frame_rate": 25.0},
+            id="frames that last more and less",
+        ),
+        pytest.param(
+            movie(VIDEO.replace(b"mdhd", b"free")), {"frame_rate": None, "width": 320}, id="a track without its times"
+        ),
+        pytest.param(movie(AUDIO.replace(b"hdlr", b"free")), {"channels": None}, id="a track of no kind"),
+        pytest.param(movie(VIDEO, VIDEO, AUDIO, AUDIO), {"width": 320, "channels": 2}, id="two tracks of a kind"),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(more=films.esds(0x40, b"\x17\x80\0\0\x08")))),
+            {"channels": 1},
+            id="an AAC of a rate of its own",
+        ),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(more=films.esds(0x40, b"\xf8\x48\x60")))),
+            {"channels": 3},
+            id="an AAC of an extended kind",
+        ),
+        pytest.param(
+            movie(
+                films.track(
+                    b"soun", films.audio_entry(more=films.esds().replace(b"\0\1\0\x04", b"\0\1\xe0\0\0\3abc\0\0\x04"))
+                )
+            ),
+            {"channels": 2, "audio_codec": "aac"},
+            id="an esds with an address",
+        ),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(1, more=films.box(b"esds", b"\0\0\0\0\x06\1x\x03\xff")))),
+            {"channels": 1, "audio_codec": "aac"},
+            id="an esds that is cut",
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head(), sounds.opus_head(1)),
+            {"audio_codec": "vorbis", "channels": 2},
+            id="two sounds in an Ogg",
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head(), b"fishead\0"), {"audio_codec": "vorbis"}, id="other streams in an Ogg"
+        ),
+        pytest.param(
+            sounds.ogg(b"\x80kate\0\0\0\0"), {"audio_codec": None, "duration": None}, id="an Ogg of no known codec"
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head()) + b"OggS" + b"\0" * 60 + b"tail",
+            {"duration": 2.0},
+            id="what looks like a page",
+        ),
+    ],
+)
+def test_what_is_told_of_odd_files(media: ModuleType, data: bytes, told: dict[str, Any] | None) -> None:
+    """None in place of a value: it is not told. None in place of all: it is broken."""
+    if told is None:
+        with pytest.raises(ValueError):
+            told_of(media, data)
+        return
+    found = told_of(media, data)
+    assert {name: found.get(name) for name in told} == pytest.approx(told)
+
+
+def test_a_window_that_comes_back_short_is_a_file_that_was_cut(media: ModuleType) -> None:
+    data = films.mp4(films.moov(VIDEO), data=200_000)
+    with pytest.raises(ValueError, match="and ends before"):
+        media.read_media(lambda at, count: data[at : at + min(count, 70_000 if not at else 3)], len(data))
+
+
+def test_a_tag_that_goes_on_behind_the_windows(media: ModuleType) -> None:
+    data = b"ID3\x04\0\0\0\0\0\0" * 30_000
+    assert told_of(media, data)["mime_type"] == "audio/mpeg"

@@ -159,6 +159,8 @@ def gif(window: Window, facts: dict[str, Any]) -> None:
                 raise ValueError("a GIF whose picture is broken")
             at = _gif_blocks(window, at + 1)
             frames += 1
+        elif not kind:  # filling, which no one minds
+            at += 1
         else:
             raise ValueError(f"a GIF whose blocks are broken at byte {at}")
     if frames:
