@@ -177,6 +177,17 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
         list(windows)
 
 
+def test_a_file_that_changes_while_it_is_looked_at_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    known = media_files.refer(picture)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):  # noqa: SIM117
+        with media_files.window(known) as read:
+            assert read(0, 8) == png()[:8]
+            assert read(70, 100) == png()[70:]
+            assert read(100, 10) == b""
+            written(picture)
+
+
 def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path, target = tmp_path / "a.bin", tmp_path / "copy"
     target.write_bytes(b"before")
