@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llmspell import ImageFormat, MediaContent
-from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError
+from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError, one_line
 from llmspell.types import media_files
 from llmspell.types.media import LARGEST_CALL, LIMITS
 from support.media import SAMPLES, mp4, png
@@ -55,7 +55,7 @@ def test_a_file_says_where_it_is(picture: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(picture.parent)
     one = MediaContent.from_path(picture.name, ImageFormat.PNG, detail="low")
     assert (one.path, one.filename, one.detail) == (str(picture), "a picture.png", "low")
-    assert repr(one) == f"<MediaContent image/png, 73 bytes, 3x2, {str(picture)!r}>"
+    assert repr(one) == f"<MediaContent image/png, 73 bytes, 3x2, {one_line(str(picture), 80)!r}>"
     assert one.load().path is None
     assert MediaContent.from_path(os.fsencode(picture)) == MediaContent.from_path(str(picture))
 
