@@ -30,6 +30,7 @@ from llmspell.errors import ValidationError
 from llmspell.types import media as types_media
 from llmspell.types.media import LIMITS, Media, Referred
 from llmspell.types.media_formats import format_of
+from llmspell.types.media_look import look
 from support.media import SAMPLES, mp4, png, wav
 
 FORMATS = [*ImageFormat, *AudioFormat, *VideoFormat]
@@ -225,6 +226,62 @@ def test_any_file_is_taken_and_named_by_what_it_is() -> None:
     assert (kept.kind, kept.metadata, kept.format, kept.filename) == ("file", None, None, "p.bin")
     drawing = MediaContent.binary(SAMPLES["image/svg+xml"], "text/xml")
     assert (drawing.kind, drawing.to_text()) == ("file", SAMPLES["image/svg+xml"].decode())
+
+
+@pytest.mark.parametrize(
+    ("ending", "mime_type"),
+    [
+        ("md", "text/markdown"), ("csv", "text/csv"), ("tsv", "text/tab-separated-values"), ("htm", "text/html"),
+        ("html", "text/html"), ("json", "application/json"), ("xml", "application/xml"), ("css", "text/css"),
+        ("js", "text/javascript"), ("txt", "text/plain"), ("png", "text/plain"), ("", "text/plain"),
+    ],
+)  # fmt: skip
+def test_a_text_is_what_its_file_s_ending_says(ending: str, mime_type: str) -> None:
+    assert MediaContent.binary(b"words", filename=f"a.{ending}").mime_type == mime_type
+    assert MediaContent.binary(b"\xff\xfe\xfd", filename=f"a.{ending}").mime_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("data", "is_text"),
+    [
+        (b"a" * 65535 + "é".encode(), True),  # cut where no more is looked at
+        (b"a" * 65533 + "😀".encode(), True),
+        (b"a" * 65530 + b"\xffaaaaaa", False),
+        (b"a" * 65534 + b"\xffa", False),
+        (b"a" * 70000 + b"\xff", True),
+        (b"abc\xc3", True),
+        (b"\xc3", False),
+        (b"a\0b", False),
+    ],
+)
+def test_a_text_is_told_by_its_beginning(data: bytes, is_text: bool) -> None:
+    assert MediaContent.binary(data).mime_type == ("text/plain" if is_text else "application/octet-stream")
+
+
+def test_a_type_has_at_most_100_characters() -> None:
+    assert MediaContent.binary(b"\0", "a/" + "b" * 98).mime_type == "a/" + "b" * 98
+    with pytest.raises(ValidationError, match="the format must be like"):
+        MediaContent.binary(b"\0", "a/" + "b" * 99)
+
+
+def test_nothing_is_read_of_what_is_too_large() -> None:
+    def read(offset: int, length: int) -> bytes:
+        raise AssertionError("it was read")
+
+    for kind, declared, size in (
+        ("image", None, 100),
+        (None, "audio/wav", 500),
+        (None, "a/b", 100),
+        (None, None, 5120),
+    ):
+        with pytest.raises(ValidationError, match=f"it has {(size << 20) + 1} bytes; of"):
+            look(read, (size << 20) + 1, kind, declared, "a")
+
+
+def test_formats_that_are_known_are_told_where_bytes_are_none() -> None:
+    with pytest.raises(ValidationError) as failed:
+        MediaContent.audio(b"words")
+    assert failed.value.hint == "mp3, wav, flac, ogg, m4a, aac are; say which it is, if it is one"
 
 
 def test_a_text_is_its_words() -> None:
@@ -434,11 +491,45 @@ def test_whatever_the_bytes_are_they_are_a_medium_or_an_error(data: bytes, mime_
         ("data:;charset=latin-1;BASE64,6Q==", "é"),
         ("data:text/html; charset=\"utf-16\" ;base64,//5hAA==", "a"),
         (" data:text/plain;base64,YQ%3D%3D\n", "a"),
+        ("\tdata:,a", "a"),
+        ("data:,a ", "a"),
         ("data:,%zz", "%zz"),
     ],
 )  # fmt: skip
 def test_a_data_url_of_a_text_is_its_words(url: str, text: str) -> None:
     assert MediaContent.from_data_url(url).to_part() == text
+
+
+CHARSETS = {
+    "utf-8 utf-16 utf-16le utf-16be gb18030": "é ж 東",
+    "us-ascii": "a",
+    "iso-8859-1 latin1 iso-8859-15 windows-1252": "é",
+    "iso-8859-2 windows-1250": "ł",
+    "iso-8859-5 windows-1251 koi8-r": "ж",
+    "koi8-u": "ї",
+    "iso-8859-7 windows-1253": "ω",
+    "iso-8859-9 windows-1254": "ş",
+    "windows-1257": "ą",
+    "shift_jis euc-jp iso-2022-jp": "東京",
+    "gb2312 gbk": "东",
+    "big5": "東",
+    "euc-kr": "한",
+}
+
+
+@pytest.mark.parametrize(("names", "text"), CHARSETS.items())
+def test_a_data_url_may_be_in_any_charset_of_the_web(names: str, text: str) -> None:
+    for name in names.split():
+        body = "".join(f"%{byte:02x}" for byte in text.encode(name))
+        for said in (name, name.upper(), f'"{name}"'):
+            assert MediaContent.from_data_url(f"data:text/plain;charset={said},{body}").to_text() == text, name
+
+
+def test_a_data_url_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 20)
+    monkeypatch.setattr("llmspell.types.media_urls.unquote_to_bytes", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(ValidationError, match="the data URL has more than 20 bytes"):
+        MediaContent.from_data_url("data:," + "a" * 61)
 
 
 def test_a_data_url_of_bytes_is_them() -> None:

@@ -151,6 +151,17 @@ def test_a_file_that_has_changed_is_an_error_and_no_other_content(picture: Path,
     assert not Path(f"{picture}.copy").exists()
 
 
+def test_what_has_changed_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    one = MediaContent.from_path(picture)
+    written_alike(picture)
+    with pytest.raises(ValidationError, match="since it was looked at$"):
+        one.to_bytes()
+    cut(picture)
+    with pytest.raises(ValidationError, match="since it was looked at: it had 73 bytes, and has 10$"):
+        one.to_bytes()
+
+
 @pytest.mark.parametrize("read", READS)
 def test_a_file_that_is_gone_is_told(picture: Path, read: Any) -> None:
     one = MediaContent.from_path(picture)

@@ -227,8 +227,8 @@ def write_all(file: BinaryIO, data: bytes) -> int:
     return len(data)
 
 
-def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
-    """Writes them to *path* at once: whoever reads sees what was there before, or all of it. Gives how many bytes.
+def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
+    """Writes them to *path* at once: whoever reads sees what was there before, or all of it.
 
     Raises PermissionDeniedError, NotFoundError where there is no such folder, ValidationError; what *pieces* raises
     passes, and then nothing is there but what was.
@@ -247,9 +247,8 @@ def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
                 with suppress(FileNotFoundError):
                     if hasattr(os, "fchmod"):
                         os.fchmod(number, os.stat(target).st_mode & 0o777)
-                written = 0
                 for piece in pieces:
-                    written += file.write(piece)
+                    file.write(piece)
                 file.flush()
                 os.fsync(number)
             os.replace(beside, target)
@@ -257,4 +256,3 @@ def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
             with suppress(OSError):
                 os.unlink(beside)
             raise
-    return written

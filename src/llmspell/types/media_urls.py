@@ -50,7 +50,7 @@ class DataURL(NamedTuple):
 def parse_data_url(url: str, largest: int) -> DataURL:
     """What a data URL says, `data:image/png;base64,…` or `data:,a%20b`. Raises ValidationError for what is none, or has
     more than *largest* bytes."""
-    text = url.strip() if url[:1].isspace() or url[-1:].isspace() else url
+    text = url.strip()
     if text[:5].lower() != "data:":
         raise ValidationError("a data URL begins with `data:`")
     comma = text.find(",", 5, 5 + LONGEST_HEAD)
@@ -68,7 +68,7 @@ def parse_data_url(url: str, largest: int) -> DataURL:
     data = _decoded(body) if is_base64 else b"".join(_unquoted(body))
     if len(data) > largest:
         raise ValidationError(f"the data URL has more than {largest} bytes", hint="put it into a file")
-    charset = next((one[8:].strip("\"' ") for one in options if one[:8].lower() == "charset="), "")
+    charset = next((one[8:] for one in options if one[:8].lower() == "charset="), "")
     return DataURL(mime_type.lower(), charset, data)
 
 
