@@ -155,10 +155,10 @@ def test_what_has_changed_is_told(picture: Path) -> None:
     os.utime(picture, ns=(0, 0))
     one = MediaContent.from_path(picture)
     written_alike(picture)
-    with pytest.raises(ValidationError, match="since it was looked at$"):
+    with pytest.raises(ValidationError, match=r"since it was looked at$"):
         one.to_bytes()
     cut(picture)
-    with pytest.raises(ValidationError, match="since it was looked at: it had 73 bytes, and has 10$"):
+    with pytest.raises(ValidationError, match=r"since it was looked at: it had 73 bytes, and has 10$"):
         one.to_bytes()
 
 
