@@ -173,6 +173,31 @@ def test_what_is_wrong_is_told(make: Any, says: str) -> None:
     assert "\n" not in failed.value.message
 
 
+def test_an_error_names_the_constructor() -> None:
+    calls: dict[str, Any] = {
+        "text": lambda: MediaContent.text("a", mime_type="a"),
+        "image": lambda: MediaContent.image(b""),
+        "audio": lambda: MediaContent.audio(b""),
+        "video": lambda: MediaContent.video(b""),
+        "binary": lambda: MediaContent.binary(b""),
+        "from_bytes": lambda: MediaContent.from_bytes(b""),
+        "from_base64": lambda: MediaContent.from_base64(""),
+        "from_data_url": lambda: MediaContent.from_data_url("data:image/png,"),
+        "from_file": lambda: MediaContent.from_file(io.BytesIO()),
+        "from_url": lambda: MediaContent.from_url("https://a", "a"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValidationError, match=f"^`MediaContent.{name}`"):
+            call()
+
+
+def test_a_text_has_the_limit_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "file", 5)
+    assert MediaContent.text("ab é").size == 5
+    with pytest.raises(ValidationError, match=r"^`MediaContent\.text`: it has 6 bytes; of text at most 5 are taken"):
+        MediaContent.text("abc é")
+
+
 def test_an_error_does_not_tell_the_content() -> None:
     secret = b"S3CRET" * 10
     with pytest.raises(ValidationError) as failed:
@@ -289,7 +314,9 @@ def test_a_text_is_its_words() -> None:
     assert (text.kind, text.size, text.to_bytes(), text.to_text()) == ("text", 4, "a é".encode(), "a é")
     assert text.to_part() == "a é"
     assert MediaContent.text("").to_part() == ""
+    assert text.to_data_url() == "data:text/plain;charset=utf-8;base64,YSDDqQ=="
     assert MediaContent.from_data_url(text.to_data_url()) == text
+    assert MediaContent.binary(b"%PDF-").to_data_url() == "data:application/pdf;base64,JVBERi0="
     assert repr(text) == "<MediaContent text, 4 bytes>"
 
 
@@ -451,6 +478,16 @@ def test_plain_values_that_are_no_medium_are_told(told: Any, says: str) -> None:
     with pytest.raises(ValidationError) as failed:
         MediaContent.from_dict(told)
     assert says in failed.value.message
+
+
+def test_a_file_is_called_so_or_binary() -> None:
+    kept = MediaContent.binary(b"\0\1")
+    assert kept.to_dict()["type"] == "file"
+    for word in ("file", "binary", None):
+        assert MediaContent.from_dict({"type": word, "data": b"\0\1"}) == kept
+        assert MediaContent.from_dict({"type": word, "data": png()}) == MediaContent.image(png())
+    with pytest.raises(ValidationError, match="is said to be of type file, and it is text"):
+        MediaContent.from_dict({"type": "binary", "text": "a"})
 
 
 JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.binary(max_size=10)

@@ -301,6 +301,10 @@ def test_a_reference_is_the_same_after_plain_values_where_files_may_be_named(pic
     os.utime(picture, ns=(0, 0))
     with pytest.raises(ValidationError, match="has changed since it was looked at"):
         MediaContent.from_dict(told, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "stamp": None, "size": 72}, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "size": None}, files=True)
     del told["stamp"]  # as somebody may write it by hand: the file as it is now
     assert MediaContent.from_dict(told, files=True).to_bytes() == png()
 
@@ -320,6 +324,8 @@ def test_a_file_whose_name_is_no_text_is_a_medium(tmp_path: Path) -> None:
 def test_windows_of_no_bytes_are_refused(picture: Path) -> None:
     with pytest.raises(ValidationError, match="must be at least 1"):
         MediaContent.from_path(picture).windows(0)
+    for one in (MediaContent.from_path(picture), MediaContent.image(png())):
+        assert list(one.windows(1)) == [png()[at : at + 1] for at in range(73)]
 
 
 def test_a_file_that_ends_early_does_not_hang(picture: Path) -> None:
