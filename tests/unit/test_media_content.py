@@ -58,6 +58,31 @@ def test_a_format_is_found_by_its_own_words_in_either_case(one: Any) -> None:
     assert format_of(one.mime_type) is one
 
 
+OTHERS: dict[Any, str] = {
+    ImageFormat.PNG: "x-png apng", ImageFormat.JPEG: "jpg pjpeg jpe jfif", ImageFormat.WEBP: "x-webp",
+    ImageFormat.BMP: "x-bmp x-ms-bmp dib", ImageFormat.TIFF: "tif x-tiff", ImageFormat.SVG: "svg x-svg+xml",
+    AudioFormat.MP3: "mp3 x-mp3 mpeg3 x-mpeg mpga", AudioFormat.WAV: "x-wav wave vnd.wave x-pn-wav",
+    AudioFormat.FLAC: "x-flac", AudioFormat.OGG: "x-ogg oga opus vorbis", AudioFormat.M4A: "m4a x-m4a m4b",
+    AudioFormat.AAC: "x-aac aacp adts", VideoFormat.MP4: "m4v x-m4v", VideoFormat.AVI: "avi msvideo vnd.avi",
+    VideoFormat.MOV: "mov qt x-quicktime", VideoFormat.MKV: "mkv matroska",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "names"), OTHERS.items())
+def test_all_names_of_a_format_are_known(one: Any, names: str) -> None:
+    major = one.mime_type.partition("/")[0]
+    for name in names.split():
+        assert type(one).from_name(name) is one
+        assert type(one).from_mime(f"{major}/{name}") is one
+        assert format_of(f"{major}/{name}") is format_of(f"{major}/{name}; q=1") is one
+
+
+def test_what_has_no_format_here_has_none() -> None:
+    assert [format_of(one) for one in ("text/plain", "image/heic", "image/", "png", "", "application/ogg")] == [
+        None
+    ] * 6
+
+
 @pytest.mark.parametrize(
     ("way", "word", "right"),
     [

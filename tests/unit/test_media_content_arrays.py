@@ -80,8 +80,11 @@ def test_what_a_png_needs_pil_for_is_told_without_it(monkeypatch: pytest.MonkeyP
     pil.fromarray(noise).save(paeth, "png")
     pil.fromarray(noise).quantize(8).save(palette, "png")
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    for file in (paeth, palette):
-        content = MediaContent.image(file.getvalue())
+    rows = zlib.compress(b"\3" + bytes(9) + b"\0" + bytes(9))
+    average = png()[: (at := png().index(b"IDAT")) - 4] + struct.pack(">I", len(rows)) + b"IDAT" + rows
+    average += struct.pack(">I", zlib.crc32(average[at:])) + png()[-12:]
+    for data in (paeth.getvalue(), palette.getvalue(), average):
+        content = MediaContent.image(data)
         with pytest.raises(NotSupportedError, match="needs pillow") as failed:
             content.to_array()
         assert failed.value.hint == "`pip install pillow`"
@@ -128,6 +131,14 @@ def test_modes_of_pil_are_arrays_of_one_of_three_forms() -> None:
     assert MediaContent.from_pil(pil.new("CMYK", (4, 3)), "tiff").to_array().shape == (3, 4, 3)
     with pytest.raises(NotSupportedError, match="more than 8 bits"):
         MediaContent.from_pil(pil.new("I;16", (4, 3))).to_array()
+
+
+def test_a_palette_may_be_transparent() -> None:
+    image = pil.new("P", (4, 3))
+    file = io.BytesIO()
+    image.save(file, "png", transparency=0)
+    assert MediaContent.image(file.getvalue()).to_array().shape == (3, 4, 4)
+    assert (MediaContent.image(file.getvalue()).to_array()[:, :, 3] == 0).all()
 
 
 def test_a_file_is_decoded_where_it_is(tmp_path: Path) -> None:
