@@ -1,6 +1,6 @@
 """A file, looked at through windows: a bounded number of reads, of bounded length, whatever the file says.
 
-One source for both twins: this file, and the module that Cython makes of it.
+One source for both twins: this file, and the module that Cython makes of it (with the fields that the `.pxd` types).
 """
 
 from __future__ import annotations
