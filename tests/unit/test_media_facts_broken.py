@@ -436,7 +436,7 @@ def mixed_mp3(count: int) -> bytes:
             id="Info twice, and no tracks",
         ),
         pytest.param(
-            movie(films.track(b"vide", films.video_entry(), times=((10, 1000), (40, 900)))),
+            movie(films.track(b"vide", films.video_entry(), times=((10, 500), (40, 1125)))),
             {"frame_rate": 25.0},
             id="frames that last more and less",
         ),
@@ -506,3 +506,13 @@ def test_a_window_that_comes_back_short_is_a_file_that_was_cut(media: ModuleType
 def test_a_tag_that_goes_on_behind_the_windows(media: ModuleType) -> None:
     data = b"ID3\x04\0\0\0\0\0\0" * 30_000
     assert told_of(media, data)["mime_type"] == "audio/mpeg"
+
+
+def test_a_page_that_lies_across_two_windows(media: ModuleType) -> None:
+    """The last page of the sound, before some 64 KB of another stream's, wherever the window's edge cuts it."""
+    front = sounds.ogg(sounds.vorbis_head(), b"fishead\0", granule=44100, fill=300)
+    for cut in range(0, 340, 3):
+        behind = sounds.ogg_page(b"x" * 60_000, serial=2)
+        behind += sounds.ogg_page(b"x" * (media.HEAD - len(behind) - cut - 29), serial=2)
+        told = told_of(media, front + behind)
+        assert told["duration"] == 1.0, cut

@@ -53,6 +53,8 @@ class Window:
             return self._data[start : start + count]
         if self.size is not None and end > self.size:
             raise ValueError(f"the {self.name} is cut: it goes on to byte {end} at least, and ends at {self.size}")
+        if not count:
+            return b""
         self._fetch(at, max(count, ahead))
         if len(self._data) < count:
             raise ValueError(f"the {self.name} is cut: it goes on to byte {end} at least, and ends before")
@@ -65,7 +67,7 @@ class Window:
         if at + count <= len(self._head) or self.size is None:
             return self._head[at : at + count]
         start = at - self._at
-        if start < 0 or start + count > len(self._data):
+        if count and (start < 0 or start + count > len(self._data)):
             self._fetch(at, count)
             start = 0
         return self._data[start : start + count]
