@@ -34,6 +34,7 @@ __all__ = ["FILES", "HEADS", "files", "grown", "main", "measure", "pictures"]
 
 TURNS = 2000  # of all heads, a round
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
+MOVIE = struct.pack(">I4sI4s", 116, b"moov", 108, b"mvhd") + bytes(12) + struct.pack(">II", 1000, 3000) + bytes(80)
 _APP = b"\xff\xe1" + struct.pack(">H", 30_000) + b"x" * 29_998
 HEADS = (
     (b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 640, 480) + b"\x08\2" + b"\0" * 100, "image/png"),
@@ -202,7 +203,7 @@ def grown() -> float:
         for size in (5 << 10, 5 << 30):
             path = Path(folder) / "film.mp4"
             with path.open("wb") as file:
-                file.write(MP4)
+                file.write(MP4 + MOVIE + struct.pack(">I4sQ", 1, b"mdat", size - len(MP4 + MOVIE)))
                 file.truncate(size)  # sparse
             command = [sys.executable, "-c", SCRIPT, str(path), str(size)]
             peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024)

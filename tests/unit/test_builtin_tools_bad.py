@@ -150,7 +150,7 @@ async def test_what_would_take_too_much_is_refused_soon(name: str, arguments: di
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ({"type": "object", "required": 3}, "takes a list as `required`"),
+        ({"type": "object", "required": 3}, "takes names as `required`"),
         ({"type": "type", "expected": "bytes"}, "the rule `type` has no `bytes`"),
         ({"type": "enum"}, "needs `values`"),
         ({"type": "pattern"}, "needs `regex`"),
