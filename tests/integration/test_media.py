@@ -208,11 +208,11 @@ def test_what_a_film_and_a_song_tell(isolation: str | None) -> None:
         f"""
         local m, s = Media.video({lua(film)}).metadata, Media.audio({lua(song)}, "flac").metadata
         return {{
-          m.width, m.height, m.duration, m.frame_rate, m.video_codec, m.audio_codec, s.sample_rate, s.bit_depth }}
+          m.width, m.height, m.duration, m.frame_rate, m.codec, m.audio_codec, s.codec, s.sample_rate, s.bit_depth }}
         """,
         isolation=isolation,
     )
-    assert got == [320, 180, 2.0, 25.0, "h264", "aac", 44100, 16]
+    assert got == [320, 180, 2.0, 25.0, "h264", "aac", "flac", 44100, 16]
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,7 @@ FILMS = [
     (segment(films.element(0x1549A966, films.element(0x4489, -5.0))), "cannot be"),
     (segment(films.element(0x1549A966, films.element(0x4489, 1e300))), "a Matroska of 1e+297 seconds cannot be"),
     (tracks(films.video_track(0)), "0 by 180 pixels"),
+    (tracks(films.audio_track(1e300)), "2 channels at 1e+300 Hz cannot be"),
     (tracks(films.audio_track(0.0)), "at 0 Hz"),
     (tracks(films.audio_track(channels=0)), "0 channels"),
     (tracks(films.element(0xAE, films.element(0x83, b"\0" * 8 + b"\1"))), "has 9 bytes"),

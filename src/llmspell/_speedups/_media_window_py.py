@@ -114,6 +114,6 @@ def sized(facts: dict[str, Any], width: int, height: int) -> None:
 def sounded(facts: dict[str, Any], channels: int, rate: int) -> None:
     """Puts down *channels* and *rate*, Hz. Raises ValueError where they cannot be."""
     if not 0 < channels <= MOST_CHANNELS or not 0 < rate <= LARGEST:
-        raise ValueError(f"sound of {channels} channels at {rate} Hz cannot be")
+        raise ValueError(f"sound of {channels} channels at {rate:.10g} Hz cannot be")
     facts["channels"] = channels
     facts["sample_rate"] = rate
