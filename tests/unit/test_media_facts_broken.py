@@ -411,6 +411,8 @@ def mixed_mp3(count: int) -> bytes:
         pytest.param(sounds.mp3(1) + sounds.mp3(1, kbits=0) * 3, {"duration": None}, id="frames of a free speed"),
         pytest.param(b"\0\0" + sounds.mp3(3), {}, id="padding ahead of an MP3 without a tag"),
         pytest.param(sounds.id3() + b"\0" * 9 + sounds.mp3(3), {"sample_rate": 44100}, id="padding behind a tag"),
+        pytest.param(AAC + sounds.id3(30) + AAC, {"duration": 10 * 1024 / 44100}, id="an AAC in two pieces"),
+        pytest.param(mixed_mp3(3) + sounds.id3(9) + mixed_mp3(3), {"duration": None}, id="an MP3 in two pieces"),
         pytest.param(AAC + b"TAG".ljust(128, b"\0"), {"duration": 5 * 1024 / 44100}, id="an AAC and a tag"),
         pytest.param(
             sounds.flac(4096 * 200), {"duration": 4096 * 200 / 44100}, id="a FLAC whose numbers take two bytes"
