@@ -43,7 +43,7 @@ def extensions() -> list[Extension]:
         )
         try:
             directives = {"language_level": 3, "annotation_typing": False, "linetrace": traced}
-            modules += cythonize([module], compiler_directives=directives)
+            modules += cythonize([module], compiler_directives=directives, force=traced)
         except Exception as error:  # of a Cython that is too old, say
             print(f"warning: {module.name} was not built, its pure twin serves in its place: {error}")
     return modules
