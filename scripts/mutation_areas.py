@@ -45,7 +45,12 @@ _VALUES = (
 _STREAMS = "unit/test_events_twins unit/test_stream_twins unit/test_framing unit/test_media_parts conformance/test_sse"
 
 AREAS: dict[str, Area] = {
-    "types": Area("types/*.py -types/__init__.py", f"{_VALUES} {_READERS}"),
+    "types": Area("types/*.py -types/__init__.py -types/media_*.py", f"{_VALUES} {_READERS}"),
+    "media": Area(
+        "types/media_*.py",
+        "unit/test_media_content unit/test_media_content_files unit/test_media_content_base64 "
+        "unit/test_media_content_arrays unit/test_media_content_calls",
+    ),
     "utils": Area(
         "utils/*.py -utils/__init__.py",
         "unit/test_async_utils unit/test_error_builders unit/test_file_utils unit/test_id_generator unit/test_logs "

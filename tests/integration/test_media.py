@@ -185,6 +185,36 @@ def test_the_fields_of_a_medium(isolation: str | None) -> None:
     assert got[4:] == ["a.txt", f"image/png, {len(png())} bytes", 1.0]
 
 
+def test_a_drawing_is_an_image_of_its_own_size(isolation: str | None) -> None:
+    drawing = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="1in" viewBox="0 0 4 3"/>'
+    got = run(
+        f"""
+        local m, said = Media.image([[{drawing}]]), Media.image([[{drawing}]], "svg")
+        return {{ m.mime_type, m.format, said.mime_type, m.metadata.width, m.metadata.height }}
+        """,
+        isolation=isolation,
+    )
+    assert got == ["image/svg+xml", "svg", "image/svg+xml", 96, 72]
+
+
+def test_what_a_film_and_a_song_tell(isolation: str | None) -> None:
+    from support import films, sounds
+
+    movie = films.moov(
+        films.track(b"vide", films.video_entry()), films.track(b"soun", films.audio_entry(), scale=44100)
+    )
+    film, song = films.mp4(movie, first=True), sounds.flac(4096)
+    got = run(
+        f"""
+        local m, s = Media.video({lua(film)}).metadata, Media.audio({lua(song)}, "flac").metadata
+        return {{
+          m.width, m.height, m.duration, m.frame_rate, m.codec, m.audio_codec, s.codec, s.sample_rate, s.bit_depth }}
+        """,
+        isolation=isolation,
+    )
+    assert got == [320, 180, 2.0, 25.0, "h264", "aac", "flac", 44100, 16]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -109,6 +109,21 @@ def test_more_than_is_taken_is_not_decoded_to_the_end() -> None:
     assert taken == 134  # of 786,432 bytes each
 
 
+def test_a_text_that_is_too_long_is_not_decoded_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 60)
+    monkeypatch.setattr(Base64Decoder, "feed", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ValidationError, match="has more than 60 bytes"):
+        MediaContent.from_base64("A" * 124)
+
+
+def test_as_much_as_is_taken_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 60)
+    assert MediaContent.from_base64("A" * 80 + " " * 40).size == 60
+    assert MediaContent.from_base64(["AAAA"] * 20).size == 60
+    with pytest.raises(ValidationError, match="has more than 60 bytes"):
+        MediaContent.from_base64(["AAAA"] * 21)
+
+
 def test_a_file_is_coded_and_decoded_in_little_memory(tmp_path: Path) -> None:
     source, coded, target = tmp_path / "a.bin", tmp_path / "a.txt", tmp_path / "b.bin"
     block = bytes(range(256)) * 4096

@@ -48,6 +48,7 @@ def test_a_file_is_what_its_bytes_are(mime_type: str, tmp_path: Path) -> None:
     assert there.to_bytes() == here.to_bytes()
     assert there.load() == MediaContent.from_path(path, load=True)
     assert there != there.load()
+    assert here.load() is here
 
 
 def test_a_file_says_where_it_is(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +151,17 @@ def test_a_file_that_has_changed_is_an_error_and_no_other_content(picture: Path,
     assert not Path(f"{picture}.copy").exists()
 
 
+def test_what_has_changed_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    one = MediaContent.from_path(picture)
+    written_alike(picture)
+    with pytest.raises(ValidationError, match=r"since it was looked at$"):
+        one.to_bytes()
+    cut(picture)
+    with pytest.raises(ValidationError, match=r"since it was looked at: it had 73 bytes, and has 10$"):
+        one.to_bytes()
+
+
 @pytest.mark.parametrize("read", READS)
 def test_a_file_that_is_gone_is_told(picture: Path, read: Any) -> None:
     one = MediaContent.from_path(picture)
@@ -174,6 +186,18 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     os.truncate(path, 60)
     with pytest.raises(ValidationError, match="ended at 60 bytes; it had 200"):
         list(windows)
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    seen = media_files.window(media_files.refer(picture))
+    read = seen.__enter__()
+    assert read(0, 8) == png()[:8]
+    assert read(70, 100) == png()[70:]
+    assert read(100, 10) == b""
+    written(picture)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        seen.__exit__(None, None, None)
 
 
 def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -277,13 +301,31 @@ def test_a_reference_is_the_same_after_plain_values_where_files_may_be_named(pic
     os.utime(picture, ns=(0, 0))
     with pytest.raises(ValidationError, match="has changed since it was looked at"):
         MediaContent.from_dict(told, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "stamp": None, "size": 72}, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "size": None}, files=True)
     del told["stamp"]  # as somebody may write it by hand: the file as it is now
     assert MediaContent.from_dict(told, files=True).to_bytes() == png()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes there")
+def test_a_file_whose_name_is_no_text_is_a_medium(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    with open(path, "wb") as file:
+        file.write(png())
+    one = MediaContent.from_path(path)
+    assert (one.filename, one.to_bytes()) == ("?.png", png())
+    assert MediaContent.from_dict(one.to_dict(), files=True) == one
+    with pytest.raises(ValidationError, match="half a surrogate pair"):
+        one.to_json()
 
 
 def test_windows_of_no_bytes_are_refused(picture: Path) -> None:
     with pytest.raises(ValidationError, match="must be at least 1"):
         MediaContent.from_path(picture).windows(0)
+    for one in (MediaContent.from_path(picture), MediaContent.image(png())):
+        assert list(one.windows(1)) == [png()[at : at + 1] for at in range(73)]
 
 
 def test_a_file_that_ends_early_does_not_hang(picture: Path) -> None:

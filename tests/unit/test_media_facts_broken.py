@@ -222,6 +222,7 @@ FILMS = [
     (segment(films.element(0x1549A966, films.element(0x4489, -5.0))), "cannot be"),
     (segment(films.element(0x1549A966, films.element(0x4489, 1e300))), "a Matroska of 1e+297 seconds cannot be"),
     (tracks(films.video_track(0)), "0 by 180 pixels"),
+    (tracks(films.audio_track(1e300)), "2 channels at 1e+300 Hz cannot be"),
     (tracks(films.audio_track(0.0)), "at 0 Hz"),
     (tracks(films.audio_track(channels=0)), "0 channels"),
     (tracks(films.element(0xAE, films.element(0x83, b"\0" * 8 + b"\1"))), "has 9 bytes"),
@@ -410,6 +411,8 @@ def mixed_mp3(count: int) -> bytes:
         pytest.param(sounds.mp3(1) + sounds.mp3(1, kbits=0) * 3, {"duration": None}, id="frames of a free speed"),
         pytest.param(b"\0\0" + sounds.mp3(3), {}, id="padding ahead of an MP3 without a tag"),
         pytest.param(sounds.id3() + b"\0" * 9 + sounds.mp3(3), {"sample_rate": 44100}, id="padding behind a tag"),
+        pytest.param(AAC + sounds.id3(30) + AAC, {"duration": 10 * 1024 / 44100}, id="an AAC in two pieces"),
+        pytest.param(mixed_mp3(3) + sounds.id3(9) + mixed_mp3(3), {"duration": None}, id="an MP3 in two pieces"),
         pytest.param(AAC + b"TAG".ljust(128, b"\0"), {"duration": 5 * 1024 / 44100}, id="an AAC and a tag"),
         pytest.param(
             sounds.flac(4096 * 200), {"duration": 4096 * 200 / 44100}, id="a FLAC whose numbers take two bytes"
@@ -436,7 +439,7 @@ def mixed_mp3(count: int) -> bytes:
             id="Info twice, and no tracks",
         ),
         pytest.param(
-            movie(films.track(b"vide", films.video_entry(), times=((10, 1000), (40, 900)))),
+            movie(films.track(b"vide", films.video_entry(), times=((10, 500), (40, 1125)))),
             {"frame_rate": 25.0},
             id="frames that last more and less",
         ),
@@ -506,3 +509,13 @@ def test_a_window_that_comes_back_short_is_a_file_that_was_cut(media: ModuleType
 def test_a_tag_that_goes_on_behind_the_windows(media: ModuleType) -> None:
     data = b"ID3\x04\0\0\0\0\0\0" * 30_000
     assert told_of(media, data)["mime_type"] == "audio/mpeg"
+
+
+def test_a_page_that_lies_across_two_windows(media: ModuleType) -> None:
+    """The last page of the sound, before some 64 KB of another stream's, wherever the window's edge cuts it."""
+    front = sounds.ogg(sounds.vorbis_head(), b"fishead\0", granule=44100, fill=300)
+    for cut in range(0, 340, 3):
+        behind = sounds.ogg_page(b"x" * 60_000, serial=2)
+        behind += sounds.ogg_page(b"x" * (media.HEAD - len(behind) - cut - 29), serial=2)
+        told = told_of(media, front + behind)
+        assert told["duration"] == 1.0, cut

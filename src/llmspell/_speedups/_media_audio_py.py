@@ -92,9 +92,8 @@ def _wav_duration(window: Window, facts: dict[str, Any], at: int, length: int, s
         facts["duration"] = length / speed
 
 
-def after_id3(window: Window) -> int:
-    """Where what follows the ID3 tags at a file's begin begins; 0 where there are none."""
-    at = 0
+def after_id3(window: Window, at: int = 0) -> int:
+    """Where what follows the ID3 tags that begin at *at* begins; *at* where there are none."""
     while window.some(at, 3) == b"ID3":
         window.step()
         head = window.get(at, 10)
@@ -215,7 +214,7 @@ def _walk_frames(window: Window, at: int, end: int) -> float:
         try:
             _, _, _, samples, length, _ = _frame(head)
         except ValueError:
-            return total if head[:3] in (b"TAG", b"APE", b"ID3", b"LYR") else 0
+            return total if head[:3] in (b"TAG", b"APE", b"LYR") else 0
         if not length:
             return 0
         if at + length > end:  # the last one is often cut
@@ -249,7 +248,10 @@ def aac(window: Window, facts: dict[str, Any]) -> None:
         window.step()
         head = window.some(at, 7) if end - at < 7 else window.get(at, 7, HEAD)
         if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-            if at == begin or head[:3] not in (b"TAG", b"ID3", b"APE"):
+            if head[:3] == b"ID3":  # between the pieces of a stream
+                at = after_id3(window, at)
+                continue
+            if at == begin or head[:3] not in (b"TAG", b"APE"):
                 raise ValueError(f"an AAC whose frames are broken at byte {at}")
             break
         length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
