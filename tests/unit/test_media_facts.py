@@ -116,7 +116,7 @@ def test_however_long_a_file_its_windows_are_few(media: ModuleType, data: bytes)
     begin = time.process_time()
     with suppress(ValueError):
         media.read_media(read, len(data))
-    assert time.process_time() - begin < 1.0  # some hundredths: MOST_STEPS bounds what is passed over in the windows
+    assert time.process_time() - begin < 10  # some hundredths, where nothing traces it: MOST_STEPS is the bound
     assert 1 <= read.reads <= media.MOST_READS == 64
     assert read.bytes <= media.MOST_BYTES == 4 << 20
 

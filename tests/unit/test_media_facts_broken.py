@@ -75,6 +75,10 @@ PICTURES = [
     (put(BMP, 14, b"\x0b"), "head has 11 bytes"),
     (put(BMP, 28, b"\x07"), "7 bits with method 0"),
     (put(BMP, 26, b"\x02"), "cannot be"),
+    (put(BMP, 30, b"\x07"), "24 bits with method 7 cannot be"),
+    (put(BMP, 33, b"\x01"), "method 16777216 cannot be"),
+    (put(BMP, 28, b"\0"), "0 bits with method 0"),
+    (put(BMP, 30, b"\x04"), "24 bits with method 4"),
     (put(BMP, 10, b"\x20\0\0\0"), "begin in its head"),
     (TIFF[:6], "the TIFF is cut"),
     (TIFF[:20], "its page of 5 tags"),
@@ -278,6 +282,13 @@ RGB = {"bit_depth": 8, "color": "rgb"}
             id="text",
         ),
         pytest.param(films.matroska(films.video_track(), live=True, duration=None), {"width": 320}, id="live"),
+        pytest.param(
+            films.FTYP
+            + films.moov(duration=0, more=films.box(b"mvex", films.box(b"mehd", struct.pack(">IQ", 1 << 24, 5000)))),
+            {"duration": 5.0},
+            id="fragments, by a long number",
+        ),
+        pytest.param(put(put(BMP, 28, b"\0\0"), 30, b"\x05"), {"width": 9, "height": 8}, id="a PNG in a BMP"),
         pytest.param(put(AVI, 4, b"\0\0\0\0"), {"width": 320, "channels": 1}, id="an AVI that was never finished"),
         pytest.param(
             films.avi(video=False, audio=sounds.wav()[20:36]), {"sample_rate": 8000, "duration": 2.0}, id="no picture"

@@ -242,17 +242,16 @@ def bmp(window: Window, facts: dict[str, Any]) -> None:
         planes, bits = head[8:10], int.from_bytes(head[10:12], "little")
         squeezed = 0
     elif 40 <= length <= 1024:
-        width, height = (
-            int.from_bytes(head[4:8], "little", signed=True),
-            int.from_bytes(head[8:], "little", signed=True),
-        )
+        width = int.from_bytes(head[4:8], "little", signed=True)
+        height = int.from_bytes(head[8:], "little", signed=True)
         sized(facts, width, abs(height))  # rows from the top, if below nought
         more = window.get(26, 8)
         planes, bits, squeezed = more[:2], int.from_bytes(more[2:4], "little"), int.from_bytes(more[4:], "little")
     else:
         raise ValueError(f"a BMP whose head has {length} bytes")
     sized(facts, width, abs(height))
-    if planes != b"\1\0" or bits not in _BMP_BITS or (not bits) != (squeezed in (4, 5)):
+    known = squeezed <= 6 or 11 <= squeezed <= 13
+    if planes != b"\1\0" or bits not in _BMP_BITS or (not bits) != (squeezed in (4, 5)) or not known:
         raise ValueError(f"a BMP of {bits} bits with method {squeezed} cannot be")
     if bits not in (0, 16):
         facts["bit_depth"] = min(bits, 8)
