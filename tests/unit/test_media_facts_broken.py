@@ -26,7 +26,27 @@ PNG, JPEG, GIF, BMP, TIFF = pictures.png(), pictures.jpeg(), pictures.gif(), pic
 WEBP, ANIMATED = pictures.webp(), pictures.webp(b"VP8X", delays=[10, 20])
 BIG = pictures.tiff(big=True)
 
+
+def tiff_in(parts: int, *, tiles: bool = False) -> bytes:
+    """A grey TIFF of 4 by *parts* pixels, each row a strip, or a tile, of its own."""
+    where, length = (324, 325) if tiles else (273, 279)
+    tags = [(256, 4, 1, 4), (257, 4, 1, parts), (where, 4, parts, 0), (length, 4, parts, 0)]
+    end = 8 + 2 + 12 * len(tags) + 4
+    lists = end if parts > 1 else 0
+    begin = end + (8 * parts if parts > 1 else 0)
+    tags[2] = (where, 4, parts, lists or begin)
+    tags[3] = (length, 4, parts, lists + 4 * parts if lists else 4)
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    data += struct.pack("<I", 0)
+    if lists:
+        data += struct.pack(f"<{parts}I", *range(begin, begin + 4 * parts, 4)) + struct.pack("<I", 4) * parts
+    return data + bytes(4 * parts)
+
+
 PICTURES = [
+    (tiff_in(1)[:-1], "the TIFF is cut: its picture goes on"),
+    (tiff_in(3)[:-1], "the TIFF is cut: its picture goes on"),
+    (tiff_in(3, tiles=True)[:-1], "the TIFF is cut: its picture goes on"),
     (PNG[:20], "the PNG is cut"),
     (PNG[:40], "the PNG is cut"),
     (PNG[:-6], "the PNG is cut"),
@@ -434,6 +454,8 @@ def mixed_mp3(count: int) -> bytes:
             id="what only looks like frames of FLAC",
         ),
         pytest.param(put(FLAC, 8, b"\0"), {"duration": 1.0}, id="a FLAC whose blocks vary"),
+        pytest.param(tiff_in(1), {"width": 4, "height": 1}, id="a TIFF of a strip"),
+        pytest.param(tiff_in(3, tiles=True), {"width": 4, "height": 3}, id="a TIFF of tiles"),
         pytest.param(pictures.tiff([(2, 2)] * 1500), {"width": 2, "pages": None}, id="a TIFF of very many pages"),
         pytest.param(
             tracks(
