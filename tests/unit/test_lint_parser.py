@@ -317,6 +317,7 @@ def test_what_is_long_and_not_deep_is_read(text: str) -> None:
     assert not parse(text).faults
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "piece", ["'\\z   ", "[[", "--[[", "[=", "'\\u{0", "x = '\\", "goto a ", "local x = = 1\n", "((", "::a::", '"\n']
 )
