@@ -17,6 +17,8 @@ from llmspell.bridge.lint.survey import Survey
 from llmspell.bridge.lint.words import MOST_LEVELS
 from support.lua_words import SCRIPTS, Verdict, changed_scripts, compiled, escapes, programs, sentences, words_of
 
+pytestmark = pytest.mark.once
+
 
 def verdict(text: str) -> Verdict | None:
     """What the parser says first, as Lua's compiler would."""
