@@ -119,6 +119,25 @@ def test_a_file_that_nothing_loads_counts(measure: Callable[..., tuple[int, str]
     assert code == 0
 
 
+def test_an_llmspell_that_is_installed_elsewhere_does_not_count(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "src" / "llmspell"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    (other / "sign.py").write_text(SIGN)
+    (other / "another.py").write_text("a = 1\n" * 100)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import llmspell.another"
+    env = {name: value for name, value in os.environ.items() if name not in ("COVERED", "PYTHONPATH")}
+    env |= {"COVERAGE_PROCESS_START": str(project / "pyproject.toml"), "COVERAGE_FILE": str(project / "left" / "data")}
+    (project / "left").mkdir()
+    subprocess.run([sys.executable, "-c", code, str(other.parent)], cwd=other, env=env, check=True)
+    assert list((project / "left").iterdir())
+    assert covered(project, project / "left")[1].endswith(
+        ": 0.00 % of lines and branches, 0.00 % of branches (floor 90 %): BELOW THE FLOOR\n"
+    )
+
+
 def test_where_nothing_was_measured_it_fails(project: Path) -> None:
     (project / "left").mkdir()
     code, told = covered(project, project / "left")
