@@ -52,6 +52,10 @@ def extensions() -> list[Extension]:
 class OptionalBuild(build_ext):
     """Builds what can be built. setuptools' own `optional` lets a missing compiler fail the install."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or True  # on all cores: there are a dozen of them
+
     def build_extension(self, ext: Extension) -> None:
         try:
             super().build_extension(ext)
