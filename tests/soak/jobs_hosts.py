@@ -14,7 +14,7 @@ from llmspell.bridge.session import Session, run_session
 from llmspell.cli.mapping.here import Here, Script
 from llmspell.cli.mapping.rows import Source
 from llmspell.cli.mapping.runner import Counts, Runner
-from llmspell.errors import LLMSpellError, WorkerLostError
+from llmspell.errors import LLMSpellError, RunCancelledError, WorkerLostError
 from soak.faults import FAULTS
 from soak.jobs_calls import FINE, NOT_STALLS
 from soak.jobs_scripts import EACH, READS, models, told_of
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HOSTS"]
 
+ENDLESS = "while true do end"
 INPUTS = [
     ("x = 1; local y = 2", "ok"),
     ("x, y", "ok"),
     ("error('no luck')", "script"),
-    ("while true do end", "limit"),
+    (ENDLESS, "cancelled"),
     ("task = Async.spawn(function() Async.sleep(60) end)", "ok"),
     ("this is no Lua", "script"),
     ("for chunk in Agent.create{ model = 'openai/none' }:stream_execute('hi') do last = chunk end", "ok"),
@@ -109,6 +110,8 @@ async def session(world: World, dice: Random) -> list[Told]:
     async def types(session: Session) -> list[str]:
         kinds = []
         for text, _ in inputs:
+            if text == ENDLESS:
+                asyncio.get_running_loop().call_later(0.02, session.stop, RunCancelledError("enough"))
             try:
                 await session.execute(text.encode(), "input")
                 kinds.append("ok")
@@ -119,8 +122,7 @@ async def session(world: World, dice: Random) -> list[Told]:
         return kinds
 
     def work() -> list[str]:
-        runtime = ScriptRuntime(world.configured("calm"), timeout=5, max_cpu=0)
-        runtime._limits["timeout"] = 0.5 if any(kind == "limit" for _, kind in inputs) else 20
+        runtime = ScriptRuntime(world.configured("calm"), timeout=20)
         return run_session(runtime, types, path=f"{world.folder}/session")
 
     kinds = await world.in_thread(work)
@@ -166,13 +168,15 @@ async def mapped(world: World, dice: Random) -> list[Told]:
 
 
 async def killed_worker(world: World, dice: Random) -> list[Told]:
-    """A pool of its own, whose worker is killed while it works."""
+    """A pool of its own, whose worker is killed while it works: one that has read nothing yet would be replaced."""
     source = dice.choice(("while true do end", "Async.sleep(60)", "while true do Async.sleep(0) end"))
     pool = await world.in_thread(_warm_pool)
     try:
-        runtime = ScriptRuntime(world.plain, isolation=pool)
-        task = asyncio.ensure_future(runtime.execute_script(source))
-        await asyncio.sleep(0.01 + dice.random() * 0.02)
+        begun = asyncio.Event()
+        runtime = ScriptRuntime(world.plain, isolation=pool, log=lambda *_: begun.set())
+        task = asyncio.ensure_future(runtime.execute_script(f"Log.info('begun') {source}"))
+        await begun.wait()
+        await asyncio.sleep(dice.random() * 0.02)
         for pid in pool.pids:
             os.kill(pid, signal.SIGKILL)
         try:

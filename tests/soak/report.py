@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "progress"]
 
-LOOKS = 100  # for what has yet to end
+LOOKS = 40  # for what has yet to end
 SHOWN = 4000  # characters of one failure
 TOLD = ("memory", "sockets", "tasks", "threads", "files", "pipes", "children", "Lua states", "temporary files")
 
