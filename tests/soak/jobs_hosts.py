@@ -18,7 +18,7 @@ from llmspell.errors import LLMSpellError, RunCancelledError, WorkerLostError
 from soak.faults import FAULTS
 from soak.jobs_calls import FINE, NOT_STALLS
 from soak.jobs_scripts import EACH, READS, models, told_of
-from soak.world import OK, Told, Wrong
+from soak.world import OK, PREEMPTS, Told, Wrong
 
 if TYPE_CHECKING:
     from random import Random
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOSTS"]
 
-ENDLESS = "while true do end"
+ENDLESS = "while true do end" if PREEMPTS else "Async.sleep(60)"
 INPUTS = [
     ("x = 1; local y = 2", "ok"),
     ("x, y", "ok"),

@@ -10,7 +10,7 @@ from llmspell.errors import LLMSpellError, RunCancelledError
 from llmspell.tools.permissions import Permissions
 from soak.faults import FAULTS, STALLS
 from soak.jobs_calls import FINE, NOT_STALLS, PNG
-from soak.world import DIALECT_NAMES, OK, Told, Wrong, script_kind, sound, temper_for
+from soak.world import DIALECT_NAMES, OK, PREEMPTS, Told, Wrong, script_kind, sound, temper_for
 
 if TYPE_CHECKING:
     from random import Random
@@ -45,12 +45,13 @@ LIMITS: list[tuple[str, dict[str, Any]]] = [
     ("while true do pcall(function() while true do end end) end", {"timeout": 0.03, "interrupts": "hook"}),
     ("local ok = pcall(Async.sleep, 60) while true do Async.sleep(1) end", {"timeout": 0.03}),
     ("Async.all{ function() Async.sleep(60) end, function() while true do Async.sleep(0) end end }", {"timeout": 0.03}),
-    ("while true do (('a'):rep(10000)):find('.-.-.-.-b') end", {"timeout": 0.03}),
     ("while true do io.write(('x'):rep(1000)) end", {"max_output": 100_000}),
     ("while true do Agent.create{ model = 'openai/none' }:execute('hi') end", {"max_tokens_total": 40}),
     ("local s <close> = setmetatable({}, { __close = function() while true do end end }) "
      "while true do Async.sleep(1) end", {"timeout": 0.03}),
 ]  # fmt: skip
+if PREEMPTS:
+    LIMITS.append(("while true do (('a'):rep(10000)):find('.-.-.-.-b') end", {"timeout": 0.03}))
 #: Those that read the first chunk, and leave.
 LEAVES = (
     "for chunk in Agent.create{ model = ARGS[1] }:stream_execute('hi') do break end",
@@ -161,7 +162,8 @@ async def stopped(world: World, dice: Random) -> list[Told]:
     fault = dice.choice([*FINE, *STALLS])
     runtime = ScriptRuntime(world.plain, providers=world.shared("calm"))
     loops = "while true do for chunk in Agent.create{ model = ARGS[1] }:stream_execute('hi') do end end"
-    source = dice.choice((loops, "while true do end", "while true do Async.sleep(0) end", "Async.sleep(60)"))
+    computes = "while true do end" if PREEMPTS else loops
+    source = dice.choice((loops, computes, "while true do Async.sleep(0) end", "Async.sleep(60)"))
     task = asyncio.ensure_future(runtime.execute_script(source, args=models(dice, [fault])))
     await asyncio.sleep(dice.random() * 0.05)
     if by_thread := dice.random() < 0.5:

@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmspell import _speedups
 from llmspell.bridge.isolation import ProcessPool
 from llmspell.config.loader import Config, load
 from llmspell.errors import LLMSpellError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIALECT_NAMES",
     "OK",
+    "PREEMPTS",
     "THREADS",
     "Told",
     "World",
@@ -36,6 +38,8 @@ __all__ = [
 ]
 
 OK = frozenset({"ok"})
+#: Whether a script that computes can be interrupted anywhere, and lets its loop have turns: the pure engine cannot.
+PREEMPTS = _speedups.choice("lua") == "compiled"
 
 DIALECT_NAMES = tuple(DIALECTS)
 THREADS = 3
