@@ -39,7 +39,7 @@ def test_mixed_work_leaves_nothing_behind_and_every_stream_has_its_end(tmp_path:
     assert [one for one in seen["growths"] if one["failed"]] == [], said
     assert set(seen["jobs"]) >= {name for name, (_, weight) in JOBS.items() if weight > 2}
     assert len(seen["faults"]) > 0.9 * len(FAULTS)
-    assert set(seen["requests"]) == {"openai", "openai-responses", "anthropic", "gemini", "ollama"}
+    assert set(seen["requests"]) >= {"openai", "openai-responses", "anthropic", "gemini", "ollama"}
     assert seen["streams"] > 100
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmspell import ScriptRuntime
+from llmspell.config.loader import load
 from llmspell.errors import LLMSpellError, RunCancelledError
 from llmspell.tools.permissions import Permissions
 from soak.faults import FAULTS, STALLS
@@ -36,6 +37,8 @@ local function read(model)
   return told
 end
 """
+#: What may come of a page that a tool asks for, whatever is done to it.
+PAGE = frozenset({"ok", "tool", "network", "timeout", "stream_truncated", "provider"})
 EACH = READS + "return Async.map(table.move(ARGS, 1, #ARGS, 1, {}), read, { concurrency = 3 })"
 
 LIMITS: list[tuple[str, dict[str, Any]]] = [
@@ -112,6 +115,24 @@ local done = flow:execute{ topic = "rivers" }
 assert(done.steps.rounds.success and not done.steps.late.success and not done.steps.again.success)
 local function kind(one) return one.success and "ok" or one.error.reason or one.error.kind end
 return { inner = inner and done.steps.inner.success, last = kind(done.steps.last) }
+"""
+TOOLS = """
+local function try(name, params)
+  local ok, e = pcall(Tool.execute, name, params)
+  return ok and "ok" or e.kind
+end
+Tool.register{ name = "double", description = "Doubles.", parameters = { type = "object",
+  properties = { n = { type = "number" } } }, execute = function(p) Async.sleep(0) return { n = p.n * 2 } end }
+local pages = Async.map({ ARGS[1], ARGS[2] }, function(url)
+  return try("http_request", { url = url, timeout = 0.5 })
+end)
+assert(Tool.execute("process_executor", { executable = "echo", arguments = { "hi" } }).result.output == "hi\\n")
+local late = try("process_executor", { executable = "sleep", arguments = { "60" }, timeout_ms = 30 })
+local left = pcall(Async.timeout, 0.02, function() Tool.execute("process_executor", { executable = "sleep",
+  arguments = { "60" } }) end)
+local lua = Tool.execute("run_lua", { code = "local n = 1 for i = 1, 5 do n = tools.double{ n = n }.n end return n" })
+assert(not left and tonumber(lua.text) == 32)
+return { late, pages[1], pages[2] }
 """
 MEDIA = """
 local picture = Media.from_file(ARGS[2])
@@ -222,6 +243,37 @@ async def files(world: World, dice: Random) -> list[Told]:
     return [Told(fault, kind, FAULTS[fault].whole)]
 
 
+async def tools(world: World, dice: Random) -> list[Told]:
+    """Tools that open connections, start programs and run programs of a model's; some are late, some are left."""
+    faults = dice.choices(list(FAULTS), k=2)
+    granted = Permissions.of({"net": ["127.0.0.1"], "run": ["echo", "sleep"]})
+    runtime = ScriptRuntime(world.plain, permissions=granted, timeout=30)
+    done = await runtime.execute_script(TOOLS, args=[world.page(fault) for fault in faults])
+    late, *pages = done.result
+    told = [Told("", late, frozenset({"tool", "timeout"}))]
+    return told + [Told(fault, kind, PAGE) for fault, kind in zip(faults, pages, strict=True)]
+
+
+async def kept_state(world: World, dice: Random) -> list[Told]:
+    """A `State` in a file, written by a few scripts at once."""
+    path = f"{world.folder}/{dice.randrange(10**9)}.db"
+
+    async def host() -> list[Any]:
+        config = load(script_dir=None, config_file=None, env={}, flags={"state.backend": "sqlite", "state.path": path})
+        async with ScriptRuntime(config, timeout=30) as runtime:
+            script = "State.set(ARGS[1], #ARGS[1]) Async.sleep(0) return State.get(ARGS[1])"
+            runs = (runtime.execute_script(script, args=["k" * number]) for number in range(1, 5))
+            return [done.result for done in await asyncio.gather(*runs)]
+
+    try:
+        kept = await world.in_thread(asyncio.run, host())
+    finally:
+        await world.in_thread(_remove, path, f"{path}-wal", f"{path}-shm")
+    if kept != [1, 2, 3, 4]:
+        raise Wrong(f"`State` kept {kept!r}")
+    return [Told("", "ok")]
+
+
 def _remove(*paths: str) -> None:
     import os
 
@@ -261,5 +313,7 @@ SCRIPTS: dict[str, tuple[Any, int]] = {
     "failing script": (errors, 5),
     "workflow": (workflow, 4),
     "script's files": (files, 2),
+    "script's tools": (tools, 3),
+    "kept state": (kept_state, 2),
     "isolated script": (isolated, 4),
 }

@@ -3,7 +3,8 @@
     python tests/soak/server.py SEED
 
 Prints its port; ends when its standard input does, and prints how many requests each dialect had, as JSON. The path's
-first part is the dialect, and the model's name says the rest: `FAULT`, or `FAULT.CONTENT` (see faults.py).
+first part is the dialect, and the model's name says the rest: `FAULT`, or `FAULT.CONTENT` (see faults.py). Tools get
+`/page/FAULT`, and where a redirect has led them, the same without one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ MOST_ERRORS = 20  # of its own, that are kept to be told
 def plan_of(request: Request, dice: Random) -> list[Any]:
     """What is done with a request."""
     dialect = request.path.split("/")[1]
+    if dialect in ("page", "elsewhere"):
+        page = answer_for("openai", "text", None, streamed=False)
+        fault = request.path.split("/")[2] if dialect == "page" else "none"
+        return list(FAULTS[fault].plan(page, dice))
     sent = request.json
     if dialect == "gemini":
         model, _, verb = request.path.partition("/models/")[2].partition(":")

@@ -139,6 +139,10 @@ class World:
             self._local = ProviderManager(settings, env={})
         return self._local
 
+    def page(self, fault: str) -> str:
+        """An address for tools."""
+        return f"http://127.0.0.1:{self.port}/page/{fault}"
+
     def config_file(self, temper: str) -> str:
         """The same providers as a file, for what reads one itself."""
         path = os.path.join(self.folder, f"{temper}.toml")
