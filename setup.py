@@ -12,7 +12,11 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 SPEEDUPS = "src/llmspell/_speedups"
-SAME = ("_media", "_retry")  # whose compiled twin is made of the pure one's source
+SAME = (  # whose compiled twin is made of the pure one's source
+    "_media",
+    *(f"_media_{part}" for part in ("audio", "avi", "image", "matroska", "mp4", "ogg", "svg", "window")),
+    "_retry",
+)
 
 
 def extensions() -> list[Extension]:

@@ -62,16 +62,18 @@ def webp(kind: bytes) -> bytes:
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0" * 100
 BMP = b"BM" + struct.pack("<IHHI", 100, 0, 0, 54) + struct.pack("<Iii", 40, 9, -8)
 PDF = b"%PDF-1.7\n" + b"x" * 100
+RGB = {"bit_depth": 8, "color": "rgb", "alpha": False}
+PCM = {"channels": 1, "sample_rate": 8000, "audio_codec": "pcm", "bit_depth": 16}
 
 HEADS = [
-    (png(), "image/png", {"width": 3, "height": 2}),
-    (jpeg(), "image/jpeg", {"width": 300, "height": 200}),
-    (jpeg(before=b"\xff\xe1\x00\x04ab\xff\xff\xfe\x00\x02"), "image/jpeg", {"width": 300, "height": 200}),
+    (png(), "image/png", {"width": 3, "height": 2, **RGB}),
+    (jpeg(), "image/jpeg", {"width": 300, "height": 200, **RGB}),
+    (jpeg(before=b"\xff\xe1\x00\x04ab\xff\xff\xfe\x00\x02"), "image/jpeg", {"width": 300, "height": 200, **RGB}),
     (gif(), "image/gif", {"width": 7, "height": 5}),
-    (webp(b"VP8 "), "image/webp", {"width": 40, "height": 30}),
-    (webp(b"VP8L"), "image/webp", {"width": 40, "height": 30}),
-    (webp(b"VP8X"), "image/webp", {"width": 40, "height": 30}),
-    (wav(), "audio/wav", {"channels": 1, "sample_rate": 8000, "duration": 2.0}),
+    (webp(b"VP8 "), "image/webp", {"width": 40, "height": 30, **RGB}),
+    (webp(b"VP8L"), "image/webp", {"width": 40, "height": 30, **RGB}),
+    (webp(b"VP8X"), "image/webp", {"width": 40, "height": 30, **RGB}),
+    (wav(), "audio/wav", {**PCM, "duration": 2.0}),
     (MP4, "video/mp4", {}),
     (b"\0\0\0\x18ftypM4A \0\0\0\0", "audio/mp4", {}),
     (b"\0\0\0\x14ftypqt  \0\0\0\0", "video/quicktime", {}),
@@ -80,8 +82,8 @@ HEADS = [
     (b"OggS\0\x02" + b"\0" * 20, "audio/ogg", {}),
     (b"fLaC\0\0\0\x22", "audio/flac", {}),
     (b"ID3\x04\0\0\0\0\0\0", "audio/mpeg", {}),
-    (b"\xff\xfb\x90\x64" + b"\0" * 20, "audio/mpeg", {}),
-    (b"\xff\xf1\x50\x80" + b"\0" * 20, "audio/aac", {}),
+    (b"\xff\xfb\x90\x64" + b"\0" * 20, "audio/mpeg", {"channels": 2, "sample_rate": 44100, "audio_codec": "mp3"}),
+    (b"\xff\xf1\x50\x80" + b"\0" * 20, "audio/aac", {"channels": 2, "sample_rate": 44100, "audio_codec": "aac"}),
     (PDF, "application/pdf", {}),
     (b"II*\0\x08\0\0\0", "image/tiff", {}),
     (

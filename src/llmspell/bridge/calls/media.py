@@ -23,11 +23,11 @@ MOST_FILES = 10_000  # of one run
 #: What a format is called, where its name is not the MIME type's second half.
 FORMATS = {
     "jpg": "jpeg", "mp3": "mpeg", "m4a": "mp4", "mov": "quicktime", "mkv": "x-matroska", "avi": "x-msvideo",
-    "tif": "tiff", "wave": "wav", "x-wav": "wav",
+    "tif": "tiff", "wave": "wav", "x-wav": "wav", "svg": "svg+xml",
 }  # fmt: skip
 #: What always begins as it is known to.
 SURE = ("image/png", "image/jpeg", "image/gif", "image/webp")
-SHORT = {"mpeg": "mp3", "quicktime": "mov", "x-matroska": "mkv", "x-msvideo": "avi"}
+SHORT = {"mpeg": "mp3", "quicktime": "mov", "x-matroska": "mkv", "x-msvideo": "avi", "svg+xml": "svg"}
 
 
 class FileMedia(NamedTuple):
