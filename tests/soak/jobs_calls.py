@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from llmspell import Agent
@@ -23,13 +25,22 @@ __all__ = ["CALLS"]
 
 NOT_STALLS = [name for name in FAULTS if name not in STALLS]
 FINE = ["none", "sized", "pieces", "paced", "slow-body", "gzip"]
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x03\x08\x02\0\0\0" + bytes(400)
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
     "required": ["name", "tags"],
     "additionalProperties": False,
 }
+
+
+def png(dice: Random) -> bytes:
+    """A picture's file, of some size, whose points are noise."""
+    head = struct.pack(">IIBBBBB", dice.randint(1, 99), dice.randint(1, 99), 8, 2, 0, 0, 0)
+    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(dice.randbytes(dice.randint(0, 50_000)))), (b"IEND", b"")
+    told = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(told)
 
 
 def _drawn(dice: Random, faults: list[str] | None = None) -> tuple[str, str]:
@@ -233,7 +244,7 @@ async def structured(world: World, dice: Random) -> list[Told]:
 async def media(world: World, dice: Random) -> list[Told]:
     """A picture within a conversation."""
     dialect, fault = _drawn(dice, NOT_STALLS)
-    picture = Media("image/png", PNG + dice.randbytes(dice.randint(0, 60_000)))
+    picture = Media("image/png", png(dice))
     said = (Message("user", ("What is this?", picture)),)
     agent = Agent(f"{dialect}/{fault}", providers=world.shared("calm"))
     outcome, chunks = await read(agent, fault, said)

@@ -10,7 +10,7 @@ from llmspell.config.loader import load
 from llmspell.errors import LLMSpellError, RunCancelledError
 from llmspell.tools.permissions import Permissions
 from soak.faults import FAULTS, STALLS
-from soak.jobs_calls import FINE, NOT_STALLS, PNG
+from soak.jobs_calls import FINE, NOT_STALLS, png
 from soak.world import DIALECT_NAMES, OK, PREEMPTS, Told, Wrong, script_kind, sound, temper_for
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ async def files(world: World, dice: Random) -> list[Told]:
 
     def write() -> None:
         with open(source, "wb") as file:
-            file.write(PNG + dice.randbytes(dice.randint(0, 40_000)))
+            file.write(png(dice))
 
     await world.in_thread(write)
     granted = Permissions.of({"read": [world.folder], "write": [world.folder]})
