@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmspell import Agent
@@ -75,19 +76,19 @@ async def read(agent: Agent, fault: str, given: Any = "hi") -> tuple[str, int]:
     return "ok", chunks
 
 
-async def stream(world: World, dice: Random) -> list[Told]:
+async def stream(world: World, dice: Random, road: str = "plain") -> list[Told]:
     """A stream of a provider that all share, read to its end."""
     dialect, fault = _drawn(dice)
     content = dice.choice(("", ".long"))
-    agent = Agent(f"{dialect}/{fault}{content}", providers=world.shared(temper_for(fault)))
+    agent = Agent(f"{dialect}/{fault}{content}", providers=world.shared(temper_for(fault), road))
     outcome, chunks = await read(agent, fault)
     return [Told(fault, outcome, FAULTS[fault].streamed, 1, chunks)]
 
 
-async def call(world: World, dice: Random) -> list[Told]:
+async def call(world: World, dice: Random, road: str = "plain") -> list[Told]:
     """An answer in one piece."""
     dialect, fault = _drawn(dice)
-    agent = Agent(f"{dialect}/{fault}", providers=world.shared(temper_for(fault)))
+    agent = Agent(f"{dialect}/{fault}", providers=world.shared(temper_for(fault), road))
     try:
         sound((await agent.execute("hi")).text, "ok", fault)
         outcome = "ok"
@@ -120,10 +121,10 @@ async def _some_chunks(agent: Agent, most: int) -> int:
     return got
 
 
-async def abandoned(world: World, dice: Random) -> list[Told]:
+async def abandoned(world: World, dice: Random, road: str = "plain") -> list[Told]:
     """A stream that nobody reads on, or nobody reads at all, and nobody closes."""
     dialect, fault = _drawn(dice, [*FINE, "stall-before-end"])
-    agent = Agent(f"{dialect}/{fault}.long", providers=world.shared("calm"))
+    agent = Agent(f"{dialect}/{fault}.long", providers=world.shared("calm", road))
     how = dice.randrange(3)
     if how == 0:
         agent.stream("hi")
@@ -137,10 +138,10 @@ async def abandoned(world: World, dice: Random) -> list[Told]:
     return [Told(fault, "left", frozenset({"left"}), 1, got)]
 
 
-async def cancelled(world: World, dice: Random) -> list[Told]:
+async def cancelled(world: World, dice: Random, road: str = "plain") -> list[Told]:
     """A call or a stream whose task is cancelled somewhere on its way."""
     dialect, fault = _drawn(dice, [*FINE, *STALLS])
-    agent = Agent(f"{dialect}/{fault}.long", providers=world.shared("calm"))
+    agent = Agent(f"{dialect}/{fault}.long", providers=world.shared("calm", road))
     streamed = dice.random() < 0.6
     work = read(agent, fault) if streamed else agent.execute("hi")
     task = asyncio.ensure_future(work)
@@ -277,3 +278,8 @@ CALLS: dict[str, tuple[Any, int]] = {
     "media": (media, 2),
     "embedded model": (local, 1),
 }
+for _road in ("httpx", "TLS"):
+    CALLS[f"stream, {_road}"] = partial(stream, road=_road), 3
+    CALLS[f"call, {_road}"] = partial(call, road=_road), 2
+    CALLS[f"abandoned stream, {_road}"] = partial(abandoned, road=_road), 1
+    CALLS[f"cancelled call, {_road}"] = partial(cancelled, road=_road), 2

@@ -1,10 +1,10 @@
 """The soak's server, a process of its own: its memory and its connections are no part of what is measured.
 
-    python tests/soak/server.py SEED
+    python tests/soak/server.py SEED CERTIFICATE
 
-Prints its port; ends when its standard input does, and prints how many requests each dialect had, as JSON. The path's
-first part is the dialect, and the model's name says the rest: `FAULT`, or `FAULT.CONTENT` (see faults.py). Tools get
-`/page/FAULT`, and where a redirect has led them, the same without one.
+Prints its ports, the plain one and the one within TLS; ends when its standard input does, and prints how many requests
+each dialect had, as JSON. The path's first part is the dialect, and the model's name says the rest: `FAULT`, or
+`FAULT.CONTENT` (see faults.py). Tools get `/page/FAULT`, and where a redirect has led them, the same without one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import sys
 from collections import Counter, deque
 from random import Random
@@ -49,8 +50,8 @@ def plan_of(request: Request, dice: Random) -> list[Any]:
 class Hostile(Loopback):
     """A Loopback that remembers nothing of what came, however long it runs."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__([None])
+    def __init__(self, seed: int, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__([None], tls=tls)
         self._dice = Random(seed)
         self.asked: Counter[str] = Counter()
         self.requests = deque(maxlen=1)  # type: ignore[assignment]
@@ -65,13 +66,16 @@ class Hostile(Loopback):
 def main() -> None:
     """Serves until standard input ends; exits with 1 if it could not serve a request."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = Hostile(int(sys.argv[1]))
-    with server:
-        print(server.port, flush=True)
+    within = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    within.load_cert_chain(sys.argv[2])
+    servers = Hostile(int(sys.argv[1])), Hostile(int(sys.argv[1]), within)
+    with servers[0], servers[1]:
+        print(*(server.port for server in servers), flush=True)
         sys.stdin.read()
-        failed = list(server.errors)
-        server.errors.clear()
-        print(json.dumps(server.asked), flush=True)
+        failed = [error for server in servers for error in server.errors]
+        for server in servers:
+            server.errors.clear()
+        print(json.dumps(servers[0].asked + servers[1].asked), flush=True)
     for error in failed:
         print(f"the server: {type(error).__name__}: {error}", file=sys.stderr)
     sys.exit(1 if failed else 0)

@@ -43,14 +43,16 @@ PREEMPTS = _speedups.choice("lua") == "compiled"
 
 DIALECT_NAMES = tuple(DIALECTS)
 THREADS = 3
+#: How a service is reached: connections of llmspell's own, the same within TLS, and httpx, as for proxies.
+ROADS = ("plain", "TLS", "httpx")
 KEY = "SOAK_KEY"  # the variable that has the key of all services
 #: How long each temper waits, and how often it asks. Only stalls are met with impatience: on a machine with other
 #: work, an answer that is merely late would be taken for one that never comes.
 TEMPERS: dict[str, dict[str, Any]] = {
-    "calm": {"timeout": {"connect": 10, "first_token": 20, "idle": 20, "total": 40}, "retry": {"attempts": 1}},
-    "impatient": {"timeout": {"connect": 10, "first_token": 0.3, "idle": 0.3, "total": 1}, "retry": {"attempts": 1}},
+    "calm": {"timeout": {"connect": 5, "first_token": 20, "idle": 20, "total": 40}, "retry": {"attempts": 1}},
+    "impatient": {"timeout": {"connect": 5, "first_token": 0.3, "idle": 0.3, "total": 1}, "retry": {"attempts": 1}},
     "persistent": {
-        "timeout": {"connect": 10, "first_token": 20, "idle": 20, "total": 40},
+        "timeout": {"connect": 5, "first_token": 20, "idle": 20, "total": 40},
         "retry": {"attempts": 3, "base": 0.002, "max": 0.05, "budget": 5},
     },
 }
@@ -94,21 +96,27 @@ def kind_of(error: BaseException) -> str:
 class World:
     """Made within the event loop that jobs run on; `aclose` gives back all that it holds."""
 
-    def __init__(self, seed: int, folder: str, weights: str | None) -> None:
+    def __init__(self, seed: int, folder: str, certificate: str, weights: str | None) -> None:
         os.environ[KEY] = "k"
         self.folder = folder
         self.weights = weights
+        self._certificate = certificate
         self._server = subprocess.Popen(
-            [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py"), str(seed)],
+            [
+                sys.executable,
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py"),
+                str(seed),
+                certificate,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # a Ctrl+C is not for it
         )
         assert self._server.stdout is not None
-        self.port = int(self._server.stdout.readline())
+        self.ports = dict(zip(("http", "https"), map(int, self._server.stdout.readline().split()), strict=True))
         self.plain: Config = load(script_dir=None, config_file=None, env={}, flags={})
-        self._managers = {temper: self.manager(temper) for temper in TEMPERS}
+        self._managers = {(temper, road): self.manager(temper, road) for temper in TEMPERS for road in ROADS}
         self._threads = ThreadPoolExecutor(THREADS, "soak")
         self.pool = ProcessPool(1)
         self._local: ProviderManager | None = None
@@ -118,19 +126,24 @@ class World:
         """Of the server's process."""
         return self._server.pid
 
-    def settings(self, temper: str) -> dict[str, dict[str, Any]]:
-        """A provider for each dialect, named after it."""
+    def settings(self, temper: str, road: str = "plain") -> dict[str, dict[str, Any]]:
+        """A provider for each dialect, named after it. road: one of ROADS."""
         base = {"api_key_env": KEY, **TEMPERS[temper]}
-        url = f"http://127.0.0.1:{self.port}"
+        url = f"http://127.0.0.1:{self.ports['http']}"
+        if road == "TLS":
+            url = f"https://127.0.0.1:{self.ports['https']}"
+            base["ca_file"] = self._certificate
+        elif road == "httpx":
+            base["http2"] = True  # which it speaks over TLS only: here it is HTTP/1.1
         return {name: {"type": name, "base_url": f"{url}/{name}", **base} for name in DIALECT_NAMES}
 
-    def manager(self, temper: str) -> ProviderManager:
+    def manager(self, temper: str, road: str = "plain") -> ProviderManager:
         """One of the caller's own, to be closed by it."""
-        return ProviderManager(self.settings(temper), env=os.environ)
+        return ProviderManager(self.settings(temper, road), env=os.environ)
 
-    def shared(self, temper: str) -> ProviderManager:
+    def shared(self, temper: str, road: str = "plain") -> ProviderManager:
         """One that lives as long as the soak, for the soak's own loop."""
-        return self._managers[temper]
+        return self._managers[temper, road]
 
     def local(self) -> ProviderManager:
         """The embedded model, loaded when first asked for."""
@@ -141,7 +154,7 @@ class World:
 
     def page(self, fault: str) -> str:
         """An address for tools."""
-        return f"http://127.0.0.1:{self.port}/page/{fault}"
+        return f"http://127.0.0.1:{self.ports['http']}/page/{fault}"
 
     def config_file(self, temper: str) -> str:
         """The same providers as a file, for what reads one itself."""
