@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
 from llmspell import ScriptRuntime
+from llmspell.bridge.calls import agent
 from llmspell.errors import LimitError
 
 pytestmark = pytest.mark.compiled
@@ -114,3 +117,29 @@ async def test_and_its_deadline_holds_over_all_its_slices() -> None:
     async with ScriptRuntime(timeout=0.1) as runtime:
         with pytest.raises(LimitError, match=r"took longer than its limit of 0\.1 s"):
             await runtime.execute_script("while true do end")
+
+
+async def test_a_stream_that_is_opened_as_the_script_is_interrupted_is_not_taken_for_one_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opens = agent.ASKS["agent:stream_execute"]
+
+    def slowly(*args: Any) -> Any:
+        told = opens(*args)
+        time.sleep(0.02)  # so that the interruption comes where the host returns to the script
+        return told
+
+    monkeypatch.setitem(agent.ASKS, "agent:stream_execute", slowly)
+    script = """
+    local agent, counts = Agent.create{ model = "mock" }, {}
+    for i = 1, 10 do
+      counts[i] = 0
+      collectgarbage() -- what was collected is looked through at the end of this turn
+      for chunk in agent:stream_execute("hello") do counts[i] = counts[i] + 1 end
+    end
+    return table.concat(counts, " ")
+    """
+    async with ScriptRuntime(timeout=60) as runtime:
+        counts = (await runtime.execute_script(script)).result.split()
+    assert len(counts) == 10
+    assert "0" not in counts

@@ -147,7 +147,7 @@ def told_of(results: list[dict[str, Any]], faults: list[str]) -> list[Told]:
     told = []
     for one, fault in zip(results, faults, strict=True):
         if one["kind"] == "ok" and one.get("last") != "stream_end":
-            raise Wrong(f"a stream ended with {one.get('last')}")
+            raise Wrong(f"after `{fault}` a stream ended with {one!r}, among {faults} and {results!r}")
         sound(one["text"], one["kind"], fault)
         told.append(Told(fault, one["kind"], FAULTS[fault].streamed, 1, one["chunks"]))
     return told
