@@ -315,8 +315,9 @@ def _may(*both: str, streamed: tuple[str, ...] | None = None) -> tuple[frozenset
     return (whole if streamed is None else frozenset(streamed)), whole
 
 
-#: Those after which a whole answer may say something else: an event stream may have lines of any kind between.
-GARBLED = ("garbage-within",)
+#: Those after which a stream that ends well may say something else: an event stream may have lines of any kind between,
+#: and gzip's own checksum comes after the protocol's end mark.
+GARBLED = ("garbage-within", "gzip-broken")
 _CUT = _may("stream_truncated", "network", "provider")
 #: By name, which a request has in its model's name.
 FAULTS: dict[str, Fault] = {
@@ -326,7 +327,10 @@ FAULTS: dict[str, Fault] = {
     "paced": Fault(_paced, *_may("ok")),
     "slow-body": Fault(_slow_body, *_may("ok")),
     "gzip": Fault(_gzip, *_may("ok")),
-    "gzip-broken": Fault(_gzip_broken, *_CUT),
+    "gzip-broken": Fault(
+        _gzip_broken,
+        *_may("stream_truncated", "network", "provider", streamed=("ok", "stream_truncated", "network", "provider")),
+    ),
     "gzip-cut": Fault(_gzip_cut, *_CUT),
     "cut-at-once": Fault(_cut_at_once, *_may("network")),
     "reset-at-once": Fault(_reset_at_once, *_may("network")),

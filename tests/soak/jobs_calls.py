@@ -13,7 +13,7 @@ from llmspell.errors import LLMSpellError
 from llmspell.types.media import Media
 from llmspell.types.messages import Message
 from llmspell.types.streaming import Control, Text
-from soak.faults import FAULTS, STALLS, TEXT
+from soak.faults import FAULTS, GARBLED, STALLS, TEXT
 from soak.world import DIALECT_NAMES, OK, Told, Wrong, sound, temper_for
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ async def tools(world: World, dice: Random) -> list[Told]:
                 output = await answer.collect()
         else:
             output = await agent.execute("hi")
-        if TEXT not in output.text and fault not in ("garbage-within",):
+        if TEXT not in output.text and fault not in GARBLED:
             raise Wrong(f"after its tools the model said {output.text!r}")
         outcome = "ok"
     except LLMSpellError as error:
