@@ -10,7 +10,7 @@ What is raised: TimeoutError, OSError (refused, reset, TLS, an unknown host), Wi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Pouring, TakerFailed
 from llmspell.providers.connection import HELD_MAX, Connection
@@ -161,15 +161,22 @@ class Pool:
         """A new connection, within so many *seconds*. Raises ConnectTimeout, OSError (also of TLS, and of names)."""
         if self._tls is not None and self._context is None:
             self._context = self._tls()
+        connection = Connection(self)
+        tls: dict[str, Any] = {}
+        if self._context is not None:
+            # uvloop lets go of a handshake that was given up when its own time is over: a minute, if nothing is said.
+            tls = {"ssl": self._context, "ssl_handshake_timeout": None if seconds is None else seconds + 1.0}
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self), self.host, self.port, ssl=self._context
-                )
+                await self.loop.create_connection(lambda: connection, self.host, self.port, **tls)
         except TimeoutError as error:
+            connection.abort()
             if error.errno is not None:  # the system's own, in words that are better
                 raise ConnectionAbortedError(error.errno, error.strerror) from error
             raise ConnectTimeout from None
+        except BaseException:
+            connection.abort()  # given up in the very moment in which it stood, it would write to a closed socket
+            raise
         self._all.add(connection)
         return connection
 
