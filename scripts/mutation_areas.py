@@ -75,12 +75,12 @@ AREAS: dict[str, Area] = {
     ),
     "local": Area(
         "providers/local_request.py providers/local_forms.py",
-        "unit/test_requests unit/test_local unit/test_local_forms",
+        "unit/test_local_request unit/test_local unit/test_local_forms",
     ),
     "mock": Area("providers/mock.py", "unit/test_mock unit/test_requests"),
     "shared": Area(
         "providers/reading.py providers/turn.py providers/wire_errors.py providers/sides.py",
         "unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_mock unit/test_embeddings "
-        f"unit/test_reading {_READERS}",
+        f"unit/test_reading unit/test_turn {_READERS}",
     ),
 }
