@@ -1,4 +1,4 @@
-"""What mutate.py changes, and which tests are to notice. A test file stands without `tests/` and its ending."""
+"""What mutate.py changes, and which tests are to notice. A test file stands without `tests/` and its ending; `*` is any name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Area(NamedTuple):
 
     def test_files(self) -> list[str]:
         """Paths of the test files."""
-        return [str(TESTS / f"{word}.py") for word in self.tests.split()]
+        return [str(path) for word in self.tests.split() for path in sorted(TESTS.glob(f"{word}.py"))]
 
 
 _READERS = (
@@ -45,7 +45,7 @@ _VALUES = (
 _STREAMS = "unit/test_events_twins unit/test_stream_twins unit/test_framing unit/test_media_parts conformance/test_sse"
 
 AREAS: dict[str, Area] = {
-    "types": Area("types/*.py -types/__init__.py", f"{_VALUES} {_READERS}"),
+    "types": Area("types/*.py -types/__init__.py -types/media*.py", f"{_VALUES} {_READERS}"),
     "utils": Area(
         "utils/*.py -utils/__init__.py",
         "unit/test_async_utils unit/test_error_builders unit/test_file_utils unit/test_id_generator unit/test_logs "
@@ -53,10 +53,11 @@ AREAS: dict[str, Area] = {
         "integration/test_retry integration/test_files integration/test_files_hostile",
     ),
     "_speedups": Area(
-        "_speedups/_*_py.py _speedups/_lua_shared.py _speedups/_lua_values.py",
+        "_speedups/_*_py.py _speedups/_lua_shared.py _speedups/_lua_values.py -_speedups/_media*.py",
         f"{_STREAMS} unit/test_retry_arithmetic unit/test_engine unit/test_engine_soundness integration/test_retry",
         pure=True,
     ),
+    "media": Area("types/media*.py _speedups/_media*.py", "unit/test_media* unit/test_readers_media", pure=True),
     "openai": Area(
         "providers/openai_chat.py providers/chat_*.py",
         f"unit/test_requests unit/test_requests_chat unit/test_chat_reader conformance/test_openai_chat {_READERS}",
