@@ -1,4 +1,4 @@
-"""What mutate.py changes, and which tests are to notice. A test file stands without `tests/` and its ending; `*` is any name."""
+"""What mutate.py changes, and which tests notice: files of tests without `tests/` and their ending, `*` any name."""
 
 from __future__ import annotations
 
