@@ -54,7 +54,8 @@ AREAS: dict[str, Area] = {
     ),
     "_speedups": Area(
         "_speedups/_*_py.py _speedups/_lua_shared.py _speedups/_lua_values.py -_speedups/_media*.py",
-        f"{_STREAMS} unit/test_lua_values unit/test_retry_arithmetic unit/test_engine unit/test_engine_soundness integration/test_retry",
+        f"{_STREAMS} unit/test_lua_values unit/test_retry_arithmetic unit/test_engine unit/test_engine_soundness "
+        "integration/test_retry",
         pure=True,
     ),
     "media": Area("types/media*.py _speedups/_media*.py", "unit/test_media* unit/test_readers_media", pure=True),
