@@ -1,4 +1,4 @@
-"""Small values: what tokens cost, how usage adds up, what a message is made of."""
+"""Small values: what tokens cost, how usage adds up, what messages and chunks are made of and come to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmspell.errors import ValidationError
+from llmspell.types.agent import AgentInput, AgentOutput, Parameters
 from llmspell.types.media import Media
-from llmspell.types.messages import Message, ToolCall
+from llmspell.types.messages import NATIVE, Message, ToolCall
 from llmspell.types.price import FREE, Price, dollars
+from llmspell.types.streaming import (
+    AgentChunk,
+    ChunkContent,
+    Collector,
+    Control,
+    ControlMessage,
+    MediaPiece,
+    Other,
+    Reasoning,
+    StructuredText,
+    Text,
+    ToolCallComplete,
+    ToolCallProgress,
+)
 from llmspell.types.usage import Usage
 
 TOKENS = st.none() | st.integers(0, 10**6)
@@ -169,3 +185,171 @@ def test_a_call_is_told_with_what_came_of_it() -> None:
     assert not ToolCall("c", "f", {}).answered
     assert ToolCall("c", "f", {}, result=False).answered
     assert ToolCall("c", "f", {}, error="").answered
+
+
+# ---- what an agent is given, and gives
+
+
+def test_an_input_is_put_together() -> None:
+    answer = Message("assistant", "yes")
+    made = (
+        AgentInput.builder()
+        .text("What is ")
+        .text("this?")
+        .system("Be brief.")
+        .message(answer)
+        .text("And")
+        .media(PNG, PNG)
+        .text("that?")
+        .system("Be kind.")
+        .context("It is late.")
+        .context({"b": 1, "a": 2})
+        .parameters(temperature=0.5, max_tokens=7)
+        .parameters(temperature=0.7)
+        .output("image", "audio")
+        .output("image")
+        .build()
+    )
+    assert made == AgentInput(
+        (
+            Message("system", "Be brief."),
+            Message("system", "Be kind."),
+            Message("user", "What is this?"),
+            answer,
+            Message("user", ("And", PNG, PNG, "that?")),
+        ),
+        Parameters(temperature=0.7, max_tokens=7),
+        ("image", "audio"),
+        'It is late.\n\nContext, as JSON:\n{"a":2,"b":1}',
+    )
+    assert made.media == (PNG, PNG)
+
+
+def test_an_input_of_each_form() -> None:
+    message = Message("user", "hi")
+    assert AgentInput.of("hi") == AgentInput.of(message) == AgentInput.of([message]) == AgentInput.text("hi")
+    assert AgentInput.of("hi") == AgentInput((message,), Parameters(), (), "")
+    made = AgentInput((message,), modalities=("image",))
+    assert AgentInput.of(made) is made
+    with pytest.raises(ValidationError, match="nothing to say"):
+        AgentInput.builder().build()
+    with pytest.raises(
+        ValidationError, match=r"messages\[2\].role must be one of system, user, assistant, tool, not `bot`"
+    ):
+        AgentInput.of([message, Message("bot", "hi")])
+    with pytest.raises(ValidationError, match="no parameter `heat`") as failed:
+        AgentInput.builder().parameters(heat=1)
+    assert failed.value.hint == "there are temperature, top_p, max_tokens, stop, seed, reasoning"
+
+
+def test_parameters_go_over_others_where_they_are_given() -> None:
+    base = Parameters(0.5, 0.9, 100, ("END",), 7, "low")
+    assert Parameters().over(base) == base
+    assert base.over(Parameters()) == base
+    assert Parameters(temperature=0.0, stop=()).over(base) == base._replace(temperature=0.0, stop=())
+
+
+def test_an_answer_of_one_s_own() -> None:
+    made = AgentOutput.of("hi", PNG, data={"a": 1}, usage=Usage(1, 2), model="mine")
+    assert (made.text, made.media, made.data, made.usage) == ("hi", (PNG,), {"a": 1}, Usage(1, 2))
+    assert (made.metadata, made.reasoning, made.finish_reason) == ({"model": "mine"}, "", "stop")
+    assert AgentOutput.of("hi") == AgentOutput("hi")
+
+
+def test_an_answer_is_told_with_what_it_has() -> None:
+    call = ToolCall("c", "f", {}, "{}", 42)
+    turns = (Message("assistant", "", (call,)), Message("tool", "42", (), "c"), Message("assistant", "so"))
+    plain = AgentOutput("so", "hm", (call,), Usage(1, 2), "length", {"model": "m", "chat": {"t": 1}})
+    told = {
+        "text": "so", "reasoning": "hm", "tool_calls": [call.to_dict()], "finish_reason": "length",
+        "usage": {"input_tokens": 1, "output_tokens": 2}, "metadata": {"model": "m", "chat": {"t": 1}},
+    }  # fmt: skip
+    assert plain.to_dict() == told
+    whole = plain._replace(media=(PNG,), data=0, turns=turns)
+    assert whole.to_dict() == told | {
+        "media": [PNG.to_dict()], "data": 0, "messages": [turn.to_dict() for turn in turns],
+    }  # fmt: skip
+    said = Message("assistant", "so", (call,), None, {"chat": {"t": 1}})
+    assert (plain.message(), plain.messages) == (said, (said,))
+    assert (whole.message(), whole.messages) == (turns[2], turns)
+    assert whole._replace(turns=turns[:2]).message() == turns[0]
+
+
+# ---- what a chunk holds
+
+
+def test_each_content_says_what_it_is_and_has_little_that_must_be_said() -> None:
+    assert [
+        one.type
+        for one in (
+            Text("a"), StructuredText("a"), Reasoning("a"), ToolCallProgress("c", "f", ""),
+            ToolCallComplete("c", "f", {}), MediaPiece("image/png", b""), Control("retry"), Other("thought", {}),
+        )
+    ] == [
+        "text", "text", "reasoning", "tool_call_progress", "tool_call_complete", "media", "control", "thought",
+    ]  # fmt: skip
+    assert ToolCallComplete("c", "f", {}) == ("c", "f", {}, None, "", None)
+    assert MediaPiece("image/png", b"").is_final
+    assert StructuredText("a").partial is None
+    assert Control("retry") == ("retry", None, None, None)
+
+
+def test_the_words_of_controls() -> None:
+    told = {name: word for name, word in vars(ControlMessage).items() if not name.startswith("_")}
+    assert told == {name: name.lower() for name in told}
+    assert sorted(told.values()) == ["cancelled", "heartbeat", "retry", "stream_end", "stream_start"]
+
+
+@pytest.mark.parametrize("name", ["blocks", "parts", "items", "chat"])
+def test_what_a_service_wants_back_is_in_the_turn_and_nothing_else(name: str) -> None:
+    output = AgentOutput("a", metadata={name: [1], "model": "m", "id": "x"})
+    assert output.message().native == {name: [1]}
+    assert NATIVE == ("blocks", "parts", "items", "chat")
+
+
+def chunks(*contents: ChunkContent, metadata: dict[str, Any] | None = None) -> list[AgentChunk]:
+    return [AgentChunk("s", number, one, metadata or {}, 0.5) for number, one in enumerate(contents)]
+
+
+def collected(*contents: ChunkContent) -> AgentOutput:
+    collector = Collector()
+    for chunk in chunks(*contents, metadata={"model": "m"}):
+        collector.add(chunk)
+    return collector.output()
+
+
+def test_chunks_add_up_to_an_answer() -> None:
+    output = collected(
+        Control("stream_start"), Reasoning("h"), Reasoning("m"), Text("a"), StructuredText("b", 1),
+        MediaPiece("image/png", b"1", False), MediaPiece("image/png", b"2"), MediaPiece("image/gif", b"3"),
+        ToolCallComplete("c", "f", {"x": 1}, None, '{"x":1}'),
+        Control("stream_end", "tool_calls", Usage(1, 2), {"data": 5}),
+    )  # fmt: skip
+    assert output == AgentOutput(
+        "ab", "hm", (ToolCall("c", "f", {"x": 1}, '{"x":1}'),), Usage(1, 2), "tool_calls", {"model": "m"},
+        (Media("image/png", b"12"), Media("image/gif", b"3")), 5,
+    )  # fmt: skip
+    assert collected(Text("a")) == AgentOutput("a")
+
+
+def test_what_came_before_a_retry_is_void_but_for_calls_that_were_run() -> None:
+    ran = ToolCallComplete("c", "f", {}, 42, "{}")
+    output = collected(
+        Text("look"), Reasoning("r"), MediaPiece("image/png", b"1"), ran,
+        Text("half"), Reasoning("h"), ToolCallComplete("d", "g", {}), MediaPiece("image/png", b"2", False),
+        Control("retry", details={"attempt": 2}),
+        MediaPiece("image/png", b"3"), Text("whole"), Control("stream_end", "stop", Usage(1)),
+    )  # fmt: skip
+    assert (output.text, output.reasoning, output.data) == ("whole", "", None)
+    assert [call.id for call in output.tool_calls] == ["c"]
+    assert [one.data for one in output.media] == [b"1", b"3"]
+
+
+def test_a_call_that_was_run_ends_its_turn() -> None:
+    assert collected(Text("look"), ToolCallComplete("c", "f", {}, error="no"), Text("so")).text == "so"
+    assert collected(Text("look"), ToolCallComplete("c", "f", {}), Text("so")).text == "lookso"
+
+
+def test_usage_and_ends_are_those_that_were_told_last() -> None:
+    output = collected(Control("stream_end", "length", Usage(1, 2)), Control("stream_end", None, Usage(None, 3)))
+    assert (output.usage, output.finish_reason) == (Usage(1, 3), "length")
