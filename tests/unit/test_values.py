@@ -46,6 +46,7 @@ PNG = Media("image/png", b"\0\1")
         (Price(2.0, 10.0, cache_write=2.5), Usage(1_000_000, 0, cache_write_tokens=400_000), 2.2),
         (Price(2.0, 10.0, 0.2, 2.5), Usage(1_000_000, 0, cached_tokens=900_000, cache_write_tokens=400_000), 0.43),
         (Price(2.0, 10.0, 0.2), Usage(100, 0, cached_tokens=200), 0.2 * 100 / 1e6),
+        (Price(2.0, 10.0, 0.2, 2.5), Usage(10, 0), 20 / 1e6),
         (Price(2.0, 10.0), Usage(None, 5), None),
         (Price(2.0, 10.0), Usage(5, None), None),
         (Price(0.0, 10.0), Usage(5, None), None),
@@ -91,6 +92,7 @@ def test_a_row_of_a_price_list() -> None:
 
 
 def test_what_is_free() -> None:
+    assert FREE == (0.0, 0.0, None, None, 0, None)
     assert FREE.is_free
     assert not any(
         price.is_free
