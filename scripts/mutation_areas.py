@@ -40,7 +40,8 @@ _READERS = (
 )
 _VALUES = (
     "unit/test_chunk_values unit/test_values unit/test_agent_stream unit/test_partial_json unit/test_round_trips "
-    "unit/test_media_parts unit/test_query unit/test_meter unit/test_tool_loop unit/test_structured conformance/test_usage "
+    "unit/test_media_parts unit/test_query unit/test_meter unit/test_tool_loop unit/test_structured "
+    "conformance/test_usage"
 )
 _STREAMS = "unit/test_events_twins unit/test_stream_twins unit/test_framing unit/test_media_parts conformance/test_sse"
 

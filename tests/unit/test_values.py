@@ -27,6 +27,7 @@ from llmspell.types.streaming import (
     ToolCallComplete,
     ToolCallProgress,
 )
+from llmspell.types.tools import ResponseSchema, ToolSpec
 from llmspell.types.usage import Usage
 
 TOKENS = st.none() | st.integers(0, 10**6)
@@ -137,6 +138,16 @@ def test_a_cost_is_known_where_all_are() -> None:
     assert Usage(1, cost_usd=0.25).plus(Usage(2)) == Usage(3)
     assert Usage(1).plus(Usage(2, cost_usd=0.5)) == Usage(3)
     assert Usage(cost_usd=0.0).plus(Usage(cost_usd=0.0)) == Usage(cost_usd=0.0)
+
+
+def test_what_is_unknown_of_one_call_is_known_of_both() -> None:
+    assert Usage(1, None, 3).plus(Usage(None, 2, 4)) == Usage(1, 2, 7)
+    assert Usage(1, 0).plus(Usage(2, 0)) == Usage(3, 0)
+
+
+def test_a_tool_and_a_form_need_little() -> None:
+    assert ToolSpec("f") == ("f", "", {"type": "object", "properties": {}}, None)
+    assert ResponseSchema({}) == ({}, "answer", "", True)
 
 
 def test_usage_is_completed_and_told() -> None:
