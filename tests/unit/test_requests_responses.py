@@ -249,6 +249,24 @@ def test_results_of_responses_hold_their_media() -> None:
     assert [part["type"] for part in items[5]["output"]] == ["input_text", "input_file"]
 
 
+def test_media_of_a_result_that_failed_come_after_the_word_for_it() -> None:
+    failed = Message("tool", ("gone", PNG), (), "c1", is_error=True)
+    output = sent(RESPONSES, *TURN[:2], failed)["input"][-1]["output"]
+    assert output[:2] == [{"type": "input_text", "text": "Error:"}, {"type": "input_text", "text": "gone"}]
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "name"),
+    [
+        ("application/pdf", "file.pdf"), ("Application/PDF; x=1", "file.pdf"), ("text/csv", "file.txt"),
+        ("application/x", "file"),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_name_has_one_of_its_kind(mime_type: str, name: str) -> None:
+    (message,) = sent(RESPONSES, Message("user", (Media(mime_type, b"x"),)))["input"]
+    assert message["content"][0]["filename"] == name
+
+
 def test_images_of_results_go_beside_them_at_ollama() -> None:
     messages = sent(OLLAMA, *TURN)["messages"]
     assert messages[2:4] == [
