@@ -387,6 +387,24 @@ def test_gemini_tokens_are_those_that_were_told_last() -> None:
     assert metadata == {"model": "m-1", "id": "r"}
 
 
+def test_gemini_pieces_of_text_with_running_totals_are_read_and_kept() -> None:
+    def value(text: str, finish: str | None = None, **usage: int) -> dict[str, Any]:
+        one: dict[str, Any] = {"content": {"parts": [{"text": text}]}}
+        return {
+            "candidates": [one | ({"finishReason": finish} if finish else {})],
+            "usageMetadata": {f"{name}TokenCount": count for name, count in usage.items()},
+            "modelVersion": "m-1",
+            "responseId": "r",
+        }
+
+    values = [value(text, prompt=5, cachedContent=4, candidates=n) for n, text in enumerate(["a", "b", "", "c"])]
+    last = {"candidates": [{"content": {"parts": [{"text": "d", "thoughtSignature": "S"}]}, "finishReason": "STOP"}]}
+    contents, metadata = read("gemini", *values, value("e", prompt=5, candidates=9), last)
+    assert contents[:-1] == [Text(one) for one in "abced"]
+    assert contents[-1].usage == Usage(5, 9, 4)  # type: ignore[union-attr]
+    assert metadata["parts"] == [{"text": "abce"}, {"text": "d", "thoughtSignature": "S"}]
+
+
 # ---- Ollama
 
 

@@ -280,6 +280,24 @@ def test_images_of_results_go_beside_them_at_ollama() -> None:
     assert sent(OLLAMA, *TURN[:2], Message("tool", (PNG,), (), "c1"))["messages"][-2]["content"]
 
 
+def test_results_at_ollama_name_their_tool_or_their_call() -> None:
+    told = sent(OLLAMA, *TURN[:2], Message("tool", "x", (), "c9"), Message("tool", "y"))["messages"][-2:]
+    assert [one["tool_name"] for one in told] == ["c9", ""]
+    turn = (*TURN[:2], Message("tool", (PNG,), (), "c1"), Message("tool", (PNG, PNG), (), "c2"))
+    first, second, beside = sent(OLLAMA, *turn)["messages"][-3:]
+    assert first["content"] == second["content"] == "It is in the user's message after this."
+    assert beside == {
+        "role": "user", "content": "1 from the tool lookup. 2 from the tool clock.", "images": ["AAE="] * 3,
+    }  # fmt: skip
+
+
+def test_who_needs_a_key_at_ollama() -> None:
+    assert dialect_of(OLLAMA, "localhost").keyless
+    assert not dialect_of(OLLAMA, "ollama.com").keyless
+    assert dialect_of(OLLAMA).base_url == "http://localhost:11434"
+    assert (dialect_of(OLLAMA).auth("k"), dialect_of(OLLAMA).auth("")) == ({"authorization": "Bearer k"}, {})
+
+
 # ---- round trips
 
 
