@@ -62,7 +62,8 @@ AREAS: dict[str, Area] = {
     "media": Area("types/media*.py _speedups/_media*.py", "unit/test_media* unit/test_readers_media", pure=True),
     "openai": Area(
         "providers/openai_chat.py providers/chat_*.py",
-        f"unit/test_requests unit/test_requests_chat unit/test_chat_reader conformance/test_openai_chat {_READERS}",
+        f"unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_embeddings "
+        f"conformance/test_openai_chat {_READERS}",
     ),
     "responses": Area(
         "providers/openai_responses.py providers/responses_reader.py",

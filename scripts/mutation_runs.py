@@ -274,7 +274,7 @@ def _redone(part: Piece | None, module: ModuleType, live: dict[tuple[str, int], 
         exec(part.code, space)
         for other in list(sys.modules.values()):
             for name, value in before.items():
-                if getattr(other, "__dict__", {}).get(name) is value and other.__name__.startswith("llmspell"):
+                if getattr(other, "__dict__", {}).get(name) is value:  # those of tests, too
                     setattr(other, name, space[name])
         return True
     scratch = dict(space)
