@@ -70,7 +70,7 @@ LINES = (
     ),
     Line("wire-each", "the same, one a read : floor", 1.2, 1.4, "caches are shared"),
     Line("round", "a tool's call and its result over loopback : floor, 1 ms of 0.27", 3.7, 1.1, BUSY),
-    Line("latency", "send to script, median : floor", 1.2, 1.4, "caches are shared", known=1.3),
+    Line("latency", "send to script, median : floor", 1.2, 1.4, "caches are shared"),
     Line("paced-cpu", "200 streams of 100 chunks a second, CPU : floor", 1.5, 1.4, "turns of the loop"),
     Line("paced-memory", "its peak", 45, 1.1, BUILDS, "MB"),
     Line("many-chunk", "CPU a chunk of 1,000 streams at once : of one", 2.0, 1.2, "caches are shared"),

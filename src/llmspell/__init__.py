@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from llmspell.types.agent import AgentInput as AgentInput
     from llmspell.types.agent import AgentOutput as AgentOutput
     from llmspell.types.media import Media as Media
+    from llmspell.types.media_content import MediaContent as MediaContent
+    from llmspell.types.media_formats import AudioFormat as AudioFormat
+    from llmspell.types.media_formats import AudioMetadata as AudioMetadata
+    from llmspell.types.media_formats import ImageFormat as ImageFormat
+    from llmspell.types.media_formats import ImageMetadata as ImageMetadata
+    from llmspell.types.media_formats import VideoFormat as VideoFormat
+    from llmspell.types.media_formats import VideoMetadata as VideoMetadata
     from llmspell.types.messages import Message as Message
     from llmspell.types.streaming import AgentChunk as AgentChunk
     from llmspell.types.streaming import AgentStream as AgentStream
@@ -41,9 +48,14 @@ _HOME = {
     "AgentOutput": "types.agent",
     "AgentProvider": "agents.provided",
     "AgentStream": "types.streaming",
+    "AudioFormat": "types.media_formats",
+    "AudioMetadata": "types.media_formats",
     "BaseAgent": "agents.base",
+    "ImageFormat": "types.media_formats",
+    "ImageMetadata": "types.media_formats",
     "LLMSpellError": "errors",
     "Media": "types.media",
+    "MediaContent": "types.media_content",
     "Message": "types.messages",
     "Meter": "agents.meter",
     "ResponseSchema": "types.tools",
@@ -53,6 +65,8 @@ _HOME = {
     "ToolRegistry": "tools.registry",
     "ToolSpec": "types.tools",
     "Usage": "types.usage",
+    "VideoFormat": "types.media_formats",
+    "VideoMetadata": "types.media_formats",
     "Workflow": "workflows.workflow",
     "record": "providers.tape.sessions",
     "replay": "providers.tape.sessions",
@@ -66,9 +80,14 @@ __all__ = [
     "AgentOutput",
     "AgentProvider",
     "AgentStream",
+    "AudioFormat",
+    "AudioMetadata",
     "BaseAgent",
+    "ImageFormat",
+    "ImageMetadata",
     "LLMSpellError",
     "Media",
+    "MediaContent",
     "Message",
     "Meter",
     "ResponseSchema",
@@ -78,6 +97,8 @@ __all__ = [
     "ToolRegistry",
     "ToolSpec",
     "Usage",
+    "VideoFormat",
+    "VideoMetadata",
     "Workflow",
     "__version__",
     "record",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
 from llmspell import ScriptRuntime
+from llmspell.bridge.streams import Streams
 from llmspell.errors import LimitError
+from llmspell.providers.manager import ProviderManager
 
 pytestmark = pytest.mark.compiled
 
@@ -114,3 +118,30 @@ async def test_and_its_deadline_holds_over_all_its_slices() -> None:
     async with ScriptRuntime(timeout=0.1) as runtime:
         with pytest.raises(LimitError, match=r"took longer than its limit of 0\.1 s"):
             await runtime.execute_script("while true do end")
+
+
+async def test_a_stream_that_is_opened_late_in_a_slice_is_not_taken_for_one_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The script is interrupted right when the host comes back, and what was collected until then is looked at."""
+    opened = Streams.open
+
+    def slowly(*args: Any, **named: Any) -> int:
+        number = opened(*args, **named)
+        time.sleep(0.02)  # several ticks
+        return number
+
+    monkeypatch.setattr(Streams, "open", slowly)
+    script = """
+      local texts = {}
+      for i = 1, 5 do
+        for _ = 1, 2e5 do local t = {} end
+        texts[i] = ""
+        for chunk in Agent.create{ model = "mock" }:stream_execute("some words") do
+          if chunk.content.type == "text" then texts[i] = texts[i] .. chunk.content.text end
+        end
+      end
+      return texts
+    """
+    async with ScriptRuntime(providers=ProviderManager({"mock": {"type": "mock"}}, env={}), timeout=60) as runtime:
+        assert (await runtime.execute_script(script)).result == ["some words"] * 5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,15 @@ def test_a_wheel_has_the_extensions_the_command_and_no_sources_of_c(tmp_path: Pa
     names = wheel(tmp_path, LLMSPELL_NO_EXTENSIONS="")
     assert sorted(Path(name).name.split(".")[0] for name in compiled(names)) == [
         "_lua_c",
+        "_media_audio_c",
+        "_media_avi_c",
         "_media_c",
+        "_media_image_c",
+        "_media_matroska_c",
+        "_media_mp4_c",
+        "_media_ogg_c",
+        "_media_svg_c",
+        "_media_window_c",
         "_retry_c",
         "_sse_c",
         "_stream_c",

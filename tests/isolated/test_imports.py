@@ -14,6 +14,8 @@ import pytest
 import llmspell
 from llmspell import _speedups
 
+pytestmark = pytest.mark.unmeasured
+
 PACKAGE = Path(llmspell.__file__).parent
 MODULES = sorted(
     ".".join(("llmspell", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
@@ -216,9 +218,14 @@ def test_the_public_names_are_these() -> None:
         "AgentOutput",
         "AgentProvider",
         "AgentStream",
+        "AudioFormat",
+        "AudioMetadata",
         "BaseAgent",
+        "ImageFormat",
+        "ImageMetadata",
         "LLMSpellError",
         "Media",
+        "MediaContent",
         "Message",
         "Meter",
         "ResponseSchema",
@@ -228,6 +235,8 @@ def test_the_public_names_are_these() -> None:
         "ToolRegistry",
         "ToolSpec",
         "Usage",
+        "VideoFormat",
+        "VideoMetadata",
         "Workflow",
         "__version__",
         "record",

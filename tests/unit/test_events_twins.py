@@ -29,10 +29,14 @@ class Reader:
 
     def __init__(self, typed: bool, quick: Any) -> None:
         self.typed, self.quick = typed, quick
-        self.over = False
+        self.over = self.begun = False
 
     def read_all(self, values: Iterable[Any], out: list[Any]) -> None:
         for value in values:
+            if self.begun and self.quick is not None and (text := self.quick(value)) is not None:
+                out += [Piece(text)] if text else []
+                continue
+            self.begun = True
             told = value.get("told") if isinstance(value, dict) else value
             if told == "wrong":
                 raise ValueError("wrong")
@@ -52,8 +56,21 @@ def answer(module: ModuleType, pieces: list[bytes], typed: bool, quick: bool, mo
                 self.several(self.parser.feed(data), out)
 
         def several(self, events: list[tuple[str, bytes]], out: list[Any]) -> None:
-            self.count += len(events)
-            out += events
+            for name, data in events:
+                self.count += 1
+                try:
+                    value = orjson.loads(data) if typed or not name else None
+                except orjson.JSONDecodeError:
+                    value = None
+                if value is None:
+                    out.append((name, data))
+                    continue
+                if name and type(value) is dict:
+                    value.setdefault("type", name)
+                self.reader.read_all((value,), out)
+                if typed and self.reader.over:
+                    self.ended(out)
+                    return
 
         def ended(self, out: list[Any]) -> None:
             out.append("ended")
@@ -107,16 +124,142 @@ def test_contents_are_those_of_the_whole_text_wherever_it_was_cut(
     assert len([one for one in by_cuts if one != ("unusual", b": begins\n\n")]) >= 4
 
 
+# ---- events that are the one before with another text
+
+PLAIN = (b"a", b" the", b"zz", "é".encode(), b"x7", b"content")
+ODD = (
+    b"", b"\\n", b"\\u0041", b'\\"', b"\\\\", b"\\ud83d\\ude00", b"\\ud83d", b"\\x", b"\\", "\U0001f600".encode(),
+    b"\xff", b"\xc3", b"\x01", b"\n", b"\r", b"\x7f", b'"', b'","role":"x', b'"}}]}\n\n', b"y" * 150,
+    b"another text than any before",
+)  # fmt: skip
+ENDS = (b"\r\n\r\n", b"\n", b"\r\r", b"\n\r\n")
+HEADS = (b"event: e\ndata: ", b"data:", b": note\ndata: ")
+SKELETONS = [
+    (b'{"id":"zz","choices":[{"delta":{"content":"', b'"}}]}'),
+    (b'{"choices":[{"delta":{"content":"', b'"},"finish_reason":null}],"obfuscation":"', b'"}'),
+    (b'{"choices":[{"delta":{"content":"', b'"}}],"p":"', b'","obfuscation":"', b'"}'),
+    (b'{"p":"', b'","choices":[{"delta":{"content":"', b'"}}]}'),
+    (b'{"choices":[{"delta":{"content":"', b'"},"index":"', b'"}]}'),
+    (b'{"choices":[{"delta":{"content":"', b'"}}],"obfuscation":"', b'","error":null}'),
+    (b'{"choices":[{"delta":{"content":"', b'","content":"', b'"}}]}'),
+    (b'{"choices": [{"delta": {"content": "', b'"}}], "x": ["content":"a"]}'),
+    (b'{"choices":[{"delta":{"content":"', b'"}}],"usage":{"', b'":1}}'),
+]  # fmt: skip
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> list[bytes]:
+    """Answers whose events differ by a text, or hardly by more, a few in a piece."""
+    skeleton = draw(st.sampled_from(SKELETONS))
+    events = [b'data: {"begins":1}\n\n']
+    for _ in range(draw(st.integers(3, 14))):
+        rare = [not draw(st.integers(0, 5)) for _ in range(4)]
+        if rare[0]:
+            skeleton = draw(st.sampled_from(SKELETONS))
+        body = skeleton[0] + b"".join(draw(st.sampled_from(ODD if rare[1] else PLAIN)) + part for part in skeleton[1:])
+        events.append(
+            (draw(st.sampled_from(HEADS)) if rare[2] else b"data: ")
+            + body
+            + (draw(st.sampled_from(ENDS)) if rare[3] else b"\n\n")
+        )
+    pieces, at = [b"data: 1\n\n"], 0
+    while at < len(events):
+        count = draw(st.sampled_from([1, 1, 1, 2, 5]))
+        pieces.append(b"".join(events[at : at + count]))
+        at += count
+    if draw(st.booleans()):
+        last = pieces.pop()
+        cut = draw(st.integers(0, len(last)))
+        pieces += [last[:cut], last[cut:]]
+    return pieces
+
+
+@PROPERTY
+@given(pieces=alike(), typed=st.booleans(), most=st.integers(0, 20))
+def test_events_that_differ_by_their_text_come_to_the_same(
+    sse: ModuleType, pieces: list[bytes], typed: bool, most: int
+) -> None:
+    assert answer(sse, pieces, typed, True, most) == answer(_sse_py, pieces, typed, True, most)
+
+
+@pytest.mark.parametrize("most", [5, 1000])
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_an_odd_one_among_events_that_differ_by_their_text_comes_to_the_same(
+    sse: ModuleType, skeleton: tuple[bytes, ...], most: int
+) -> None:
+    def event(*tokens: bytes) -> bytes:
+        body = skeleton[0] + b"".join(token + part for token, part in zip(tokens, skeleton[1:], strict=True))
+        return b"data: %b\n\n" % body
+
+    holes = len(skeleton) - 1
+    usual = [event(*[one] * holes) for one in (b"a", b"b", b"cc")]
+    for odd in ODD:
+        for hole in range(holes):
+            tokens = [b"d"] * holes
+            tokens[hole] = odd
+            events = [*usual, event(*tokens), event(*[b"e"] * holes)]
+            for pieces in (
+                events,
+                [*usual, b"".join(events)],
+                [*usual, b"event: a\n", *events],
+                [*usual, b"data: 1", *events],
+            ):
+                pieces = [b'data: {"begins":1}\n\n', *pieces]
+                assert answer(sse, pieces, False, True, most) == answer(_sse_py, pieces, False, True, most)
+
+
+def test_a_reader_that_is_no_longer_so_simple_is_asked_for_each_event(sse: ModuleType) -> None:
+    class Changing(Reader):
+        def read_all(self, values: Iterable[Any], out: list[Any]) -> None:
+            out.append("asked")
+            self.quick = None if self.begun else sse.chat_text
+            self.begun = True
+
+    class Answer(sse.Events):  # type: ignore[name-defined]
+        def fail(self, error: Exception) -> None:
+            raise error
+
+    token = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    one = Answer(Changing(False, None), sse.EventParser(), 9, Piece)
+    one.plain = False
+    one.parser.feed(b"\n")
+    events = [token % b"a", token % b"b", token % b"c", b"data: {}\n\n", token % b"d"]
+    assert [one.feed(event) for event in events] == [["asked"], [("b",)], [("c",)], ["asked"], ["asked"]]
+
+
+def test_no_more_events_are_taken_than_there_may_be(sse: ModuleType) -> None:
+    class Answer(sse.Events):  # type: ignore[name-defined]
+        def several(self, events: list[tuple[str, bytes]], out: list[Any]) -> None:
+            out.append(len(events))
+
+    token = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    one = Answer(Reader(False, sse.chat_text), sse.EventParser(), 4, Piece)
+    one.plain = False
+    one.parser.feed(b"\n")
+    one.feed(b"data: {}\n\n")
+    assert [one.feed(token % b"a") for _ in range(4)] == [[("a",)], [("a",)], [("a",)], [1]]
+
+
+def test_a_string_that_looks_like_the_text_is_not_taken_for_it(sse: ModuleType) -> None:
+    def event(decoy: bytes, text: bytes) -> bytes:
+        return b'data: {"choices":[{"delta":{"content":"%b"}}],"x":"%b"}\n\n' % (text, decoy)
+
+    # The text is written with an escape, so that it stands in the event once: as another string.
+    texts = [(b"A", rb"\u0041"), (b"A", rb"\u0041"), (b"B", rb"\u0041"), (b"C", b"D"), (b"C", b"E")]
+    pieces = [b"data: 1\n\n", *(event(*text) for text in texts)]
+    told = answer(sse, pieces, typed=False, quick=True)
+    assert [one.text for one in told if type(one) is Piece] == ["A", "A", "A", "D", "E"]
+
+
 def test_a_token_at_a_time_is_a_content_of_the_kind_that_was_asked_for(sse: ModuleType) -> None:
     def token(text: str) -> bytes:
         return b"data: %b\n\n" % orjson.dumps({"choices": [{"delta": {"content": text}}]})
 
     first, *others = token("first"), token("a"), token(""), token("é"), token("b")
     told = answer(sse, [b"data: 1\n\n", first, *others], typed=False, quick=True)
-    # The reader is asked whether it is as simple as that after it has read one.
-    assert told[:3] == [("unusual", b"data: 1\n\n"), ("", b"1"), orjson.loads(first[6:])]
-    assert told[3:6] == [Piece("a"), Piece("é"), Piece("b")]
-    assert type(told[3]) is Piece
+    assert told[:2] == [("unusual", b"data: 1\n\n"), 1]
+    assert told[2:6] == [Piece("first"), Piece("a"), Piece("é"), Piece("b")]
+    assert {type(one) for one in told[2:6]} == {Piece}
     assert told[6:9] == [6, None, False]
 
 

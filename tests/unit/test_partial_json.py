@@ -196,6 +196,7 @@ def test_depth_and_numbers_are_bounded() -> None:
     assert parser.failed
 
 
+@pytest.mark.unmeasured
 def test_time_is_linear_in_the_text() -> None:
     text = json.dumps([{"name": "x" * 20, "values": list(range(10))}] * 400)
 

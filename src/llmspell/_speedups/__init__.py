@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # checkers read the pure twin
 
     from llmspell._speedups._lua_py import Engine as Engine
     from llmspell._speedups._media_py import media_facts as media_facts
+    from llmspell._speedups._media_py import read_media as read_media
     from llmspell._speedups._media_py import sniff as sniff
     from llmspell._speedups._retry_py import Ceiling as Ceiling
     from llmspell._speedups._retry_py import RetryTokens as RetryTokens
@@ -42,7 +43,7 @@ if TYPE_CHECKING:  # checkers read the pure twin
 
 HOME = {
     "Engine": "lua", "EventParser": "sse", "EventTooLarge": "sse", "Events": "sse", "chat_text": "sse",
-    "media_facts": "media", "sniff": "media",
+    "media_facts": "media", "read_media": "media", "sniff": "media",
     "Ceiling": "retry", "RetryTokens": "retry", "backoff": "retry", "decide": "retry",
     "Chunked": "stream", "Gathering": "stream", "Handing": "stream", "Passing": "stream",
     "Place": "stream", "Pouring": "stream", "Receiving": "stream", "Resuming": "stream", "Stamp": "stream",

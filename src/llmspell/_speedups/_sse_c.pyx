@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_SET_ITEM
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp
 
 from orjson import JSONDecodeError, loads
@@ -22,6 +23,14 @@ cdef extern from "Python.h":
     object PyType_GenericAlloc(type kind, Py_ssize_t size)
 
 cdef object NO_JSON = object()
+
+# Nearly every event of a stream is the one before it with another text. Such an event needs no parsing: what stands
+# before and after the text is compared, and the text alone is read.
+cdef str PROBE = "another text than any before"
+cdef tuple PADDINGS = (b',"obfuscation":"', b',"p":"')  # random letters that hide how long a text is (OpenAI, Mistral)
+cdef enum:
+    LONGEST_ALIKE = 16384   # bytes of an event that is kept for it
+    FREE_LESSONS = 4        # tries to find where the text stands that need not have paid
 
 
 cdef inline const char* _find(const char* at, const char* end, int byte) noexcept nogil:
@@ -230,6 +239,12 @@ cdef class Events:
     cdef public bint finished
     cdef bint _typed
     cdef type _kind
+    cdef bytes _before          # of the last event of text: what stands before the text, up to its quote
+    cdef bytes _after           # what stands after it, from its quote on; up to the padding's quote, if there is one
+    cdef bytes _last            # what stands after the padding, from its quote on; empty without
+    cdef object _alike_for      # the `quick` of which that is so
+    cdef Py_ssize_t _alike
+    cdef Py_ssize_t _lessons
 
     def __init__(self, reader, EventParser parser not None, Py_ssize_t most, type kind not None):
         if not issubclass(kind, tuple) or kind.__itemsize__ != sizeof(PyObject*):
@@ -241,6 +256,12 @@ cdef class Events:
         self._typed = reader.typed
         self.plain = None
         self.quick = None
+        self._before = None
+        self._after = None
+        self._last = None
+        self._alike_for = None
+        self._alike = 0
+        self._lessons = 0
         self.count = 0
         self.error = None
         self.finished = False
@@ -265,51 +286,73 @@ cdef class Events:
         """What *data* completes; nothing once `finished`."""
         cdef list out = []
         cdef list events
-        cdef tuple event
+        cdef tuple event = None
+        cdef bint whole
+        cdef Py_ssize_t at = 0
         if self.finished:
             return out
         try:
             if self.plain is not False:
                 self.unusual(data, out)
                 return out
-            event = _only_event(data, self.parser.max_event) if self.parser._between() else None
+            whole = self.parser._between()
+            if whole and self._before is not None and self._alike_for is self.quick:
+                at = self._texts(data, out)
+                if at == PyBytes_GET_SIZE(data):
+                    return out
+                if at:
+                    data = data[at:]
+            if whole:
+                event = _only_event(data, self.parser.max_event)
             if event is None:
-                events = self.parser.feed(data)
+                try:
+                    events = self.parser.feed(data)
+                except EventTooLarge:
+                    if at:  # what came before it is given out first, and it is told with what comes next
+                        return out
+                    raise
                 if len(events) != 1:
                     self.several(events, out)
                     return out
                 event = events[0]
+                whole = False
             if self.count < self.most:
-                self._one(event, out)
+                self._one(event, data if whole else None, out)
             else:
                 self.several([event], out)
         except Exception as error:
             self.fail(error)
         return out
 
-    cdef int _one(self, tuple event, list out) except -1:
+    cdef object _value(self, tuple event):
+        """What the event says; NO_JSON where it is none, or none that is looked into."""
         cdef str name = event[0]
-        cdef object value = NO_JSON
+        cdef object value
+        if name and not self._typed:
+            return NO_JSON
+        try:
+            value = loads(event[1])
+        except JSONDecodeError:
+            return NO_JSON
+        if name and type(value) is dict and "type" not in <dict> value:
+            (<dict> value)["type"] = name
+        return value
+
+    cdef int _one(self, tuple event, bytes data, list out) except -1:
+        """Takes in one event. data: where that is all of it."""
+        cdef object value = self._value(event)
         cdef object text
-        if self._typed or not name:
-            try:
-                value = loads(event[1])
-            except JSONDecodeError:
-                pass
         if value is NO_JSON:
             self.several([event], out)
             return 0
-        if name and type(value) is dict and "type" not in <dict> value:
-            (<dict> value)["type"] = name
         self.count += 1
         if self.quick is not None:
             text = self.quick(value)
             if text is not None:
                 if text:
-                    content = PyType_GenericAlloc(self._kind, 1)
-                    Py_INCREF(text)
-                    PyTuple_SET_ITEM(content, 0, text)
-                    out.append(content)
+                    self._add_text(text, out)
+                    if data is not None and type(text) is str:
+                        self._learn(data, text)
                 return 0
         reader = self.reader
         reader.read_all((value,), out)
@@ -317,6 +360,115 @@ cdef class Events:
         if self._typed and reader.over:
             self.ended(out)
         return 0
+
+    cdef int _add_text(self, object text, list out) except -1:
+        cdef object content = PyType_GenericAlloc(self._kind, 1)
+        Py_INCREF(text)
+        PyTuple_SET_ITEM(content, 0, text)
+        out.append(content)
+        return 0
+
+    cdef int _learn(self, bytes data, str text) except -1:
+        """Keeps what stands before and after *text* in the event *data*, where it is certain which string it is.
+
+        With another in its place `quick` gives that other: so this is the string that `quick` gives, whatever it is.
+        """
+        cdef bytes token, quoted, before, after, last
+        cdef tuple probe
+        cdef object value
+        cdef Py_ssize_t at
+        if PyBytes_GET_SIZE(data) > LONGEST_ALIKE or self._lessons >= FREE_LESSONS + (self._alike >> 2):
+            return 0
+        self._lessons += 1
+        self._before = None
+        token = text.encode("utf-8")
+        quoted = b'"' + token + b'"'
+        at = data.find(quoted)
+        if at < 0:
+            return 0
+        before, after = data[: at + 1], data[at + 1 + PyBytes_GET_SIZE(token) :]
+        after, last = _without_padding(after)
+        probe = _only_event(before + PROBE.encode() + after + last, self.parser.max_event)
+        value = NO_JSON if probe is None else self._value(probe)
+        if value is not NO_JSON and self.quick(value) == PROBE:
+            self._before, self._after, self._last, self._alike_for = before, after, last, self.quick
+        return 0
+
+    cdef Py_ssize_t _texts(self, bytes data, list out) except -1:
+        """Takes in the events that are the last one of text with another text; tells where any other begins."""
+        cdef const char* start = PyBytes_AS_STRING(data)
+        cdef const char* end = start + PyBytes_GET_SIZE(data)
+        cdef const char* at = start
+        cdef const char* text
+        cdef const char* stop
+        cdef const char* before = PyBytes_AS_STRING(self._before)
+        cdef const char* after = PyBytes_AS_STRING(self._after)
+        cdef Py_ssize_t n_before = PyBytes_GET_SIZE(self._before)
+        cdef const char* last = PyBytes_AS_STRING(self._last)
+        cdef Py_ssize_t n_after = PyBytes_GET_SIZE(self._after)
+        cdef Py_ssize_t n_last = PyBytes_GET_SIZE(self._last)
+        cdef const char* rest
+        cdef bint escaped
+        cdef object told
+        while self.count < self.most and end - at > n_before + n_after and memcmp(at, before, n_before) == 0:
+            text = at + n_before
+            stop = _closing_quote(text, end, &escaped)
+            if stop == NULL or end - stop < n_after or memcmp(stop, after, n_after) != 0:
+                break
+            rest = stop + n_after
+            if n_last:
+                while rest < end and _is_letter(rest[0]):
+                    rest += 1
+                if end - rest < n_last or memcmp(rest, last, n_last) != 0:
+                    break
+                rest += n_last
+            if rest - at > self.parser.max_event:
+                break
+            try:
+                if escaped:
+                    told = loads(PyBytes_FromStringAndSize(text - 1, stop - text + 2))
+                else:
+                    told = PyUnicode_DecodeUTF8(text, stop - text, NULL)
+            except ValueError:  # no text of JSON's: the parser says what is wrong with it
+                break
+            if told:
+                self._add_text(told, out)
+            self.count += 1
+            self._alike += 1
+            at = rest
+        return at - start
+
+
+cdef tuple _without_padding(bytes after):
+    """What stands before and after the letters of a padding."""
+    cdef Py_ssize_t at, stop
+    for name in PADDINGS:
+        at = after.find(name)
+        if at >= 0:
+            at += len(name)
+            stop = after.find(b'"', at)
+            if stop >= 0:
+                return after[:at], after[stop:]
+    return after, b""
+
+
+cdef inline bint _is_letter(unsigned char byte) noexcept nogil:
+    return 97 <= byte <= 122 or 65 <= byte <= 90 or 48 <= byte <= 57
+
+
+cdef inline const char* _closing_quote(const char* at, const char* end, bint* escaped) noexcept nogil:
+    """Where the string of JSON ends of which *at* is the first byte; NULL where it does not end, or can be none."""
+    escaped[0] = False
+    while at < end:
+        if at[0] == 34:
+            return at
+        if at[0] == 92:
+            escaped[0] = True
+            at += 1
+        elif <unsigned char> at[0] < 32:
+            return NULL
+        at += 1
+    return NULL
 
 
 cdef tuple _only_event(bytes data, Py_ssize_t max_event):

@@ -186,9 +186,10 @@ class Events:
 
     reader: makes contents of values (`read_all`) and tells when the answer is `over`; `typed`: its values name their
     own type, which is the event's name where they do not; `quick`: a function that gives the text of a value that is
-    nothing but a piece of text, None for any other, or None as long as there is none. most: events of one answer.
-    kind: the content of a piece of text, a named tuple. plain: whether the answer is JSON and no event stream; None
-    before the first byte.
+    nothing but a piece of text, None for any other, or None as long as there is none. That text is one of the value's
+    strings, whichever it is: two values that differ in it alone give each its own. most: events of one answer. kind:
+    the content of a piece of text, a named tuple. plain: whether the answer is JSON and no event stream; None before
+    the first byte.
 
     A subclass adds `unusual`, for what comes before that is known and what is no event stream; `several`, for events
     that are not one event of JSON; `ended`, once the answer is over; and `fail`, told of what these raise.

@@ -3,6 +3,7 @@
 
 cdef enum:
     MAX_BYTES = 67108864    # of all strings of one crossing: a string that Lua holds once is copied each time
+    SHORT = 65536           # bytes of a text that is copied without further ado
 
 class Unfit(Exception):
     """A value that cannot cross: what it is, and where."""
@@ -224,6 +225,15 @@ cdef object pull(lua_State* L, int i, Pull* c, Refusal no):
         return None
     return no.no(f"a {lua.typename(L, t).decode()}")
 
+cdef bint are_plain(lua_State* L, int first, int last) noexcept nogil:
+    """Whether the values are short texts and nils, of which none is refused and none takes long: a line of a log."""
+    cdef int i, t
+    for i in range(first, last + 1):
+        t = lua.type(L, i)
+        if t != LUA_TNIL and (t != LUA_TSTRING or lua.rawlen(L, i) > SHORT):
+            return False
+    return last - first < 8
+
 cdef list pull_all(lua_State* L, State* s, int first, int last, bint strict):
     """The values at *first* to *last*. Raises Unfit, Stopped, and what a signal's handler raises."""
     cdef Pull c
@@ -233,6 +243,10 @@ cdef list pull_all(lua_State* L, State* s, int first, int last, bint strict):
     cdef int i, top = lua.gettop(L)
     if last == first and lua.isinteger(L, first):  # a stream's number, mostly
         values.append(<long long> lua.tointegerx(L, first, NULL))
+        return values
+    if are_plain(L, first, last):
+        for i in range(first, last + 1):
+            values.append(text_at(L, i) if lua.type(L, i) == LUA_TSTRING else None)
         return values
     no = Refusal()
     c.s, c.strict, c.depth, c.nodes, c.bytes = s, strict, 0, 0, 0

@@ -15,7 +15,7 @@ cdef void ask_python(State* s, lua_State* L, bint strict) noexcept with gil:
     cdef str op
     try:  # outside of the other: a signal's exception may come while a fault is told
         try:
-            op = text_at(L, 1)
+            op = op_at(engine, L)
             args = pull_all(L, s, 2, lua.gettop(L), strict)
             s.answer_ok = 1
             engine.hand(engine.host_ask(op, args))

@@ -209,9 +209,10 @@ class Agent(BaseAgent):
             on_retry=self.on_retry,
         )
         if any(type(message.content) is tuple for message in messages):
-            from llmspell.agents.attachments import check_sizes
+            from llmspell.agents.attachments import check_sizes, loaded
 
             check_sizes(messages, provider, model)
+            call = call._replace(messages=loaded(messages))
         return call
 
     async def execute(self, given: str | Message | Sequence[Message] | AgentInput) -> AgentOutput:

@@ -170,6 +170,8 @@ def _mime_type(
                 hint="leave `mime_type` out: the bytes tell it",
             )
         return declared
+    if found == "image/svg+xml" and kind != "image":  # services read it as text, and take it for no picture
+        found = None
     if found is None:
         path = filename or (urlsplit(url).path if url is not None else "")
         found = ENDINGS.get(path.rpartition(".")[2].lower())

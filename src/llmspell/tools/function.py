@@ -9,7 +9,7 @@ from llmspell.errors import ValidationError, one_line
 from llmspell.tools.base import Tool, ToolContext, ToolResult
 from llmspell.tools.hints import as_hinted, schema_of
 from llmspell.tools.work import WAITING, in_thread
-from llmspell.types.media import Media
+from llmspell.types.media import Media, is_content, media_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -124,10 +124,15 @@ class FunctionTool(Tool):
     def _result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):
             return value
-        if isinstance(value, Media):
-            return ToolResult(None, f"{value.kind}: {value.mime_type}", (value,))
-        if isinstance(value, list | tuple) and value and all(isinstance(one, Media) for one in value):
-            return ToolResult(None, ", ".join(f"{one.kind}: {one.mime_type}" for one in value), tuple(value))
+        if (medium := media_of(value)) is not None:
+            return ToolResult(None, f"{medium.kind}: {medium.mime_type}", (medium,))
+        if (
+            isinstance(value, list | tuple)
+            and value
+            and all(isinstance(one, Media) or is_content(one) for one in value)
+        ):
+            media = tuple(one for one in map(media_of, value) if one is not None)
+            return ToolResult(None, ", ".join(f"{one.kind}: {one.mime_type}" for one in media), media)
         return ToolResult(value)
 
 

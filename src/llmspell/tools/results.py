@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from llmspell.errors import ToolError, one_line
+from llmspell.errors import LLMSpellError, ToolError, one_line
 from llmspell.tools.base import ToolResult
+from llmspell.types.media import Media, media_of
 
 __all__ = ["fit", "plain"]
 
@@ -25,6 +26,8 @@ def fit(given: Any, name: str) -> ToolResult:
             tool=name,
         )
     done: ToolResult = given
+    if done.media:
+        done = done._replace(media=tuple(_medium(one, name) for one in done.media))
     try:
         if not _is_plain(done.result):
             done = done._replace(result=plain(done.result))
@@ -35,6 +38,18 @@ def fit(given: Any, name: str) -> ToolResult:
             tool=name,
         ) from None
     return done if done.text is None or _is_text(done.text) else done._replace(text=_text(done.text))
+
+
+def _medium(given: Any, name: str) -> Media:
+    """A medium of a result, with its bytes."""
+    try:
+        medium = media_of(given)
+    except LLMSpellError as error:  # a file of a MediaContent that is no more what it was
+        raise ToolError(f"tool `{name}` gave a medium without its bytes: {error.message}", tool=name) from error
+    if medium is None:
+        what = one_line(type(given).__name__, 60)
+        raise ToolError(f"tool `{name}` gave a {what} among its media", hint="give Media or MediaContent", tool=name)
+    return medium
 
 
 def _is_plain(value: Any) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell.errors import ValidationError, one_line
-from llmspell.types.media import Media
+from llmspell.types.media import Media, part_of
 from llmspell.types.messages import NATIVE, ROLES, Message, ToolCall
 from llmspell.types.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmspell.types.media import Part
+    from llmspell.types.media import MediaContent, Part
 
 __all__ = ["AgentInput", "AgentInputBuilder", "AgentOutput", "Parameters"]
 
@@ -50,7 +50,8 @@ class AgentInput(NamedTuple):
 
     @classmethod
     def of(cls, given: str | Message | Sequence[Message] | AgentInput) -> AgentInput:
-        """A string is one user's message. Raises ValidationError for nothing to say, or a role that is none."""
+        """A string is one user's message. A MediaContent among parts is what it gives a message: one of a file is read
+        when the request is made. Raises ValidationError for nothing to say, or a role that is none."""
         if isinstance(given, AgentInput):
             made = given
         elif isinstance(given, str):
@@ -66,6 +67,8 @@ class AgentInput(NamedTuple):
                 raise ValidationError(
                     f"messages[{index + 1}].role must be one of {', '.join(ROLES)}, not `{message.role}`"
                 )
+        if any(type(message.content) is tuple for message in made.messages):
+            made = made._replace(messages=tuple(map(_plain, made.messages)))
         return made
 
     @classmethod
@@ -80,8 +83,16 @@ class AgentInput(NamedTuple):
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """All media of all messages, in order."""
+        """All media of all messages, in order. One of a file has `data` once it is `loaded()`."""
         return tuple(one for message in self.messages for one in message.media)
+
+
+def _plain(message: Message) -> Message:
+    """With texts and media alone for parts."""
+    content = message.content
+    if not isinstance(content, tuple) or all(isinstance(part, str | Media) for part in content):
+        return message
+    return message._replace(content=tuple(map(part_of, content)))
 
 
 class AgentInputBuilder:
@@ -107,9 +118,9 @@ class AgentInputBuilder:
         self._parts.append(text)
         return self
 
-    def media(self, *media: Media) -> AgentInputBuilder:
+    def media(self, *media: Media | MediaContent) -> AgentInputBuilder:
         """Images, sound, video or files of the user's."""
-        self._parts += media
+        self._parts += map(part_of, media)
         return self
 
     def message(self, message: Message) -> AgentInputBuilder:
@@ -179,9 +190,17 @@ class AgentOutput(NamedTuple):
     turns: tuple[Message, ...] = ()
 
     @classmethod
-    def of(cls, text: str, *media: Media, data: Any = None, usage: Usage | None = None, **metadata: Any) -> AgentOutput:
+    def of(
+        cls, text: str, *media: Media | MediaContent, data: Any = None, usage: Usage | None = None, **metadata: Any
+    ) -> AgentOutput:
         """An answer of an agent of one's own: its words, what else it made, and what there is to tell of it."""
-        return cls(text, usage=usage or Usage(), media=media, data=data, metadata=metadata)
+        made = tuple(one.loaded() if isinstance(one, Media) else one.to_media() for one in media)
+        return cls(text, usage=usage or Usage(), media=made, data=data, metadata=metadata)
+
+    @property
+    def media_contents(self) -> tuple[MediaContent, ...]:
+        """`media`, each with its format and what its head tells, to be saved or made into something else."""
+        return tuple(one.to_content() for one in self.media)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -105,5 +105,6 @@ class Message(NamedTuple):
 
 
 def _part(media: Media) -> dict[str, Any]:
+    media = media.loaded()
     known = {name: value for name, value in media._asdict().items() if value is not None}
     return {"type": media.kind, **known}

@@ -39,6 +39,18 @@ def chunk_of(told: Mapping[str, Any]) -> AgentChunk:
     """The chunk. Raises ValidationError, which names the field."""
     if not isinstance(told, dict):
         raise ValidationError(f"a chunk is a table, not {_kind(told)}")
+    if len(told) == 5:  # those that `to_dict` gives, of the types that it gives: nothing is left to be told or kept
+        stream_id, index, timestamp = told.get("stream_id"), told.get("chunk_index"), told.get("timestamp")
+        content, metadata = told.get("content"), told.get("metadata")
+        if (
+            type(stream_id) is str
+            and type(index) is int
+            and index >= 0
+            and type(content) is dict
+            and type(metadata) is dict
+            and type(timestamp) is float
+        ):
+            return streaming.AgentChunk(stream_id, index, content_of(content), metadata, timestamp)
     fields = dict(told)
     stream_id = _field(fields, "stream_id", str, "a text")
     index = _field(fields, "chunk_index", int, "a whole number")
@@ -53,6 +65,8 @@ def chunk_of(told: Mapping[str, Any]) -> AgentChunk:
 
 def content_of(told: Mapping[str, Any]) -> ChunkContent:
     """The content. Raises ValidationError, which names the field."""
+    if len(told) == 2 and type(text := told.get("text")) is str and told.get("type") in ("text", "reasoning"):
+        return streaming.Text(text) if told["type"] == "text" else streaming.Reasoning(text)
     fields = dict(told)
     word = _field(fields, "type", str, "a text")
     kind = KINDS.get(word)

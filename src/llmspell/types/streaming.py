@@ -69,8 +69,11 @@ class AgentChunk(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a script sees them: bytes are bytes."""
+        kind = type(self.content)
         told: dict[str, Any] = {"type": self.content.type}
-        if isinstance(self.content, Other):
+        if kind is Text or kind is Reasoning:  # nearly all are
+            told["text"] = self.content[0]
+        elif isinstance(self.content, Other):
             told |= self.content.fields
         else:
             for name, value in zip(self.content._fields, self.content, strict=True):
@@ -80,14 +83,11 @@ class AgentChunk(NamedTuple):
                     value = dict(value)
                 told[name] = value.to_dict() if isinstance(value, Usage) else value
             told |= getattr(self.content, "more", {})
-        return {
-            "stream_id": self.stream_id,
-            "chunk_index": self.chunk_index,
-            "content": told,
-            "metadata": self.metadata,
-            "timestamp": self.timestamp,
-            **getattr(self, "more", {}),
-        }
+        stream_id, index, _, metadata, timestamp = self
+        whole = {
+            "stream_id": stream_id, "chunk_index": index, "content": told, "metadata": metadata, "timestamp": timestamp,
+        }  # fmt: skip
+        return whole if type(self) is AgentChunk else whole | getattr(self, "more", {})
 
     def to_json(self) -> dict[str, Any]:
         """The same as `--output jsonl` writes it: bytes as base64, and no `partial`, which the texts add up to."""
@@ -105,9 +105,15 @@ class AgentChunk(NamedTuple):
 
         Raises ValidationError, which names the field.
         """
-        from llmspell.types.plain import chunk_of
+        global _chunk_of
+        if _chunk_of is None:  # an import statement each time would be a fifth of the whole
+            from llmspell.types.plain import chunk_of
 
-        return chunk_of(told)
+            _chunk_of = chunk_of
+        return _chunk_of(told)
+
+
+_chunk_of: Callable[[Mapping[str, Any]], AgentChunk] | None = None
 
 
 #: Is handed a batch; gives whether there is room for more. And what waits until there is.

@@ -30,10 +30,15 @@ def _shown(value: Any) -> str:
         return str(value)
 
 
+def _text(message: str | bytes) -> str:
+    return message if isinstance(message, str) else message.decode("utf-8", "replace")
+
+
 def _level(name: str) -> Callable[[Run, str, dict[str, Any] | None], None]:
     def log(run: Run, message: str | bytes, fields: dict[str, Any] | list[Any] | None) -> None:
-        text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-        run.log(name, text, {"value": fields} if isinstance(fields, list) else fields)
+        # By their types: what a script's values come as, and a line of a log may be a token of a stream.
+        text = message if type(message) is str else _text(message)
+        run.log(name, text, {"value": fields} if type(fields) is list else fields)  # type: ignore[arg-type]
 
     return log
 

@@ -60,7 +60,7 @@ def read(path: str) -> Attached:
     if not data:
         raise ValidationError(f"`{shown}` is empty")
     mime_type = sniff(data[:HEAD])
-    if mime_type is None:
+    if mime_type is None or mime_type == "image/svg+xml":  # which models read better than they see it
         return Attached(name, _text(data, shown, name), len(data))
     medium = Media(mime_type, data, filename=name)
     if len(data) > LIMITS[medium.kind]:
