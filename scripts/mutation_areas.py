@@ -1,4 +1,4 @@
-"""What mutate.py changes, and which tests are to notice. A test file stands without `tests/` and its ending."""
+"""What mutate.py changes, and which tests notice: files of tests without `tests/` and their ending, `*` any name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Area(NamedTuple):
 
     def test_files(self) -> list[str]:
         """Paths of the test files."""
-        return [str(TESTS / f"{word}.py") for word in self.tests.split()]
+        return [str(path) for word in self.tests.split() for path in sorted(TESTS.glob(f"{word}.py"))]
 
 
 _READERS = (
@@ -39,18 +39,14 @@ _READERS = (
     "conformance/test_dialects conformance/test_usage"
 )
 _VALUES = (
-    "unit/test_chunk_values unit/test_partial_json unit/test_round_trips unit/test_media_parts unit/test_query "
-    "unit/test_meter unit/test_tool_loop unit/test_structured conformance/test_usage unit/test_stream_twins"
+    "unit/test_chunk_values unit/test_values unit/test_agent_stream unit/test_partial_json unit/test_round_trips "
+    "unit/test_media_parts unit/test_query unit/test_meter unit/test_tool_loop unit/test_structured "
+    "conformance/test_usage"
 )
 _STREAMS = "unit/test_events_twins unit/test_stream_twins unit/test_framing unit/test_media_parts conformance/test_sse"
 
 AREAS: dict[str, Area] = {
-    "types": Area("types/*.py -types/__init__.py -types/media_*.py", f"{_VALUES} {_READERS}"),
-    "media": Area(
-        "types/media_*.py",
-        "unit/test_media_content unit/test_media_content_files unit/test_media_content_base64 "
-        "unit/test_media_content_arrays unit/test_media_content_calls",
-    ),
+    "types": Area("types/*.py -types/__init__.py -types/media*.py", f"{_VALUES} {_READERS}"),
     "utils": Area(
         "utils/*.py -utils/__init__.py",
         "unit/test_async_utils unit/test_error_builders unit/test_file_utils unit/test_id_generator unit/test_logs "
@@ -58,13 +54,16 @@ AREAS: dict[str, Area] = {
         "integration/test_retry integration/test_files integration/test_files_hostile",
     ),
     "_speedups": Area(
-        "_speedups/_*_py.py _speedups/_lua_shared.py _speedups/_lua_values.py",
-        f"{_STREAMS} unit/test_retry_arithmetic unit/test_engine unit/test_engine_soundness integration/test_retry",
+        "_speedups/_*_py.py _speedups/_lua_shared.py _speedups/_lua_values.py -_speedups/_media*.py",
+        f"{_STREAMS} unit/test_lua_values unit/test_retry_arithmetic unit/test_engine unit/test_engine_soundness "
+        "integration/test_retry",
         pure=True,
     ),
+    "media": Area("types/media*.py _speedups/_media*.py", "unit/test_media* unit/test_readers_media", pure=True),
     "openai": Area(
         "providers/openai_chat.py providers/chat_*.py",
-        f"unit/test_requests unit/test_requests_chat unit/test_chat_reader conformance/test_openai_chat {_READERS}",
+        f"unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_embeddings "
+        f"conformance/test_openai_chat {_READERS}",
     ),
     "responses": Area(
         "providers/openai_responses.py providers/responses_reader.py",
@@ -80,12 +79,12 @@ AREAS: dict[str, Area] = {
     ),
     "local": Area(
         "providers/local_request.py providers/local_forms.py",
-        "unit/test_requests unit/test_local unit/test_local_forms",
+        "unit/test_local_request unit/test_local unit/test_local_forms",
     ),
     "mock": Area("providers/mock.py", "unit/test_mock unit/test_requests"),
     "shared": Area(
         "providers/reading.py providers/turn.py providers/wire_errors.py providers/sides.py",
         "unit/test_requests unit/test_requests_chat unit/test_chat_reader unit/test_mock unit/test_embeddings "
-        f"unit/test_reading {_READERS}",
+        f"unit/test_reading unit/test_turn {_READERS}",
     ),
 }

@@ -90,11 +90,16 @@ def _silently(work: Callable[[], int]) -> NoReturn:
 
 def _pytest(words: Sequence[str], plugin: object) -> int:
     """pytest.main with few examples, the same each time."""
-    from hypothesis import HealthCheck, settings
+    from hypothesis import HealthCheck, Phase, settings
 
-    unhealthy = list(HealthCheck)
     settings.register_profile(
-        "mutants", max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=unhealthy
+        "mutants",
+        max_examples=25,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=(Phase.explicit, Phase.generate),  # an example that fails is enough, the least one is not looked for
+        suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutants")
     root = Path(__file__).resolve().parent.parent
@@ -269,7 +274,7 @@ def _redone(part: Piece | None, module: ModuleType, live: dict[tuple[str, int], 
         exec(part.code, space)
         for other in list(sys.modules.values()):
             for name, value in before.items():
-                if getattr(other, "__dict__", {}).get(name) is value and other.__name__.startswith("llmspell"):
+                if getattr(other, "__dict__", {}).get(name) is value:  # those of tests, too
                     setattr(other, name, space[name])
         return True
     scratch = dict(space)

@@ -238,6 +238,27 @@ async def test_as_they_are_done_a_source_is_not_read_while_a_result_lies_ready()
         assert taken <= before + 1
 
 
+async def test_the_first_that_is_done_does_not_wait_for_the_source() -> None:
+    taken = 0
+
+    async def source() -> AsyncIterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def same(n: int) -> int:
+        return n
+
+    for ordered, before in ((False, 2), (True, 8)):
+        taken = 0
+        async with aclosing(concurrent_map(same, source(), limit=8, ordered=ordered)) as told:
+            assert await anext(told) == 1
+            assert taken == before
+
+
 async def test_a_source_that_is_left_is_closed() -> None:
     closed: list[str] = []
 

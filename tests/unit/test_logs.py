@@ -215,6 +215,12 @@ def test_a_line_of_json_has_the_run_and_the_call(kept: Kept) -> None:
         assert re.fullmatch("call-[0-9a-f]{12}", logs.CALL.get())
 
 
+def test_a_line_outside_of_runs_and_calls_names_none(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it")
+    assert json.loads(logs.JSONFormatter().format(kept.records[0])).keys() == {"time", "level", "logger", "message"}
+    assert (logs.RUN.get(), logs.CALL.get()) == ("", "")
+
+
 def test_where_nobody_listens_a_call_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     assert logs.heard("model") is False

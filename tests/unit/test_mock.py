@@ -8,6 +8,7 @@ import pytest
 
 from llmspell.config.loader import load
 from llmspell.errors import ConfigError, ProviderError, RateLimitError, ValidationError
+from llmspell.providers import turn
 from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MOST_WIDTH, MockProvider
@@ -164,6 +165,14 @@ async def test_vectors_have_a_width(width: int, fine: bool) -> None:
     assert [len(vector) for vector in told.vectors] == [width, width]
     assert all(-1 <= number <= 1 for vector in told.vectors for number in vector)
     assert (told.model, told.usage) == ("m", Usage(3, 0, None, None, 3))
+
+
+async def test_time_counts_from_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(turn.time, "monotonic", lambda: now)
+    stream = MockProvider(["a"]).stream(CALL)
+    now = 200.0
+    assert (await stream.collect()).metadata["latency_ms"] == 0.0
 
 
 async def test_the_least_of_each_field_is_one_too() -> None:

@@ -229,6 +229,28 @@ def test_a_write_that_fails_leaves_what_was_there_alone(
     assert ((tmp_path / "x").read_bytes(), os.listdir(tmp_path)) == (b"old", ["x"])
 
 
+def test_a_file_is_on_disk_before_its_name_is(tmp_path: Path, beneath: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(number: int) -> None:
+        told.append(os.fstat(number).st_size)
+        fsync(number)
+
+    def replaced(*words: str, **more: int | None) -> None:
+        told.append("name")
+        replace(*words, **more)
+
+    monkeypatch.setattr(places.os, "fsync", synced)
+    monkeypatch.setattr(places.os, "replace", replaced)
+    places.write(place(tmp_path, "x"), bytes(1000))
+    assert told == [1000, "name"]
+
+
+def test_the_usual_bounds() -> None:
+    assert (places.LARGEST_READ, places.MOST_ENTRIES) == (64 << 20, 100_000)
+
+
 def test_an_entry_that_goes_while_it_is_listed_is_told_of_by_name_alone(tmp_path: Path) -> None:
     (tmp_path / "gone").write_bytes(b"123")
     with os.scandir(tmp_path) as found:

@@ -140,6 +140,51 @@ def test_anthropic_usage(told: dict[str, Any], usage: Usage) -> None:
     assert found.cache_write_tokens == usage.cache_write_tokens
 
 
+def test_anthropic_whose_answer_it_is_and_which_model_s() -> None:
+    start = {"type": "message_start", "message": {"id": "msg_1", "model": "m" * 300, "role": "assistant"}}
+    told = read("anthropic", start, ending("end_turn"), STOP)[1]
+    assert (told["id"], len(told["model"])) == ("msg_1", 200)
+    assert read("anthropic", {"type": "message_start", "message": {"id": "", "model": 5}}, ending("end_turn"))[1] == {}
+
+
+def test_anthropic_texts_and_calls_alone_are_not_kept_beside_and_calls_end_an_answer_as_such() -> None:
+    text = block(
+        0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"}, {"type": "text_delta", "text": "b"}
+    )
+    call = block(1, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}})
+    for last in ([ending("end_turn"), STOP], [STOP], [ending("tool_use"), STOP]):
+        contents, metadata = read("anthropic", *text, *call, *last)
+        assert contents[:2] == [Text("a"), Text("b")]
+        assert contents[-1] == Control("stream_end", "tool_calls")
+        assert metadata == {}
+    assert read("anthropic", *text, STOP)[0][-1] == Control("stream_end", "stop")
+    assert read("anthropic", *call, ending("max_tokens"), STOP)[0][-1] == Control("stream_end", "length")
+
+
+def test_anthropic_a_piece_of_a_block_that_was_left_is_still_its_own() -> None:
+    made = [
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "D"}},
+        *(
+            {"type": "content_block_delta", "index": place, "delta": {"type": "text_delta", "text": text}}
+            for place, text in ((0, "a"), (1, "b"), (0, "c"))
+        ),
+    ]
+    contents, metadata = read("anthropic", *made, ending("end_turn"), STOP)
+    assert contents[:-1] == [Text("a"), Text("b"), Text("c")]
+    assert [one.get("text", "-") for one in metadata["blocks"]] == ["ac", "b", "-"]
+
+
+def test_anthropic_an_error_needs_no_name_and_a_ping_is_none() -> None:
+    reading = dialect_of("anthropic").reading("p", "m", key_env=None, secrets=())
+    list(reading.feed(events({"error": {"type": "overloaded_error", "message": "busy"}})))
+    list(reading.end())
+    assert isinstance(reading.error, LLMSpellError)
+    assert "busy" in reading.error.message
+    assert read("anthropic", {"type": "ping", "error": None}, ending("end_turn"), STOP)[0][-1].type == "control"
+
+
 # ---- Responses
 
 
@@ -164,6 +209,9 @@ def test_responses_notes_come_once_and_are_bounded(monkeypatch: pytest.MonkeyPat
     ]
     assert read("openai-responses", *done(*added, item("done", 0, **told)))[1]["annotations"] == notes[:2]
     assert read("openai-responses", *done(output=[told]))[1]["annotations"] == notes[:3]
+    part_of = {"type": "message", "id": "msg", "content": [{**part, "annotations": notes[4:]}]}
+    whole = read("openai-responses", *done(*added, item("done", 0, **part_of), output=[part_of]))
+    assert whole[1]["annotations"] == notes[:2]
     two = {**told, "content": [{**part, "annotations": notes[:1]}, {**part, "annotations": [5, notes[1]]}]}
     assert read("openai-responses", *done(output=[two]))[1]["annotations"] == notes[:2]
 
@@ -337,6 +385,24 @@ def test_gemini_tokens_are_those_that_were_told_last() -> None:
     contents, metadata = read("gemini", {**first, "modelVersion": "m-1", "responseId": "r"}, second)
     assert contents == [Text("a"), Text("b"), Control("stream_end", "stop", Usage(5, 2, None, None, 7))]
     assert metadata == {"model": "m-1", "id": "r"}
+
+
+def test_gemini_pieces_of_text_with_running_totals_are_read_and_kept() -> None:
+    def value(text: str, finish: str | None = None, **usage: int) -> dict[str, Any]:
+        one: dict[str, Any] = {"content": {"parts": [{"text": text}]}}
+        return {
+            "candidates": [one | ({"finishReason": finish} if finish else {})],
+            "usageMetadata": {f"{name}TokenCount": count for name, count in usage.items()},
+            "modelVersion": "m-1",
+            "responseId": "r",
+        }
+
+    values = [value(text, prompt=5, cachedContent=4, candidates=n) for n, text in enumerate(["a", "b", "", "c"])]
+    last = {"candidates": [{"content": {"parts": [{"text": "d", "thoughtSignature": "S"}]}, "finishReason": "STOP"}]}
+    contents, metadata = read("gemini", *values, value("e", prompt=5, candidates=9), last)
+    assert contents[:-1] == [Text(one) for one in "abced"]
+    assert contents[-1].usage == Usage(5, 9, 4)  # type: ignore[union-attr]
+    assert metadata["parts"] == [{"text": "abce"}, {"text": "d", "thoughtSignature": "S"}]
 
 
 # ---- Ollama

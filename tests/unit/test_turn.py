@@ -88,6 +88,7 @@ def test_what_is_told_is_kept_but_for_nothing_and_who_answers_and_what_is_too_de
         deep = [deep]
     notes = [1]
     turn.told({"provider": "other", "id": None, "deep": 1})
+    assert turn.metadata["deep"] == 1
     turn.told({"deep": deep, "notes": notes, "table": {"a": 1}, "model": "m-1"})
     notes.append(2)
     assert turn.metadata == {"provider": "p", "model": "m-1", "notes": [1], "table": {"a": 1}}
