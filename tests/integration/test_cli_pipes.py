@@ -267,6 +267,24 @@ def test_a_reader_that_does_not_read_does_not_keep_the_run_beyond_its_deadline(r
 # ---- the rest of the command line
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_slow_reader_gets_all_of_it(form: str, unbuffered: str, run_file: Any) -> None:
+    """Each write is interrupted by ticks while the pipe is full. An unbuffered file takes a part of it then."""
+    words = run_file("for _ = 1, 4 do io.write(('x'):rep(1 << 18)) end return ('y'):rep(1 << 18)", "--output", form)
+    with start(*words, env={**environment(), "PYTHONUNBUFFERED": unbuffered}) as child:
+        assert child.stdout is not None
+        got = b""
+        while piece := os.read(child.stdout.fileno(), 1 << 16):
+            got += piece
+            time.sleep(0.01)  # a slow reader: two ticks
+        assert child.wait(30) == 0
+    assert got.count(b"x") >= 4 << 18
+    if form != "text":
+        last = json.loads(got.splitlines()[-1])
+        assert last["result"] == "y" * (1 << 18)
+
+
 def test_version_and_help() -> None:
     assert llmspell("--version") == (0, f"llmspell {__version__}\n".encode(), b"")
     for words in (["--help"], ["run", "--help"], ["run", "-h"], ["models", "--help"]):

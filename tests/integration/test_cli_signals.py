@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from contextlib import contextmanager
@@ -174,6 +175,25 @@ def test_while_the_result_is_written_to_a_reader_that_does_not_read(
         told, _, err = ended(child)
         assert told in (code, -number)
         assert "Traceback" not in err
+
+
+def test_a_signal_after_the_run_that_the_watching_thread_is_given_ends_the_process() -> None:
+    """As where another signal is just on its way to the main thread: here, that does not take it."""
+    code = """
+import os, signal, time
+from llmspell.cli.signals import Watch
+watch = Watch(lambda number: None, lambda: None, lambda: None, None)
+time.sleep(0.2)  # the thread waits for signals by then
+watch.finish()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.2)  # it has been taken by then; if it has not, it is still there
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+time.sleep(0.1)
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path) -> None:

@@ -65,7 +65,10 @@ class Output:
             return False
         sink = self._sinks[fd]
         assert sink is not None
-        sink.write(data)
+        written = sink.write(data)
+        while type(written) is int and 0 < written < len(data):  # an unbuffered file takes a part where a signal comes
+            data = data[written:]
+            written = sink.write(data)
         if fd == 1:
             self.wrote_output = True
         if self._live or fd == 2:

@@ -78,9 +78,22 @@ def _open_missing() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
 
 
+def _buffered() -> None:
+    """With PYTHONUNBUFFERED, or `python -u`, Python's streams write a part where a signal comes, and lose the rest."""
+    from io import BufferedWriter, RawIOBase, TextIOWrapper
+
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(getattr(stream, "buffer", None), RawIOBase):
+            encoding, errors = stream.encoding, stream.errors
+            whole = TextIOWrapper(BufferedWriter(stream.detach()), encoding, errors, line_buffering=True)
+            setattr(sys, name, whole)
+
+
 def entry() -> None:
     """The console script."""
     _open_missing()
+    _buffered()
     gc.set_threshold(20_000, 20, 20)  # imports make much that stays: looking through it again costs a start 4 ms
     try:
         code = main(sys.argv[1:])

@@ -75,8 +75,12 @@ class Watch:
                 self._late()
                 return
             got = signal.sigtimedwait(self._signals, min(wait, 3600.0))
-            if got is not None:
-                self._take(got.si_signo)
+            if got is None:
+                continue
+            if self._finished:  # it came here all the same, since another was on its way to the main thread
+                os.kill(os.getpid(), got.si_signo)
+                return
+            self._take(got.si_signo)
 
     def _take(self, number: int) -> None:
         if number in self._stops:

@@ -346,6 +346,8 @@ class Command:
         except OSError as failed:  # it cannot be written: which is the error now, if there was none
             drop_output()
             ours = unwritten(failed) if isinstance(error, OSError) else ours
+            if self.form == "jsonl":  # events go nowhere now
+                self.form = "text"
         try:
             self.tell(ours)
         except BrokenPipeError:
