@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,11 @@ HERE = Path(__file__).resolve().parents[1]
 #: What a leak shows in, where that is not the count of its name.
 SHOWS = {"objects": "soak.leaks._Kept"}
 
-pytestmark = [pytest.mark.compiled, pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc")]
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with"),
+]
 
 
 def soaked(tmp_path: Path, *words: str) -> tuple[int, dict[str, Any], str]:
