@@ -114,7 +114,7 @@ def test_ctrl_c_ends_it_with_what_it_has_seen() -> None:
         assert lines[0] == "soak: seed 5, 60 min, load 0.4\n"
         os.kill(process.pid, signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
-    assert rest.rstrip().endswith("stopped early; nothing was wrong")
+    assert rest.rstrip().endswith("nothing was wrong; stopped before its time by SIGINT")
     assert process.returncode == 130
 
 

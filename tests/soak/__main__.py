@@ -48,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
     if given.json:
         with open(given.json, "w", encoding="utf-8") as file:
             json.dump(report.to_dict(), file, indent=1, ensure_ascii=False)
-    return 1 if report.failed else 130 if report.stopped else 0
+    return 1 if report.failed else 130 if report.stopped_by else 0
 
 
 if __name__ == "__main__":
