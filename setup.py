@@ -31,15 +31,19 @@ def extensions() -> list[Extension]:
     for source in [*sorted(here.glob("*_c.pyx")), *(here / f"{stem}_py.py" for stem in SAME)]:
         stem = source.stem.removesuffix("_py").removesuffix("_c")
         parts = sorted(source.parent.glob("lua_*.[ph]*")) if stem == "_lua" else []
+        # `.ci/traced` asks which lines of them are run. What Lua calls must not be traced: `_lua_c.pyx` says so, too.
+        traced = bool(os.environ.get("LLMSPELL_TRACED")) and stem != "_lua"
         module = Extension(
             f"llmspell._speedups.{stem}_c",
             [source.relative_to(HERE).as_posix()],
             depends=[part.relative_to(HERE).as_posix() for part in parts],
+            define_macros=[("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if traced else [],
             extra_compile_args=[] if os.name == "nt" else ["-O2"],
             optional=True,
         )
         try:
-            modules += cythonize([module], compiler_directives={"language_level": 3, "annotation_typing": False})
+            directives = {"language_level": 3, "annotation_typing": False, "linetrace": traced}
+            modules += cythonize([module], compiler_directives=directives, force=traced)
         except Exception as error:  # of a Cython that is too old, say
             print(f"warning: {module.name} was not built, its pure twin serves in its place: {error}")
     return modules
@@ -47,6 +51,10 @@ def extensions() -> list[Extension]:
 
 class OptionalBuild(build_ext):
     """Builds what can be built. setuptools' own `optional` lets a missing compiler fail the install."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or True  # on all cores: there are a dozen of them
 
     def build_extension(self, ext: Extension) -> None:
         try:

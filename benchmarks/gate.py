@@ -83,6 +83,12 @@ LINES = (
     Line("program", "a model's program, start to end : bare Lua state, 1 ms of 27 us", 37, 1.1, BUSY),
     Line("media-twins", "heads of media, compiled : pure", 1 / 1.3, 1.2, STEADY),
     Line("media-memory", "a file of 5 GB in place of 5 KB, at the peak", 2, 1.2, BUILDS, "MB"),
+    Line("file-write", "a file written whole : the same by hand, CPU", 1.5, 1.25, "what a disk's fsync takes varies"),
+    Line("file-read", "4 KB with errors that say which file : open and read", 1.4, 1.2, STEADY),
+    Line("file-lock", "a lock and its release : open, flock and close", 4.0, 1.2, STEADY),
+    Line("retry-once", "retry_async of what succeeds : a plain await, 0.2 µs of 0.4", 2.5, 1.25, STEADY),
+    Line("retry-thrice", "of what fails twice : a loop by hand, 5 µs of 8", 3.0, 1.2, STEADY),
+    Line("retry-twins", "what to do after a failure, compiled : pure", 1 / 1.3, 1.2, STEADY),
     Line("call", "a call that waits : the loop alone, 2 µs of 7", 3.5, 1.25, "what a turn costs differs by kernel"),
     Line("start", "new runtime to first result : bare lupa, 45 µs of 150", 3.3, 1.25, STEADY),
     Line("tick", "a computing script with a tick : without", 1.03, 1.08, "two like times: noise is all of it"),
@@ -240,6 +246,28 @@ def _media(server: Server, rounds: float, push: Push) -> dict[str, float]:
     return {"media-twins": ratios(told, "compiled", "pure").median, "media-memory": memory}
 
 
+def _files(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import files
+
+    told = {}
+    for name, case in (("file-write", "write"), ("file-read", "read 4 KB"), ("file-lock", "lock")):
+        ours, base, _ = files.CASES[case]
+        some = files.measure(case, _some(9, rounds), times=push.get(name, 1.0), subjects=(ours, base))
+        told[name] = ratios(some, ours, base).median
+    return told
+
+
+def _retry(server: Server, rounds: float, push: Push) -> dict[str, float]:
+    import retry
+
+    told = {}
+    for name, case in (("retry-once", "once"), ("retry-thrice", "thrice"), ("retry-twins", "decide")):
+        ours, base, _ = retry.CASES[case]
+        some = retry.measure(case, _some(9, rounds), times=push.get(name, 1.0), subjects=(ours, base))
+        told[name] = ratios(some, ours, base).median
+    return told
+
+
 def _call(server: Server, rounds: float, push: Push) -> dict[str, float]:
     import calls
 
@@ -327,6 +355,8 @@ MEASURES: dict[Callable[[Server, float, Push], dict[str, float]], tuple[str, ...
     _tables: ("into-twins", "out-twins"),
     _program: ("program",),
     _media: ("media-twins", "media-memory"),
+    _files: ("file-write", "file-read", "file-lock"),
+    _retry: ("retry-once", "retry-thrice", "retry-twins"),
     _call: ("call",),
     _start: ("start",),
     _tick: ("tick",),

@@ -159,6 +159,50 @@ def test_data_lines_add_up_to_the_bound(sse: ModuleType) -> None:
         sse.EventParser(11).feed(b"data: 12345\ndata: 678901\n\n")
 
 
+@pytest.mark.parametrize(
+    ("pieces", "events"),
+    [
+        ([b"data: a\r", b"\ndata: b\n\n"], [("", b"a\nb")]),
+        ([b"data: a\r", b"data: b\r\r"], [("", b"a\nb")]),
+        ([b"data: a\r", b"", b"\n\n"], [("", b"a")]),
+        ([b"data: a\r", b"\r"], [("", b"a")]),
+        ([b"data: a\n\r", b"\ndata: b\r", b"\n\r", b"\n"], [("", b"a"), ("", b"b")]),
+    ],
+)
+def test_an_end_of_a_line_that_is_cut_is_one(sse: ModuleType, pieces: list[bytes], events: Events) -> None:
+    parser = sse.EventParser()
+    assert [event for piece in pieces for event in parser.feed(piece)] == events
+
+
+def test_a_line_may_be_as_long_as_the_bound_and_a_mark_before_it_does_not_count(sse: ModuleType) -> None:
+    bom = b"\xef\xbb\xbf"
+    for before in (b"", bom):
+        assert sse.EventParser(10).feed(before + b"data: 1234") == []
+        assert sse.EventParser(10).feed(before + b"data: 1234\n\n") == [("", b"1234")]
+        with pytest.raises(sse.EventTooLarge):
+            sse.EventParser(10).feed(before + b"data: 12345\n\n")
+    parser = sse.EventParser(10)
+    assert parser.feed(b"data: 1\n\n" + b"data: 1234") == [("", b"1")]
+    with pytest.raises(sse.EventTooLarge):
+        parser.feed(b"5")
+    with pytest.raises(sse.EventTooLarge):
+        sse.EventParser(10).feed(bom + b"data: 123456")
+
+
+def test_the_bound_is_of_each_event_and_each_line(sse: ModuleType) -> None:
+    for name in (b"", b"event: e\n"):
+        parser = sse.EventParser(11)
+        for _ in range(5):
+            assert len(parser.feed(name + b"data: 12345\ndata: 67890\n\n")) == 1
+    parser = sse.EventParser(11)
+    for _ in range(5):
+        assert parser.feed(b"id: 1234567\n") == parser.feed(b"id: 12") == parser.feed(b"34567\n") == []
+
+
+def test_a_name_that_is_no_text_is_one_with_marks(sse: ModuleType) -> None:
+    assert sse.EventParser().feed(b"event: a\xff\ndata: 1\n\n") == [("a\ufffd", b"1")]
+
+
 def test_comments_for_ever_need_no_memory(sse: ModuleType) -> None:
     parser = sse.EventParser(64)
     for _ in range(10_000):

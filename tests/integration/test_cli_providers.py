@@ -21,7 +21,9 @@ KEY = "sk-secret-of-nobody"
 
 
 def llmspell(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    own = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ} | {"HOME": str(folder)}
+    own = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG") if name in os.environ
+    } | {"HOME": str(folder)}
     command = [sys.executable, "-m", "llmspell", "providers", *words]
     return subprocess.run(
         command, env=own | env, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL

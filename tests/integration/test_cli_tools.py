@@ -17,7 +17,9 @@ pytestmark = pytest.mark.once
 
 
 def llmspell(folder: Path, *words: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    own = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ} | {"HOME": str(folder)}
+    own = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG") if name in os.environ
+    } | {"HOME": str(folder)}
     command = [sys.executable, "-m", "llmspell", "tools", *words]
     return subprocess.run(command, env=own | env, cwd=folder, capture_output=True, text=True, timeout=60, input=given)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.once
+
 BASH, ZSH, FISH, POWERSHELL = (shutil.which(name) for name in ("bash", "zsh", "fish", "pwsh"))
 
 

@@ -137,6 +137,7 @@ def test_what_has_nothing_to_read_now_is_told(granted: Permissions, monkeypatch:
     os.close(writing)
 
 
+@pytest.mark.unmeasured
 def test_a_large_folder_does_not_hold_up_the_host(granted: Permissions, tmp_path: Path) -> None:
     """Its entries are looked at beside the event loop; as many as there are."""
     (tmp_path / "in" / "many").mkdir()
@@ -233,6 +234,7 @@ def test_what_a_search_has_not_looked_at_is_told(granted: Permissions, tmp_path:
     assert search(granted, pattern='"here"') == ["small:1: here", told]
 
 
+@pytest.mark.unmeasured
 def test_a_search_stops_with_its_run(granted: Permissions, tmp_path: Path) -> None:
     (tmp_path / "in" / "x").write_text(("ab" * 20_000 + "\n") * 50)
     script = 'Tool.execute("file_search", { path = "in", pattern = "(a|b|ab)*c", regex = true })'

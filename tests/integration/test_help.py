@@ -10,6 +10,8 @@ import pytest
 from llmspell.cli.completing.table import TREE
 from support.terminal import Terminal, environment, llmspell
 
+pytestmark = pytest.mark.once
+
 COMMANDS = [[], *([name] for name in TREE[3]), *([name, below] for name, node in TREE[3].items() for below in node[3])]
 
 

@@ -60,6 +60,7 @@ def webp(kind: bytes) -> bytes:
 
 
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0" * 100
+MOVIE = struct.pack(">I4sI4s", 116, b"moov", 108, b"mvhd") + bytes(12) + struct.pack(">II", 1000, 3000) + bytes(80)
 BMP = b"BM" + struct.pack("<IHHI", 100, 0, 0, 54) + struct.pack("<Iii", 40, 9, -8)
 PDF = b"%PDF-1.7\n" + b"x" * 100
 RGB = {"bit_depth": 8, "color": "rgb", "alpha": False}
@@ -151,6 +152,12 @@ def isolation(request: pytest.FixtureRequest) -> str | None:
     return None if request.param == "here" else "process"
 
 
+def film(size: int) -> bytes:
+    """The beginning of one of so many bytes."""
+    head = MP4[:24] + MOVIE
+    return head + struct.pack(">I4sQ", 1, b"mdat", size - len(head))
+
+
 def lua(data: bytes) -> str:
     return '"' + "".join(f"\\x{byte:02x}" for byte in data) + '"'
 
@@ -176,6 +183,36 @@ def test_the_fields_of_a_medium(isolation: str | None) -> None:
     assert got[2][:5] == ["image", "gif", "image/gif", len(gif()), 7]
     assert got[3] == ["file", "plain", "text/plain", 10, 0, 10]
     assert got[4:] == ["a.txt", f"image/png, {len(png())} bytes", 1.0]
+
+
+def test_a_drawing_is_an_image_of_its_own_size(isolation: str | None) -> None:
+    drawing = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="1in" viewBox="0 0 4 3"/>'
+    got = run(
+        f"""
+        local m, said = Media.image([[{drawing}]]), Media.image([[{drawing}]], "svg")
+        return {{ m.mime_type, m.format, said.mime_type, m.metadata.width, m.metadata.height }}
+        """,
+        isolation=isolation,
+    )
+    assert got == ["image/svg+xml", "svg", "image/svg+xml", 96, 72]
+
+
+def test_what_a_film_and_a_song_tell(isolation: str | None) -> None:
+    from support import films, sounds
+
+    movie = films.moov(
+        films.track(b"vide", films.video_entry()), films.track(b"soun", films.audio_entry(), scale=44100)
+    )
+    film, song = films.mp4(movie, first=True), sounds.flac(4096)
+    got = run(
+        f"""
+        local m, s = Media.video({lua(film)}).metadata, Media.audio({lua(song)}, "flac").metadata
+        return {{
+          m.width, m.height, m.duration, m.frame_rate, m.codec, m.audio_codec, s.codec, s.sample_rate, s.bit_depth }}
+        """,
+        isolation=isolation,
+    )
+    assert got == [320, 180, 2.0, 25.0, "h264", "aac", "flac", 44100, 16]
 
 
 @pytest.mark.parametrize(
@@ -228,15 +265,15 @@ def test_files_are_read_and_written_where_that_was_granted(tmp_path: Path, isola
 
 def test_a_file_s_size_is_looked_at_before_its_bytes(tmp_path: Path) -> None:
     large = LIMITS["video"]
-    for name, head, size in (("v.mp4", MP4, large), ("w.mp4", MP4, large + 1), ("i.png", png(), 101 << 20)):
+    for name, head, size in (("v.mp4", film(large), large), ("w.mp4", b"", large + 1), ("i.png", png(), 101 << 20)):
         with open(tmp_path / name, "wb") as file:
             file.write(head)
             file.truncate(size)  # sparse: it takes no room
     permissions = Permissions(read=(".",), base=str(tmp_path))
-    got = run('local m = Media.from_file("v.mp4") return { m.type, m.size }', permissions)
-    assert got == ["video", LIMITS["video"]]
+    got = run('local m = Media.from_file("v.mp4") return { m.type, m.size, m.metadata.duration }', permissions)
+    assert got == ["video", LIMITS["video"], 3]
     for call, message in (
-        ('Media.from_file("w.mp4")', "more than"),
+        ('Media.from_file("w.mp4")', "it has 5368709121 bytes; of video at most"),
         ('Media.from_file("i.png")', "of image at most"),
         ('Media.from_file("v.mp4"):bytes()', "more than"),
     ):
@@ -265,7 +302,7 @@ MEMORY = textwrap.dedent("""
 def test_five_gigabytes_are_never_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     with open(path, "wb") as file:
-        file.write(MP4)
+        file.write(film(5 << 30))
         file.truncate(5 << 30)
     done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 40_000, "kilobytes, asyncio and the providers included"

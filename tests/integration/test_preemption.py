@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llmspell import ScriptRuntime
-from llmspell.bridge.calls import agent
+from llmspell.bridge.streams import Streams
 from llmspell.errors import LimitError
+from llmspell.providers.manager import ProviderManager
 
 pytestmark = pytest.mark.compiled
 
@@ -119,27 +120,28 @@ async def test_and_its_deadline_holds_over_all_its_slices() -> None:
             await runtime.execute_script("while true do end")
 
 
-async def test_a_stream_that_is_opened_as_the_script_is_interrupted_is_not_taken_for_one_out_of_reach(
+async def test_a_stream_that_is_opened_late_in_a_slice_is_not_taken_for_one_out_of_reach(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    opens = agent.ASKS["agent:stream_execute"]
+    """The script is interrupted right when the host comes back, and what was collected until then is looked at."""
+    opened = Streams.open
 
-    def slowly(*args: Any) -> Any:
-        told = opens(*args)
-        time.sleep(0.02)  # so that the interruption comes where the host returns to the script
-        return told
+    def slowly(*args: Any, **named: Any) -> int:
+        number = opened(*args, **named)
+        time.sleep(0.02)  # several ticks
+        return number
 
-    monkeypatch.setitem(agent.ASKS, "agent:stream_execute", slowly)
+    monkeypatch.setattr(Streams, "open", slowly)
     script = """
-    local agent, counts = Agent.create{ model = "mock" }, {}
-    for i = 1, 10 do
-      counts[i] = 0
-      collectgarbage() -- what was collected is looked through at the end of this turn
-      for chunk in agent:stream_execute("hello") do counts[i] = counts[i] + 1 end
-    end
-    return table.concat(counts, " ")
+      local texts = {}
+      for i = 1, 5 do
+        for _ = 1, 2e5 do local t = {} end
+        texts[i] = ""
+        for chunk in Agent.create{ model = "mock" }:stream_execute("some words") do
+          if chunk.content.type == "text" then texts[i] = texts[i] .. chunk.content.text end
+        end
+      end
+      return texts
     """
-    async with ScriptRuntime(timeout=60) as runtime:
-        counts = (await runtime.execute_script(script)).result.split()
-    assert len(counts) == 10
-    assert "0" not in counts
+    async with ScriptRuntime(providers=ProviderManager({"mock": {"type": "mock"}}, env={}), timeout=60) as runtime:
+        assert (await runtime.execute_script(script)).result == ["some words"] * 5

@@ -16,6 +16,7 @@ from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
 from llmspell.tools.function import FunctionTool
 from llmspell.tools.permissions import Permissions
+from support.media import png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,9 +265,8 @@ def test_a_tool_in_lua_that_fails_raises() -> None:
 
 
 def test_a_tool_gives_media(isolation: str | None, tmp_path: Path) -> None:
-    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\2\0\0\0\3\x08\x06\0\0\0" + b"\0" * 30
     path = tmp_path / "a.png"
-    path.write_bytes(png)
+    path.write_bytes(png(2, 3))
     told = run(
         f"""
         local path = {str(path)!r}
@@ -281,7 +281,7 @@ def test_a_tool_gives_media(isolation: str | None, tmp_path: Path) -> None:
         isolation,
         permissions=Permissions(read=[str(tmp_path)]),
     )
-    assert told == ["two", "image", "image/png", 2, len(png), True]
+    assert told == ["two", "image", "image/png", 2, len(png(2, 3)), True]
 
 
 def test_whole_numbers_of_a_schema_come_as_such() -> None:

@@ -421,10 +421,10 @@ def test_a_timeout_ends_what_runs(isolation: str | None) -> None:
             Async.sleep(0.002)
           end
         end
-        local step = Workflow.sequential{ steps = { { name = "a", run = slow, timeout = 0.02 } } }
+        local step = Workflow.sequential{ steps = { { name = "a", run = slow, timeout = 0.2 } } }
         local ok, e = pcall(step.execute, step)
         local first = wait_for(1)
-        local whole = Workflow.parallel{ timeout_ms = 20, steps = {
+        local whole = Workflow.parallel{ timeout_ms = 200, steps = {
           { name = "a", run = slow }, { name = "b", run = slow } } }
         local ok2, e2 = pcall(whole.execute, whole)
         local second = wait_for(3)
@@ -432,7 +432,7 @@ def test_a_timeout_ends_what_runs(isolation: str | None) -> None:
           { name = "a", run = slow }, { name = "b", run = function() error("x") end } } }
         local ok3, e3 = pcall(failing.execute, failing)
         local third = wait_for(4)
-        local ok4, e4 = pcall(Async.timeout, 0.02, function() whole:execute() end)
+        local ok4, e4 = pcall(Async.timeout, 0.2, function() whole:execute() end)
         return { ok, e.kind, e.reason_kind, first, ok2, e2.kind, second, ok3, e3.step, third,
                  ok4, e4.kind, wait_for(6) }
         """,

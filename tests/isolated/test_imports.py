@@ -14,6 +14,8 @@ import pytest
 import llmspell
 from llmspell import _speedups
 
+pytestmark = pytest.mark.unmeasured
+
 PACKAGE = Path(llmspell.__file__).parent
 MODULES = sorted(
     ".".join(("llmspell", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")

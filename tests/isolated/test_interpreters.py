@@ -15,6 +15,8 @@ from llmspell import _speedups
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.unmeasured
+
 TRY = """
 import json, os, sys
 sys.path[:] = {path!r}

@@ -27,6 +27,7 @@ LIBRARY = Path(lupa.lua54.__file__)
 
 pytestmark = [
     pytest.mark.compiled,
+    pytest.mark.unmeasured,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the library is changed as an ELF file"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 WANTED = 100_000
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.compiled, pytest.mark.unmeasured]
 
 
 def soaked(*command: str) -> tuple[int, dict[str, Any]]:

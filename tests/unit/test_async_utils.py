@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell.errors import ValidationError
-from llmspell.utils.async_utils import buffered, concurrent_map, timeout_with_default
+from llmspell.utils import async_utils
+from llmspell.utils.async_utils import Clock, RetryPolicy, buffered, concurrent_map, timeout_with_default
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 async def test_what_takes_too_long_is_cancelled_and_its_default_given() -> None:
@@ -184,6 +185,119 @@ async def test_the_sources_error_comes_after_its_items() -> None:
         await anext(told)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_one_at_a_time_is_a_limit_too(ordered: bool) -> None:
+    running = 0
+
+    async def work(n: int) -> int:
+        nonlocal running
+        running += 1
+        await asyncio.sleep(0)
+        assert running == 1
+        running -= 1
+        return n
+
+    assert [n async for n in concurrent_map(work, range(5), limit=1, ordered=ordered)] == list(range(5))
+
+
+async def test_the_order_stands_unless_one_does_without_and_ten_run_at_once() -> None:
+    running, most = 0, 0
+
+    async def work(n: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(3 * (30 - n)):
+            await asyncio.sleep(0)
+        running -= 1
+        return n
+
+    assert [n async for n in concurrent_map(work, range(30))] == list(range(30))
+    assert most == 10
+
+
+async def test_as_they_are_done_a_source_is_not_read_while_a_result_lies_ready() -> None:
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        while taken < 20:
+            taken += 1
+            yield taken
+
+    async def same(n: int) -> int:
+        return n
+
+    async with aclosing(concurrent_map(same, source(), limit=8, ordered=False)) as told:
+        await anext(told)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the others are done meanwhile
+        await anext(told)
+        before = taken
+        await anext(told)
+        assert taken <= before + 1
+
+
+async def test_the_first_that_is_done_does_not_wait_for_the_source() -> None:
+    taken = 0
+
+    async def source() -> AsyncIterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def same(n: int) -> int:
+        return n
+
+    for ordered, before in ((False, 2), (True, 8)):
+        taken = 0
+        async with aclosing(concurrent_map(same, source(), limit=8, ordered=ordered)) as told:
+            assert await anext(told) == 1
+            assert taken == before
+
+
+async def test_a_source_that_is_left_is_closed() -> None:
+    closed: list[str] = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append("closed")
+
+    async def same(n: int) -> int:
+        return n
+
+    async with aclosing(concurrent_map(same, source(), limit=2)) as told:
+        await anext(told)
+    assert closed == ["closed"]
+
+
+async def test_what_was_read_ahead_leaves_no_task_behind() -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert [n async for n in buffered(source(), 1)] == [1]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_chances_lie_evenly_from_0_to_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    for data, share in ((bytes(6), 0.0), (b"\x80" + bytes(5), 0.5), (b"\xff" * 6, 1 - 2**-48)):
+        monkeypatch.setattr(async_utils, "urandom", {6: data}.__getitem__)
+        assert Clock().chance() == share
+
+
+def test_what_is_usual_is_as_the_guide_says() -> None:
+    assert RetryPolicy() == (4, 0.5, 30.0, 60.0)
+
+
 async def test_limits_are_checked() -> None:
     async def same(n: int) -> int:
         return n
@@ -192,3 +306,54 @@ async def test_limits_are_checked() -> None:
         await anext(concurrent_map(same, [1], limit=0))
     with pytest.raises(ValidationError):
         await anext(buffered(concurrent_map(same, [1]), 0))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_source_that_ends_ends_it(ordered: bool) -> None:
+    async def source(count: int) -> AsyncIterator[int]:
+        for n in range(count):
+            yield n
+
+    async def same(n: int) -> int:
+        return n
+
+    for count in (0, 1, 3):
+        for items in (source(count), range(count)):
+            assert [n async for n in concurrent_map(same, items, limit=2, ordered=ordered)] == list(range(count))
+
+
+def test_a_policy_is_a_number_of_attempts_or_fields_over_another() -> None:
+    base = RetryPolicy(attempts=2, base=1.0)
+    assert RetryPolicy.of(None) == RetryPolicy()
+    assert RetryPolicy.of(None, base) is base
+    assert RetryPolicy.of(7, base) == RetryPolicy(attempts=7, base=1.0)
+    assert RetryPolicy.of({"max": 3, "budget": 0}, base) == RetryPolicy(2, 1.0, 3, 0)
+    assert RetryPolicy.of({"attempts": 100}).attempts == 100
+
+
+@pytest.mark.parametrize("given", [True, "3", 2.5, [1], b""])
+def test_what_is_no_policy_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError, match="`retry` is a number of attempts, or attempts, base, max and budget"):
+        RetryPolicy.of(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"attempts": 0}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": 101}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": True}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"attempts": 2.0}, "`retry.attempts` must be a whole number from 1 to 100"),
+        ({"base": -0.1}, "`retry.base` must be a number of seconds"),
+        ({"max": 1e9}, "`retry.max` must be a number of seconds"),
+        ({"budget": float("nan")}, "`retry.budget` must be a number of seconds"),
+        ({"base": False}, "`retry.base` must be a number of seconds"),
+        ({"base": "1"}, "`retry.base` must be a number of seconds"),
+        ({"tries": 1}, "`retry` has no field `tries`"),
+        (0, "`retry.attempts` must be a whole number from 1 to 100"),
+    ],
+)
+def test_a_policy_s_fields_are_checked(given: Any, what: str) -> None:
+    with pytest.raises(ValidationError) as failed:
+        RetryPolicy.of(given)
+    assert failed.value.message == what

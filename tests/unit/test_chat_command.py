@@ -90,6 +90,7 @@ def test_a_message_may_begin_with_anything(text: str) -> None:
         (b"\0\0\0\x18ftypmp42", "video"),
         ("grüße".encode(), "text"),
         (b"\xef\xbb\xbfwith a mark", "text"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "text"),
     ],
 )
 def test_a_file_is_what_its_bytes_are(data: bytes, kind: str, tmp_path: Path) -> None:

@@ -103,7 +103,51 @@ def test_details_of_reasoning_are_put_together_with_and_without_their_number() -
     assert kept(text | {"index": 0}, text | {"index": 1}) == [text | {"index": 0}, text | {"index": 1}]
 
 
+def facts(*values: Any) -> dict[str, Any]:
+    reader = ChatReader("p", "m")
+    for value in values:
+        reader.event(value)
+    reader.done()
+    reader.end()
+    return reader.metadata
+
+
+def test_what_an_answer_says_of_itself_is_kept_as_it_came_first() -> None:
+    first = {"id": "one", "created": 1.5, "model": "", "service_tier": None, "system_fingerprint": 7, "choices": []}
+    later = delta(content="a") | {"id": "two", "created": 3, "model": "m-1", "service_tier": "flex\n"}
+    told = facts(first, later, delta() | {"model": "m-2", "system_fingerprint": "fp"})
+    assert told == {"id": "one", "created": 1.5, "model": "m-1", "service_tier": "flex", "system_fingerprint": "fp"}
+    assert "created" not in facts(delta(content="a") | {"created": [1], "id": {"a": 1}})
+
+
+def test_citations_and_notes_are_kept_up_to_a_bound() -> None:
+    assert facts(delta() | {"citations": ["https://a", 5, "https://b"]})["citations"] == ["https://a", "https://b"]
+    assert "citations" not in facts(delta() | {"citations": []}, delta() | {"citations": "x"})
+    assert len(facts(delta() | {"citations": ["u"] * 300})["citations"]) == 256
+    notes = [delta(annotations=[{"n": n}, 5]) for n in range(300)]
+    assert facts(*notes)["annotations"] == [{"n": n} for n in range(256)]
+    pictures = [delta(images=[{"image_url": {"url": f"https://a/{n}"}}]) for n in range(300)]
+    assert facts(*pictures)["image_urls"] == [f"https://a/{n}" for n in range(256)]
+
+
+def test_a_whole_answer_is_over_and_its_details_are_each_their_own() -> None:
+    detail = {"type": "reasoning.summary", "summary": "s"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"content": "a", "reasoning_details": [detail, detail], "tool_calls": [call]}
+    reader = ChatReader("p", "m")
+    contents = [*reader.event({"object": "chat.completion", "choices": [{"message": message}]}), *reader.end()]
+    assert contents[-1] == Control("stream_end", "tool_calls")
+    assert reader.metadata["chat"]["reasoning_details"] == [detail, detail]
+
+
+def test_a_summary_in_pieces_is_one() -> None:
+    pieces = [delta(reasoning_details=[{"type": "reasoning.summary", "index": 0, "summary": one}]) for one in "ab"]
+    told = facts(*pieces, tool("c", "f", "{}", index=0))
+    assert told["chat"]["reasoning_details"] == [{"type": "reasoning.summary", "index": 0, "summary": "ab"}]
+
+
 def test_content_as_a_list_is_taken_apart() -> None:
+    assert events(delta(content=[{"type": "text", "text": ""}, "", {"text": 5}])) == [Control("stream_end", "stop")]
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}, "b", 5]
     assert events(delta(content=parts))[:-1] == [Reasoning("hm"), Text("a"), Text("b")]
 

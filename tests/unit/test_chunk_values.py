@@ -100,6 +100,13 @@ def test_what_is_not_known_is_kept(chunk: AgentChunk, more: dict[str, Any], told
         ({"content": {"type": "control", "message": "stream_end", "usage": [1]}}, "must be a table"),
         ({"content": {"type": "control", "message": "x", "usage": {"input_tokens": "1"}}}, "must be a number"),
         ({"content": {"type": "tool_call_complete", "tool_id": "1", "name": "n", "arguments": []}}, "must be a table"),
+        (
+            {"content": {"type": "control", "message": "x", "usage": {"output_tokens": True}}},
+            "must be a number, not true",
+        ),
+        ({"content": {"type": "control", "message": "x", "details": [1]}}, "`details` of a chunk's content"),
+        ({"content": {"type": "tool_call_progress", "tool_id": "1", "name": "n"}}, "has no `partial_args`"),
+        ({"chunk_index": 0.5}, "must be a whole number, not a float"),
         ({"timestamp": None}, "`timestamp` of a chunk must be a number, not nothing"),
         ({"metadata": 3}, "`metadata` of a chunk must be a table"),
     ],
@@ -109,6 +116,32 @@ def test_what_is_no_chunk_is_told(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError) as failed:
         AgentChunk.from_dict(chunk)
     assert says in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("type_", "names"),
+    [
+        ("text", "text"), ("reasoning", "text"), ("tool_call_progress", "tool_id name partial_args"),
+        ("tool_call_complete", "tool_id name raw error"), ("media", "media_type"), ("control", "message finish_reason"),
+    ],
+)  # fmt: skip
+def test_what_is_a_text_is_no_number(type_: str, names: str) -> None:
+    whole = {
+        "text": "a", "tool_id": "a", "name": "a", "partial_args": "a", "raw": "a", "media_type": "a", "data": "",
+        "message": "a", "error": "a", "finish_reason": "a",
+    }  # fmt: skip
+    for name in names.split():
+        with pytest.raises(ValidationError) as failed:
+            AgentChunk.from_dict(
+                {"stream_id": "s", "chunk_index": 0, "timestamp": 1, "content": {"type": type_, **whole, name: 1}}
+            )
+        assert failed.value.message == f"`{name}` of a chunk's content of type `{type_}` must be a text, not a int"
+
+
+@pytest.mark.parametrize("told", [None, [], "chunk", 1])
+def test_what_is_no_table_is_no_chunk(told: Any) -> None:
+    with pytest.raises(ValidationError, match="a chunk is a table, not"):
+        AgentChunk.from_dict(told)
 
 
 def test_chunks_and_contents_cannot_be_changed_and_have_no_room_for_more() -> None:

@@ -784,6 +784,7 @@ def test_the_scan_ends_on_any_text(text: str) -> None:
 # The start
 
 
+@pytest.mark.unmeasured
 def test_without_a_file_nothing_is_imported() -> None:
     code = (
         "import sys; before = set(sys.modules)\n"

@@ -88,6 +88,19 @@ async def test_base64_is_read() -> None:
         await one.aclose()
 
 
+@pytest.mark.parametrize(
+    "packed",
+    [struct.pack("<2f", 1, float("nan")), struct.pack("<2f", float("inf"), 1), b"123", struct.pack("<f", 1) + b"1"],
+)
+async def test_numbers_that_are_none_are_no_vector(packed: bytes) -> None:
+    for told in (base64.b64encode(packed).decode(), "*" + base64.b64encode(struct.pack("<f", 1)).decode()):
+        with Loopback([answer(rows([told]))]) as server:
+            one = service(server)
+            with pytest.raises(ProviderError, match="s cannot be read"):
+                await one.embed("m", ["a"])
+            await one.aclose()
+
+
 async def test_more_texts_than_one_request_takes() -> None:
     def echo(request: Request) -> list[bytes]:
         texts = request.json["input"]

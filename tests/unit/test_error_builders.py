@@ -33,6 +33,7 @@ def test_what_is_not_there_is_told_with_the_nearest() -> None:
     assert not_found("model", "x", ["b", "a"]).hint == "known are a, b"
     assert not_found("model", "x").hint is None
     assert str(not_found("model", "x", map(str, range(20))).hint).endswith(" and 8 more")
+    assert str(not_found("model", "x", map(str, range(12))).hint).endswith(", 8, 9")
 
 
 def test_fields_that_do_not_fit_or_are_not_there() -> None:

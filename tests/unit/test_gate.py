@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.unmeasured,
     pytest.mark.skipif(sys.platform == "win32", reason="the measures spawn and wait as POSIX does"),
 ]
 

@@ -53,6 +53,20 @@ def test_a_clock_that_goes_back_does_not_lead_back(monkeypatch: pytest.MonkeyPat
     assert uuid7() > first
 
 
+def test_the_bits_lie_as_the_standard_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of RFC 9562, A.6, with our counter in the place of its twelve bits of chance."""
+    chance = {1: b"\xc3", 8: bytes.fromhex("d8c4dc0c0c07398f")}
+    monkeypatch.setattr(id_generator, "_last", 0)
+    monkeypatch.setattr(id_generator, "urandom", chance.__getitem__)
+    monkeypatch.setattr(id_generator.time, "time_ns", lambda: 0x017F22E279B0 * 1_000_000 + 999_999)
+    assert str(uuid7()) == "017f22e2-79b0-70c3-98c4-dc0c0c07398f"
+    assert str(uuid7()) == "017f22e2-79b0-70c4-98c4-dc0c0c07398f"
+    for _ in range(0xFFF - 0xC4):
+        last = uuid7()
+    assert str(last) == "017f22e2-79b0-7fff-98c4-dc0c0c07398f"
+    assert str(uuid7()) == "017f22e2-79b1-7000-98c4-dc0c0c07398f"
+
+
 @pytest.mark.parametrize("prefix", ["", "Run", "1a", "a-b", "a" * 33, "é"])
 def test_a_prefix_is_a_plain_word(prefix: str) -> None:
     with pytest.raises(ValidationError, match="no prefix"):
@@ -66,7 +80,7 @@ def test_a_prefix_is_a_plain_word(prefix: str) -> None:
      "RUN-0199c0de-0000-7000-8000-000000000000"],
 )  # fmt: skip
 def test_what_is_no_id_is_refused(text: str) -> None:
-    assert not is_id(text)
+    assert is_id(text) is False
     with pytest.raises(ValidationError, match="is no id"):
         parse_id(text)
 

@@ -17,6 +17,8 @@ from llmspell.bridge.lint.survey import Survey
 from llmspell.bridge.lint.words import MOST_LEVELS
 from support.lua_words import SCRIPTS, Verdict, changed_scripts, compiled, escapes, programs, sentences, words_of
 
+pytestmark = pytest.mark.once
+
 
 def verdict(text: str) -> Verdict | None:
     """What the parser says first, as Lua's compiler would."""
@@ -317,6 +319,7 @@ def test_what_is_long_and_not_deep_is_read(text: str) -> None:
     assert not parse(text).faults
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "piece", ["'\\z   ", "[[", "--[[", "[=", "'\\u{0", "x = '\\", "goto a ", "local x = = 1\n", "((", "::a::", '"\n']
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from llmspell import Agent
 from llmspell.cli import options
 from llmspell.config import schema
-from llmspell.errors import NetworkError
+from llmspell.errors import NetworkError, RateLimitError
 from llmspell.providers import local_fetch
 from llmspell.providers.manager import ProviderManager
 from llmspell.providers.mock import MockProvider
@@ -35,6 +36,12 @@ class Kept(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests have hidden is no secret of these."""
+    monkeypatch.setattr(logs, "_secrets", {})
 
 
 @pytest.fixture
@@ -107,7 +114,9 @@ def test_records_of_others_are_lines_as_well() -> None:
 SECRET = "sk-" + "planted" * 4
 
 
-@pytest.mark.parametrize("name", ["MY_API_KEY", "github_token", "DB_PASSWORD"])
+@pytest.mark.parametrize(
+    "name", ["MY_API_KEY", "github_token", "DB_PASSWORD", "A_PASSWD", "CREDENTIALS_OF_MINE", "SECRET"]
+)
 def test_what_the_environment_hides_is_masked_wherever_it_stands(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -124,11 +133,113 @@ def test_a_provider_s_key_is_masked(kept: Kept) -> None:
     assert kept.records[0].getMessage() == "abc ****"
 
 
-def test_no_more_secrets_are_kept_than_a_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_secrets", {})
+def test_no_more_secrets_are_kept_than_a_thousand() -> None:
     logs.hide(f"secret-{number}" for number in range(1500))
     assert len(logs._secrets) == 1000
     assert logs.masked("secret-1499 secret-3") == "**** secret-3"
+
+
+def test_a_secret_that_is_told_again_is_kept_longer() -> None:
+    logs.hide(["the first", *(f"secret-{number}" for number in range(999)), "the first", "one more"])
+    assert logs.masked("the first, secret-0, secret-1") == "****, secret-0, ****"
+
+
+def test_what_is_shorter_than_six_characters_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "abcdef")
+    monkeypatch.setenv("MY_TOKEN", "vwxyz")
+    monkeypatch.setenv("EMPTY_SECRET", "")
+    monkeypatch.setenv("HARMLESS", "harmless")
+    logs.hide(["123456", "56789"])
+    assert logs.masked("abcdef vwxyz 123456 56789 harmless") == "**** vwxyz **** 56789 harmless"
+
+
+def test_a_field_is_at_most_300_characters(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it", {"fits": "x" * 300, "long": "y" * 301})
+    told = vars(kept.records[0])["fields"]
+    assert told["fits"] == "x" * 300
+    assert len(told["long"]) == 300
+    assert told["long"].endswith("y…")
+
+
+def test_ids_are_of_their_kind_and_of_12_digits() -> None:
+    assert re.fullmatch("run-[0-9a-f]{12}", logs.new_id("run"))
+    assert len({logs.new_id("call") for _ in range(100)}) == 100
+    assert logs.call_of("stream-0123") == "call-0123"
+
+
+def test_tables_in_tables_are_told_eight_deep(kept: Kept) -> None:
+    def nested(deep: int, innermost: Any) -> Any:
+        return [nested(deep - 1, innermost)] if deep else innermost
+
+    table: Any = {"n": 1}
+    for _ in range(9):
+        table = {"t": table}
+    logs.tell(
+        "script", logging.INFO, "deep", {"list": nested(10, 1), "fine": nested(7, 1), "table": table, "number": 1}
+    )
+    told = vars(kept.records[0])["fields"]
+    assert told["fine"] == nested(7, 1)
+    assert told["list"] == nested(8, "[[1]]")
+    inner = told["table"]
+    for _ in range(8):
+        inner = inner["t"]
+    assert inner == "{'t': {'n': 1}}"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(1.23456789, "1.234568"), (float("inf"), "inf"), ("é", "é"), (["é"], '["é"]'), ("", '""'), ("a b", '"a b"')],
+)
+def test_a_field_is_told_in_a_line(kept: Kept, value: Any, told: str) -> None:
+    logs.tell("script", logging.INFO, "it", {"x": value})
+    assert kept.records[0].getMessage() == f"it x={told}"
+
+
+def test_of_an_error_its_kind_and_numbers_are_told_and_no_words() -> None:
+    error = RateLimitError(
+        "SECRET", hint="SECRET", status=429, limit=7, line=3, retry_after=2.5, request_id="r-1", other="SECRET"
+    )
+    told = {"error": "rate_limit", "status": 429, "limit": 7, "line": 3, "retry_after": 2.5, "request_id": "r-1"}
+    assert logs.error_fields(error) == told
+    assert logs.error_fields(RateLimitError("SECRET", status=None, limit=[1])) == {"error": "rate_limit"}
+    assert logs.error_fields(OSError("SECRET")) == {"error": "OSError"}
+
+
+def test_a_line_of_json_has_the_run_and_the_call(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it", run="run-1", call="call-2")
+    told = json.loads(logs.JSONFormatter().format(kept.records[0]))
+    assert (told["run"], told["call"]) == ("run-1", "call-2")
+    with logs.within_call():
+        logs.tell("script", logging.INFO, "it")
+        assert json.loads(logs.JSONFormatter().format(kept.records[1]))["call"] == logs.CALL.get()
+        assert re.fullmatch("call-[0-9a-f]{12}", logs.CALL.get())
+
+
+def test_a_line_outside_of_runs_and_calls_names_none(kept: Kept) -> None:
+    logs.tell("script", logging.INFO, "it")
+    assert json.loads(logs.JSONFormatter().format(kept.records[0])).keys() == {"time", "level", "logger", "message"}
+    assert (logs.RUN.get(), logs.CALL.get()) == ("", "")
+
+
+def test_where_nobody_listens_a_call_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert logs.heard("model") is False
+    with logs.within_call():
+        assert logs.CALL.get() == ""
+
+
+def test_a_listener_of_one_layer_alone_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    handler, layer = Kept(), logging.getLogger("llmspell.model")
+    layer.addHandler(handler)
+    try:
+        assert logs.heard("model")
+        assert not logs.heard("script")
+        layer.setLevel(100)
+        assert logs.heard("model") is False
+    finally:
+        layer.removeHandler(handler)
+        layer.setLevel("NOTSET")
 
 
 PLAIN = st.recursive(
@@ -160,6 +271,9 @@ def test_whatever_is_told_is_one_line_of_json_and_one_of_text(event: str, fields
 def test_the_levels_of_the_flag_are_those_of_the_setting() -> None:
     assert options.LEVELS == schema.LOG_LEVELS
     assert set(options.LEVELS) <= logs.LEVELS.keys()
+    usual = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")}
+    assert usual | {"warn": logging.WARNING, "off": 100} == logs.LEVELS
+    assert logs.LEVELS["off"] > logging.CRITICAL
 
 
 def test_a_call_s_id_is_that_of_its_stream(kept: Kept) -> None:

@@ -6,6 +6,7 @@ import base64
 import copy
 import io
 import pickle
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from llmspell.errors import ValidationError
 from llmspell.types import media as types_media
 from llmspell.types.media import LIMITS, Media, Referred
 from llmspell.types.media_formats import format_of
+from llmspell.types.media_look import look
 from support.media import SAMPLES, mp4, png, wav
 
 FORMATS = [*ImageFormat, *AudioFormat, *VideoFormat]
@@ -54,6 +56,31 @@ def test_a_format_is_found_by_its_own_words_in_either_case(one: Any) -> None:
     assert kind.from_extension(one.extension) is kind.from_extension(f"A.B{one.extension.upper()}") is one
     assert kind.from_name(one.value) is kind.from_name(one.name) is kind.from_name(one.mime_type) is one
     assert format_of(one.mime_type) is one
+
+
+OTHERS: dict[Any, str] = {
+    ImageFormat.PNG: "x-png apng", ImageFormat.JPEG: "jpg pjpeg jpe jfif", ImageFormat.WEBP: "x-webp",
+    ImageFormat.BMP: "x-bmp x-ms-bmp dib", ImageFormat.TIFF: "tif x-tiff", ImageFormat.SVG: "svg x-svg+xml",
+    AudioFormat.MP3: "mp3 x-mp3 mpeg3 x-mpeg mpga", AudioFormat.WAV: "x-wav wave vnd.wave x-pn-wav",
+    AudioFormat.FLAC: "x-flac", AudioFormat.OGG: "x-ogg oga opus vorbis", AudioFormat.M4A: "m4a x-m4a m4b",
+    AudioFormat.AAC: "x-aac aacp adts", VideoFormat.MP4: "m4v x-m4v", VideoFormat.AVI: "avi msvideo vnd.avi",
+    VideoFormat.MOV: "mov qt x-quicktime", VideoFormat.MKV: "mkv matroska",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "names"), OTHERS.items())
+def test_all_names_of_a_format_are_known(one: Any, names: str) -> None:
+    major = one.mime_type.partition("/")[0]
+    for name in names.split():
+        assert type(one).from_name(name) is one
+        assert type(one).from_mime(f"{major}/{name}") is one
+        assert format_of(f"{major}/{name}") is format_of(f"{major}/{name}; q=1") is one
+
+
+def test_what_has_no_format_here_has_none() -> None:
+    assert [format_of(one) for one in ("text/plain", "image/heic", "image/", "png", "", "application/ogg")] == [
+        None
+    ] * 6
 
 
 @pytest.mark.parametrize(
@@ -133,17 +160,17 @@ def test_a_container_holds_sound_or_video() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: MediaContent.image(b""), "`MediaContent.image` is empty"),
-        (lambda: MediaContent.image(png(), "jpeg"), "is said to be image/jpeg, and its bytes are image/png"),
-        (lambda: MediaContent.image(b"words", "png"), "is said to be image/png, and its bytes are not"),
+        (lambda: MediaContent.image(b""), "`MediaContent.image`: it is empty"),
+        (lambda: MediaContent.image(png(), "jpeg"), "it is said to be image/jpeg, and its bytes are image/png"),
+        (lambda: MediaContent.image(b"words", "png"), "it is said to be image/png, and its bytes are not"),
         (lambda: MediaContent.image(b"words"), "the bytes are no image that is known"),
         (lambda: MediaContent.image(wav()), "the bytes are audio/wav, and no image"),
         (lambda: MediaContent.audio(png()), "the bytes are image/png, and no audio"),
         (lambda: MediaContent.image(png()[:20]), "the image is broken: "),
         (lambda: MediaContent.image(png(0, 4)), "the image is broken: "),
-        (lambda: MediaContent.image(png(), "mp3"), "`mp3` is no name of an image format"),
-        (lambda: MediaContent.image(png(), "audio/mp3"), "`audio/mp3` is no image's type"),
-        (lambda: MediaContent.image(png(), 7), "a format is a text"),
+        (lambda: MediaContent.image(png(), "mp3"), "it is said to be image/mp3, and its bytes are image/png"),
+        (lambda: MediaContent.image(png(), "audio/mp3"), "`audio/mp3` is no image's format"),
+        (lambda: MediaContent.image(png(), 7), "the format must be a text"),
         (lambda: MediaContent.image("a.png"), "takes bytes, not a str"),
         (
             lambda: MediaContent.image(png(), filename="a b.png", detail="high").to_text(),
@@ -152,9 +179,9 @@ def test_a_container_holds_sound_or_video() -> None:
         (lambda: MediaContent.image(png(), detail="very"), "`detail` must be low, high or auto"),
         (lambda: MediaContent.image(png(), filename=3), "`filename` must be a text"),
         (lambda: MediaContent.binary(png()[:20], filename="p.png"), "`p.png`: the image is broken"),
-        (lambda: MediaContent.binary(b"a", "image"), "the MIME type must be like `image/png`"),
-        (lambda: MediaContent.binary(b"a", "a/b\r\nx: y"), "the MIME type must be like `image/png`"),
-        (lambda: MediaContent.binary(b"a", "a/" + "b" * 200), "the MIME type must be like `image/png`"),
+        (lambda: MediaContent.binary(b"a", "image"), "the format must be like `png` or `image/png`"),
+        (lambda: MediaContent.binary(b"a", "a/b\r\nx: y"), "the format must be like `png` or `image/png`"),
+        (lambda: MediaContent.binary(b"a", "a/" + "b" * 200), "the format must be like `png` or `image/png`"),
         (lambda: MediaContent.text(b"a"), "takes a text, not a bytes"),
         (lambda: MediaContent.text("a", mime_type="image/png"), "`image/png` is no text's type"),
         (lambda: MediaContent.text("\ud800"), "half a surrogate pair, at character 1"),
@@ -169,6 +196,31 @@ def test_what_is_wrong_is_told(make: Any, says: str) -> None:
         make()
     assert says in failed.value.message
     assert "\n" not in failed.value.message
+
+
+def test_an_error_names_the_constructor() -> None:
+    calls: dict[str, Any] = {
+        "text": lambda: MediaContent.text("a", mime_type="a"),
+        "image": lambda: MediaContent.image(b""),
+        "audio": lambda: MediaContent.audio(b""),
+        "video": lambda: MediaContent.video(b""),
+        "binary": lambda: MediaContent.binary(b""),
+        "from_bytes": lambda: MediaContent.from_bytes(b""),
+        "from_base64": lambda: MediaContent.from_base64(""),
+        "from_data_url": lambda: MediaContent.from_data_url("data:image/png,"),
+        "from_file": lambda: MediaContent.from_file(io.BytesIO()),
+        "from_url": lambda: MediaContent.from_url("https://a", "a"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValidationError, match=f"^`MediaContent.{name}`"):
+            call()
+
+
+def test_a_text_has_the_limit_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "file", 5)
+    assert MediaContent.text("ab é").size == 5
+    with pytest.raises(ValidationError, match=r"^`MediaContent\.text`: it has 6 bytes; of text at most 5 are taken"):
+        MediaContent.text("abc é")
 
 
 def test_an_error_does_not_tell_the_content() -> None:
@@ -204,7 +256,7 @@ def test_sizes_are_looked_at_before_the_bytes(make: Any, limit: int) -> None:
     assert limit in LIMITS.values()
     data = Long(b"x")
     data.said = limit + 1
-    with pytest.raises(ValidationError, match=f"has {limit + 1} bytes; of .* at most {limit} are taken"):
+    with pytest.raises(ValidationError, match=f"it has {limit + 1} bytes; of .* at most {limit} are taken"):
         make(data)
 
 
@@ -226,12 +278,70 @@ def test_any_file_is_taken_and_named_by_what_it_is() -> None:
     assert (drawing.kind, drawing.to_text()) == ("file", SAMPLES["image/svg+xml"].decode())
 
 
+@pytest.mark.parametrize(
+    ("ending", "mime_type"),
+    [
+        ("md", "text/markdown"), ("csv", "text/csv"), ("tsv", "text/tab-separated-values"), ("htm", "text/html"),
+        ("html", "text/html"), ("json", "application/json"), ("xml", "application/xml"), ("css", "text/css"),
+        ("js", "text/javascript"), ("txt", "text/plain"), ("png", "text/plain"), ("", "text/plain"),
+    ],
+)  # fmt: skip
+def test_a_text_is_what_its_file_s_ending_says(ending: str, mime_type: str) -> None:
+    assert MediaContent.binary(b"words", filename=f"a.{ending}").mime_type == mime_type
+    assert MediaContent.binary(b"\xff\xfe\xfd", filename=f"a.{ending}").mime_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("data", "is_text"),
+    [
+        (b"a" * 65535 + "é".encode(), True),  # cut where no more is looked at
+        (b"a" * 65533 + "😀".encode(), True),
+        (b"a" * 65530 + b"\xffaaaaaa", False),
+        (b"a" * 65534 + b"\xffa", False),
+        (b"a" * 70000 + b"\xff", True),
+        (b"abc\xc3", True),
+        (b"\xc3", False),
+        (b"a\0b", False),
+    ],
+)
+def test_a_text_is_told_by_its_beginning(data: bytes, is_text: bool) -> None:
+    assert MediaContent.binary(data).mime_type == ("text/plain" if is_text else "application/octet-stream")
+
+
+def test_a_type_has_at_most_100_characters() -> None:
+    assert MediaContent.binary(b"\0", "a/" + "b" * 98).mime_type == "a/" + "b" * 98
+    with pytest.raises(ValidationError, match="the format must be like"):
+        MediaContent.binary(b"\0", "a/" + "b" * 99)
+
+
+def test_nothing_is_read_of_what_is_too_large() -> None:
+    def read(offset: int, length: int) -> bytes:
+        raise AssertionError("it was read")
+
+    for kind, declared, size in (
+        ("image", None, 100),
+        (None, "audio/wav", 500),
+        (None, "a/b", 100),
+        (None, None, 5120),
+    ):
+        with pytest.raises(ValidationError, match=f"it has {(size << 20) + 1} bytes; of"):
+            look(read, (size << 20) + 1, kind, declared, "a")
+
+
+def test_formats_that_are_known_are_told_where_bytes_are_none() -> None:
+    with pytest.raises(ValidationError) as failed:
+        MediaContent.audio(b"words")
+    assert failed.value.hint == "mp3, wav, flac, ogg, m4a, aac are; say which it is, if it is one"
+
+
 def test_a_text_is_its_words() -> None:
     text = MediaContent.text("a é")
     assert (text.kind, text.size, text.to_bytes(), text.to_text()) == ("text", 4, "a é".encode(), "a é")
     assert text.to_part() == "a é"
     assert MediaContent.text("").to_part() == ""
+    assert text.to_data_url() == "data:text/plain;charset=utf-8;base64,YSDDqQ=="
     assert MediaContent.from_data_url(text.to_data_url()) == text
+    assert MediaContent.binary(b"%PDF-").to_data_url() == "data:application/pdf;base64,JVBERi0="
     assert repr(text) == "<MediaContent text, 4 bytes>"
 
 
@@ -290,6 +400,28 @@ def test_what_a_model_made_is_a_medium_with_its_format() -> None:
     first, second = output.media_contents
     assert first == content
     assert (second.kind, second.mime_type, second.to_bytes()) == ("image", "image/png", b"odd")
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        Media("image/*", url="http://x.org/a"),
+        Media("image/png", png()[:20], detail="low"),
+        Media("image/png", wav(), filename="a"),
+        Media("odd", b""),
+        Media("audio/l16;rate=24000", b"\0\1"),
+    ],
+)
+def test_whatever_a_model_made_is_taken_as_it_is_said_to_be(media: Media) -> None:
+    content = media.to_content()
+    assert content.to_media() == media
+    assert (content.kind, content.mime_type, content.size) == (media.kind, media.mime_type, media.size)
+    assert repr(content)
+
+
+def test_a_medium_of_nothing_is_told() -> None:
+    with pytest.raises(ValidationError, match="without bytes and without an address"):
+        Media("image/png").to_content()
 
 
 def test_the_names_are_where_they_are_looked_for() -> None:
@@ -373,6 +505,16 @@ def test_plain_values_that_are_no_medium_are_told(told: Any, says: str) -> None:
     assert says in failed.value.message
 
 
+def test_a_file_is_called_so_or_binary() -> None:
+    kept = MediaContent.binary(b"\0\1")
+    assert kept.to_dict()["type"] == "file"
+    for word in ("file", "binary", None):
+        assert MediaContent.from_dict({"type": word, "data": b"\0\1"}) == kept
+        assert MediaContent.from_dict({"type": word, "data": png()}) == MediaContent.image(png())
+    with pytest.raises(ValidationError, match="is said to be of type file, and it is text"):
+        MediaContent.from_dict({"type": "binary", "text": "a"})
+
+
 JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.binary(max_size=10)
 
 
@@ -411,11 +553,45 @@ def test_whatever_the_bytes_are_they_are_a_medium_or_an_error(data: bytes, mime_
         ("data:;charset=latin-1;BASE64,6Q==", "é"),
         ("data:text/html; charset=\"utf-16\" ;base64,//5hAA==", "a"),
         (" data:text/plain;base64,YQ%3D%3D\n", "a"),
+        ("\tdata:,a", "a"),
+        ("data:,a ", "a"),
         ("data:,%zz", "%zz"),
     ],
 )  # fmt: skip
 def test_a_data_url_of_a_text_is_its_words(url: str, text: str) -> None:
     assert MediaContent.from_data_url(url).to_part() == text
+
+
+CHARSETS = {
+    "utf-8 utf-16 utf-16le utf-16be gb18030": "é ж 東",
+    "us-ascii": "a",
+    "iso-8859-1 latin1 iso-8859-15 windows-1252": "é",
+    "iso-8859-2 windows-1250": "ł",
+    "iso-8859-5 windows-1251 koi8-r": "ж",
+    "koi8-u": "ї",
+    "iso-8859-7 windows-1253": "ω",
+    "iso-8859-9 windows-1254": "ş",
+    "windows-1257": "ą",
+    "shift_jis euc-jp iso-2022-jp": "東京",
+    "gb2312 gbk": "东",
+    "big5": "東",
+    "euc-kr": "한",
+}
+
+
+@pytest.mark.parametrize(("names", "text"), CHARSETS.items())
+def test_a_data_url_may_be_in_any_charset_of_the_web(names: str, text: str) -> None:
+    for name in names.split():
+        body = "".join(f"%{byte:02x}" for byte in text.encode(name))
+        for said in (name, name.upper(), f'"{name}"'):
+            assert MediaContent.from_data_url(f"data:text/plain;charset={said},{body}").to_text() == text, name
+
+
+def test_a_data_url_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 20)
+    monkeypatch.setattr("llmspell.types.media_urls.unquote_to_bytes", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(ValidationError, match="the data URL has more than 20 bytes"):
+        MediaContent.from_data_url("data:," + "a" * 61)
 
 
 def test_a_data_url_of_bytes_is_them() -> None:
@@ -444,13 +620,14 @@ def test_a_data_url_of_bytes_is_them() -> None:
         ("data:image/png;base64,AA?A", "character 3 of the base64 is the byte 0x3f"),
         ("data:image/png;base64,AAA", "the base64 ends at character 3 with 0 of 1 `=`"),
         ("data:image/png,abc#d", "character 19 of the data URL is `#`"),
-        ("data:image/png,abc", "is said to be image/png, and its bytes are not"),
+        ("data:image/png,abc", "it is said to be image/png, and its bytes are not"),
         ("data:text/plain;charset=rot13,abc", "charset `rot13` is none that is known"),
         ("data:text/plain;charset=unicode_escape,abc", "is none that is known"),
         ("data:text/plain;charset=no\0ne,abc", "is none that is known"),
         ("data:text/plain,%ff", "is not utf-8: byte 0 is wrong"),
-        ("data:a b,abc", "the MIME type must be like"),
-        ("data:image/png;base64,", "is empty"),
+        ("data:,a\ud800", "character 2 of the data URL's data is half a surrogate pair"),
+        ("data:a b,abc", "the format must be like"),
+        ("data:image/png;base64,", "it is empty"),
     ],
 )
 def test_a_data_url_that_is_none_is_told(url: Any, says: str) -> None:
@@ -464,6 +641,40 @@ def test_whatever_a_data_url_is_it_is_a_medium_or_an_error(url: str) -> None:
     with suppress(ValidationError):
         made = MediaContent.from_data_url(url)
         assert made.size is not None
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_a_long_data_url_is_read_block_by_block(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_urls.BLOCK", 8)
+    body = "x" * before + "%41é%%4" + "%42" * 9 + "%"
+    assert MediaContent.from_data_url("data:," + body).to_text() == "x" * before + "Aé%%4" + "B" * 9 + "%"
+    coded = base64.b64encode(png()).decode().replace("/", "%2F").replace("=", "%3D")
+    assert MediaContent.from_data_url(f"data:image/png;base64,{coded}") == MediaContent.image(png())
+
+
+def test_many_escapes_take_no_memory_out_of_proportion() -> None:
+    url = "data:application/pdf," + "%25%50%44%46%2d" + "%ff" * (1 << 20)
+    tracemalloc.start()
+    try:
+        assert MediaContent.from_data_url(url).size == 5 + (1 << 20)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20
+
+
+def test_a_name_that_is_half_a_character_can_be_written() -> None:
+    one = MediaContent.image(png(), filename="a\ud800.png")
+    assert one.filename == "a?.png"
+    assert MediaContent.from_dict(orjson.loads(orjson.dumps(one.to_json()))) == one
+
+
+def test_a_data_url_of_more_than_a_call_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell.types.media_content.LARGEST_CALL", 20)
+    assert MediaContent.from_data_url("data:," + "%20" * 20).size == 20
+    for body in ("%20" * 21, "a" * 21, "a" * 100):
+        with pytest.raises(ValidationError, match="the data URL has more than 20 bytes"):
+            MediaContent.from_data_url(f"data:,{body}")
 
 
 # ---- file objects
@@ -531,6 +742,12 @@ def test_it_is_written_to_an_open_file_that_takes_little_at_once() -> None:
         def write(self, data: Any) -> int:
             return super().write(bytes(data)[:10])
 
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return 0
+
+    with pytest.raises(ValidationError, match="the file took nothing"):
+        MediaContent.image(png()).to_file(Full())
     file = Small()
     assert MediaContent.image(png()).to_file(file) == 73
     assert file.getvalue() == png()

@@ -80,8 +80,11 @@ def test_what_a_png_needs_pil_for_is_told_without_it(monkeypatch: pytest.MonkeyP
     pil.fromarray(noise).save(paeth, "png")
     pil.fromarray(noise).quantize(8).save(palette, "png")
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    for file in (paeth, palette):
-        content = MediaContent.image(file.getvalue())
+    rows = zlib.compress(b"\3" + bytes(9) + b"\0" + bytes(9))
+    average = png()[: (at := png().index(b"IDAT")) - 4] + struct.pack(">I", len(rows)) + b"IDAT" + rows
+    average += struct.pack(">I", zlib.crc32(average[at:])) + png()[-12:]
+    for data in (paeth.getvalue(), palette.getvalue(), average):
+        content = MediaContent.image(data)
         with pytest.raises(NotSupportedError, match="needs pillow") as failed:
             content.to_array()
         assert failed.value.hint == "`pip install pillow`"
@@ -128,6 +131,14 @@ def test_modes_of_pil_are_arrays_of_one_of_three_forms() -> None:
     assert MediaContent.from_pil(pil.new("CMYK", (4, 3)), "tiff").to_array().shape == (3, 4, 3)
     with pytest.raises(NotSupportedError, match="more than 8 bits"):
         MediaContent.from_pil(pil.new("I;16", (4, 3))).to_array()
+
+
+def test_a_palette_may_be_transparent() -> None:
+    image = pil.new("P", (4, 3))
+    file = io.BytesIO()
+    image.save(file, "png", transparency=0)
+    assert MediaContent.image(file.getvalue()).to_array().shape == (3, 4, 4)
+    assert (MediaContent.image(file.getvalue()).to_array()[:, :, 3] == 0).all()
 
 
 def test_a_file_is_decoded_where_it_is(tmp_path: Path) -> None:
@@ -178,6 +189,11 @@ def test_an_image_that_would_not_fit_into_memory_is_not_decoded(monkeypatch: pyt
     content = MediaContent.from_media(MediaContent.image(png()).to_media()._replace(data=bytes(large)))
     with pytest.raises(ValidationError, match="30000 by 30000 pixels"):
         content.to_array()
+    large[16:24] = struct.pack(">II", 15_000, 14_000)  # beyond PIL's own bound
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    content = MediaContent.from_media(MediaContent.image(png()).to_media()._replace(data=bytes(large)))
+    with pytest.raises(ValidationError, match="too many pixels to be decoded"):
+        content.to_array()
     # A head that is within the bound, and rows that are not: no more is unpacked than the head says.
     bomb = zlib.compress(bytes(200 << 20))
     at = bytes(png()).index(b"IDAT") - 4
@@ -185,6 +201,15 @@ def test_an_image_that_would_not_fit_into_memory_is_not_decoded(monkeypatch: pyt
     content = MediaContent.image(png()[:at] + part + png()[-12:])
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     assert content.to_array().shape == (2, 3, 3)
+
+
+def test_a_png_of_fewer_rows_than_it_says_is_broken() -> None:
+    large = bytearray(png(3, 2))
+    large[20:24] = struct.pack(">I", 3)
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    content = MediaContent.image(bytes(large))
+    with pytest.raises(ValidationError, match="fewer rows than its head says"):
+        media_arrays._of_png(numpy, content)
 
 
 @given(data=st.data())

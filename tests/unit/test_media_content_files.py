@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llmspell import ImageFormat, MediaContent
-from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError
+from llmspell.errors import LLMSpellError, NotFoundError, PermissionDeniedError, ValidationError, one_line
 from llmspell.types import media_files
 from llmspell.types.media import LARGEST_CALL, LIMITS
 from support.media import SAMPLES, mp4, png
@@ -48,13 +48,14 @@ def test_a_file_is_what_its_bytes_are(mime_type: str, tmp_path: Path) -> None:
     assert there.to_bytes() == here.to_bytes()
     assert there.load() == MediaContent.from_path(path, load=True)
     assert there != there.load()
+    assert here.load() is here
 
 
 def test_a_file_says_where_it_is(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(picture.parent)
     one = MediaContent.from_path(picture.name, ImageFormat.PNG, detail="low")
     assert (one.path, one.filename, one.detail) == (str(picture), "a picture.png", "low")
-    assert repr(one) == f"<MediaContent image/png, 73 bytes, 3x2, {str(picture)!r}>"
+    assert repr(one) == f"<MediaContent image/png, 73 bytes, 3x2, {one_line(str(picture), 80)!r}>"
     assert one.load().path is None
     assert MediaContent.from_path(os.fsencode(picture)) == MediaContent.from_path(str(picture))
 
@@ -82,7 +83,7 @@ def test_5_gb_are_not_loaded_to_see_what_they_are(film: Path) -> None:
 
 def test_one_byte_more_than_5_gb_is_refused_before_anything_is_read(film: Path) -> None:
     os.truncate(film, (5 << 30) + 1)
-    with pytest.raises(ValidationError, match=r"film\.mp4` has 5368709121 bytes; of video at most 5368709120"):
+    with pytest.raises(ValidationError, match=r"film\.mp4`: it has 5368709121 bytes; of video at most 5368709120"):
         MediaContent.from_path(film)
 
 
@@ -91,7 +92,7 @@ def test_an_image_has_another_limit(tmp_path: Path) -> None:
     path.write_bytes(png())
     os.truncate(path, (100 << 20) + 1)
     for declared in (None, "image/png"):
-        with pytest.raises(ValidationError, match=r"large\.png` has 104857601 bytes; of image at most 104857600"):
+        with pytest.raises(ValidationError, match=r"large\.png`: it has 104857601 bytes; of image at most 104857600"):
             MediaContent.from_path(path, declared)
 
 
@@ -150,6 +151,17 @@ def test_a_file_that_has_changed_is_an_error_and_no_other_content(picture: Path,
     assert not Path(f"{picture}.copy").exists()
 
 
+def test_what_has_changed_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    one = MediaContent.from_path(picture)
+    written_alike(picture)
+    with pytest.raises(ValidationError, match=r"since it was looked at$"):
+        one.to_bytes()
+    cut(picture)
+    with pytest.raises(ValidationError, match=r"since it was looked at: it had 73 bytes, and has 10$"):
+        one.to_bytes()
+
+
 @pytest.mark.parametrize("read", READS)
 def test_a_file_that_is_gone_is_told(picture: Path, read: Any) -> None:
     one = MediaContent.from_path(picture)
@@ -174,6 +186,18 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     os.truncate(path, 60)
     with pytest.raises(ValidationError, match="ended at 60 bytes; it had 200"):
         list(windows)
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_told(picture: Path) -> None:
+    os.utime(picture, ns=(0, 0))
+    seen = media_files.window(media_files.refer(picture))
+    read = seen.__enter__()
+    assert read(0, 8) == png()[:8]
+    assert read(70, 100) == png()[70:]
+    assert read(100, 10) == b""
+    written(picture)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        seen.__exit__(None, None, None)
 
 
 def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -214,8 +238,8 @@ def test_a_medium_is_written_to_a_file(picture: Path) -> None:
         ("pipe", ValidationError, "it is not a plain file"),
         ("/dev/zero", ValidationError, "it is not a plain file"),
         ("picture/x", NotFoundError, "cannot read"),
-        ("empty", ValidationError, "empty` is empty"),
-        ("/proc/self/environ", ValidationError, "is empty"),
+        ("empty", ValidationError, "empty`: it is empty"),
+        ("/proc/self/environ", ValidationError, ": it is empty"),
         ("", ValidationError, "is no path"),
         ("a\0b", ValidationError, "is no path"),
         (3, ValidationError, "a path is a text or a Path, not a int"),
@@ -249,7 +273,7 @@ def test_a_broken_file_is_told_by_its_name_and_not_its_content(tmp_path: Path) -
         MediaContent.from_path(path)
     assert "IHDR" not in repr(failed.value.message)
     path.write_bytes(png())
-    with pytest.raises(ValidationError, match=r"b\.png` is said to be image/gif, and its bytes are image/png"):
+    with pytest.raises(ValidationError, match=r"b\.png`: it is said to be image/gif, and its bytes are image/png"):
         MediaContent.from_path(path, "image/gif")
 
 
@@ -277,13 +301,31 @@ def test_a_reference_is_the_same_after_plain_values_where_files_may_be_named(pic
     os.utime(picture, ns=(0, 0))
     with pytest.raises(ValidationError, match="has changed since it was looked at"):
         MediaContent.from_dict(told, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "stamp": None, "size": 72}, files=True)
+    with pytest.raises(ValidationError, match="has changed since it was looked at"):
+        MediaContent.from_dict({**told, "size": None}, files=True)
     del told["stamp"]  # as somebody may write it by hand: the file as it is now
     assert MediaContent.from_dict(told, files=True).to_bytes() == png()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes there")
+def test_a_file_whose_name_is_no_text_is_a_medium(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    with open(path, "wb") as file:
+        file.write(png())
+    one = MediaContent.from_path(path)
+    assert (one.filename, one.to_bytes()) == ("?.png", png())
+    assert MediaContent.from_dict(one.to_dict(), files=True) == one
+    with pytest.raises(ValidationError, match="half a surrogate pair"):
+        one.to_json()
 
 
 def test_windows_of_no_bytes_are_refused(picture: Path) -> None:
     with pytest.raises(ValidationError, match="must be at least 1"):
         MediaContent.from_path(picture).windows(0)
+    for one in (MediaContent.from_path(picture), MediaContent.image(png())):
+        assert list(one.windows(1)) == [png()[at : at + 1] for at in range(73)]
 
 
 def test_a_file_that_ends_early_does_not_hang(picture: Path) -> None:

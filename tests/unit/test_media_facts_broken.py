@@ -26,7 +26,27 @@ PNG, JPEG, GIF, BMP, TIFF = pictures.png(), pictures.jpeg(), pictures.gif(), pic
 WEBP, ANIMATED = pictures.webp(), pictures.webp(b"VP8X", delays=[10, 20])
 BIG = pictures.tiff(big=True)
 
+
+def tiff_in(parts: int, *, tiles: bool = False) -> bytes:
+    """A grey TIFF of 4 by *parts* pixels, each row a strip, or a tile, of its own."""
+    where, length = (324, 325) if tiles else (273, 279)
+    tags = [(256, 4, 1, 4), (257, 4, 1, parts), (where, 4, parts, 0), (length, 4, parts, 0)]
+    end = 8 + 2 + 12 * len(tags) + 4
+    lists = end if parts > 1 else 0
+    begin = end + (8 * parts if parts > 1 else 0)
+    tags[2] = (where, 4, parts, lists or begin)
+    tags[3] = (length, 4, parts, lists + 4 * parts if lists else 4)
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    data += struct.pack("<I", 0)
+    if lists:
+        data += struct.pack(f"<{parts}I", *range(begin, begin + 4 * parts, 4)) + struct.pack("<I", 4) * parts
+    return data + bytes(4 * parts)
+
+
 PICTURES = [
+    (tiff_in(1)[:-1], "the TIFF is cut: its picture goes on"),
+    (tiff_in(3)[:-1], "the TIFF is cut: its picture goes on"),
+    (tiff_in(3, tiles=True)[:-1], "the TIFF is cut: its picture goes on"),
     (PNG[:20], "the PNG is cut"),
     (PNG[:40], "the PNG is cut"),
     (PNG[:-6], "the PNG is cut"),
@@ -49,6 +69,7 @@ PICTURES = [
     (pictures.jpeg(before=b"\xff\x01" * 1000), "too many segments"),
     (b"\xff\xd8\xff\xda\0\2" + b"\0" * 9, "without the head of its frame"),
     (b"\xff\xd8\xff\xd9", "without the head of its frame"),
+    (JPEG[: JPEG.index(b"\xff\xda")] + b"\xff\xd9", "without its picture"),
     (pictures.jpeg(parts=0), "frame is broken"),
     (pictures.jpeg(depth=1), "frame is broken"),
     (pictures.jpeg(before=pictures.segment(0xC0, b"\x08\0\1\0\1\3")), "frame is broken"),
@@ -74,6 +95,10 @@ PICTURES = [
     (put(BMP, 14, b"\x0b"), "head has 11 bytes"),
     (put(BMP, 28, b"\x07"), "7 bits with method 0"),
     (put(BMP, 26, b"\x02"), "cannot be"),
+    (put(BMP, 30, b"\x07"), "24 bits with method 7 cannot be"),
+    (put(BMP, 33, b"\x01"), "method 16777216 cannot be"),
+    (put(BMP, 28, b"\0"), "0 bits with method 0"),
+    (put(BMP, 30, b"\x04"), "24 bits with method 4"),
     (put(BMP, 10, b"\x20\0\0\0"), "begin in its head"),
     (TIFF[:6], "the TIFF is cut"),
     (TIFF[:20], "its page of 5 tags"),
@@ -143,6 +168,8 @@ SOUNDS = [
     (sounds.ogg(sounds.flac_head(rate=0)), "at 0 Hz"),
     (sounds.ogg(sounds.speex_head()[:40]), "Speex is broken"),
     (sounds.ogg(sounds.theora_head()[:40]), "Theora is broken"),
+    (sounds.ogg(b"OVP80\x02"), "VP8 is broken"),
+    (OGG + b"OggS\0\0", "its last page is not all there"),
     (sounds.ogg(sounds.theora_head(0)), "0 by 180 pixels"),
     (sounds.ogg(sounds.theora_head(below=0)), "frames have no rate"),
 ]
@@ -198,6 +225,7 @@ FILMS = [
     (put(AVI[:-40], 4, b"\0\0\0\0"), "chunk at byte"),
     (AVI.replace(b"hdrl", b"xxxx"), "without its head"),
     (films.avi(0), "0 by 180 pixels"),
+    (movie(films.track(b"vide", b"")), "`stsd` is too short"),
     (put(AVI, AVI.index(b"avih") + 4, b"\xff\xff"), "longer than the list it is in"),
     (put(AVI, AVI.index(b"strl") + 8, b"\xff\xff"), "longer than the list it is in"),
     (AVI.replace(b"avih\x38", b"avih\x10"), "head is broken"),
@@ -216,7 +244,9 @@ FILMS = [
     (segment(films.element(0x1549A966, films.element(0x4489, b"\0\0\0"))), "has 3 bytes"),
     (segment(films.element(0x1549A966, films.element(0x4489, float("nan")))), "cannot be"),
     (segment(films.element(0x1549A966, films.element(0x4489, -5.0))), "cannot be"),
+    (segment(films.element(0x1549A966, films.element(0x4489, 1e300))), "a Matroska of 1e+297 seconds cannot be"),
     (tracks(films.video_track(0)), "0 by 180 pixels"),
+    (tracks(films.audio_track(1e300)), "2 channels at 1e+300 Hz cannot be"),
     (tracks(films.audio_track(0.0)), "at 0 Hz"),
     (tracks(films.audio_track(channels=0)), "0 channels"),
     (tracks(films.element(0xAE, films.element(0x83, b"\0" * 8 + b"\1"))), "has 9 bytes"),
@@ -272,6 +302,13 @@ RGB = {"bit_depth": 8, "color": "rgb"}
             id="text",
         ),
         pytest.param(films.matroska(films.video_track(), live=True, duration=None), {"width": 320}, id="live"),
+        pytest.param(
+            films.FTYP
+            + films.moov(duration=0, more=films.box(b"mvex", films.box(b"mehd", struct.pack(">IQ", 1 << 24, 5000)))),
+            {"duration": 5.0},
+            id="fragments, by a long number",
+        ),
+        pytest.param(put(put(BMP, 28, b"\0\0"), 30, b"\x05"), {"width": 9, "height": 8}, id="a PNG in a BMP"),
         pytest.param(put(AVI, 4, b"\0\0\0\0"), {"width": 320, "channels": 1}, id="an AVI that was never finished"),
         pytest.param(
             films.avi(video=False, audio=sounds.wav()[20:36]), {"sample_rate": 8000, "duration": 2.0}, id="no picture"
@@ -374,3 +411,144 @@ def test_a_long_mp3_of_one_speed_is_as_long_as_its_bytes_say(media: ModuleType) 
     data = sounds.mp3(200, kbits=9)
     assert told_of(media, data)["duration"] == pytest.approx(200 * 1152 / 44100)
     assert told_of(media, sounds.mp3(20_000, kbits=9) + data)["duration"] == pytest.approx(20_200 * 1152 / 44100)
+
+
+def mixed_mp3(count: int) -> bytes:
+    return sounds.mp3(count, kbits=[3, 9])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(
+            put(sounds.wav(number=0x11, before=b"fact\4\0\0\0\x40\x1f\0\0"), 34, b"\4\0"),
+            {"audio_codec": "adpcm_ima_wav", "duration": 1.0},
+            id="a WAV whose samples are told",
+        ),
+        pytest.param(sounds.wav(length=0x7FFFFFFF), {"duration": 2.0}, id="a WAV of a size that was not known"),
+        pytest.param(put(sounds.wav(length=0x80000000), 4, b"\x24\0\xff\x7f"), {"duration": 2.0}, id="nor its RIFF's"),
+        pytest.param(sounds.wav(before=b"LIST\3\0\0\0abc"), {"duration": 2.0}, id="an odd chunk without its filling"),
+        pytest.param(GIF[:-1] + b"\0\0" + GIF[13 + 12 :], {"frames": 2}, id="a GIF with filling"),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(0, 48000, code=b"mha1", more=b""))),
+            {"channels": None, "sample_rate": 48000, "audio_codec": "mha1"},
+            id="sound of channels that it does not tell",
+        ),
+        pytest.param(sounds.wav(number=0x7777), {"duration": 2.0, "audio_codec": None}, id="a WAV of no known codec"),
+        pytest.param(sounds.mp3(1) + b"TAG".ljust(128, b"\0"), {"duration": 1152 / 44100}, id="one frame and a tag"),
+        pytest.param(mixed_mp3(3) + b"APETAGEX" + b"\0" * 40, {"duration": 3 * 1152 / 44100}, id="frames and a tag"),
+        pytest.param(mixed_mp3(3) + b"lost" * 20, {"duration": None}, id="frames, and what is lost"),
+        pytest.param(mixed_mp3(3) + sounds.mp3(1)[:50], {"duration": 3 * 1152 / 44100}, id="a last frame that is cut"),
+        pytest.param(sounds.mp3(1) + sounds.mp3(1, kbits=0) * 3, {"duration": None}, id="frames of a free speed"),
+        pytest.param(b"\0\0" + sounds.mp3(3), {}, id="padding ahead of an MP3 without a tag"),
+        pytest.param(sounds.id3() + b"\0" * 9 + sounds.mp3(3), {"sample_rate": 44100}, id="padding behind a tag"),
+        pytest.param(AAC + sounds.id3(30) + AAC, {"duration": 10 * 1024 / 44100}, id="an AAC in two pieces"),
+        pytest.param(mixed_mp3(3) + sounds.id3(9) + mixed_mp3(3), {"duration": None}, id="an MP3 in two pieces"),
+        pytest.param(AAC + b"TAG".ljust(128, b"\0"), {"duration": 5 * 1024 / 44100}, id="an AAC and a tag"),
+        pytest.param(
+            sounds.flac(4096 * 200), {"duration": 4096 * 200 / 44100}, id="a FLAC whose numbers take two bytes"
+        ),
+        pytest.param(
+            sounds.flac(9000) + b"\xff\xf8\xc9\x18\x80\xff\xf8\xc9\x18\xc2\x02" * 3,
+            {"duration": 9000 / 44100},
+            id="what only looks like frames of FLAC",
+        ),
+        pytest.param(put(FLAC, 8, b"\0"), {"duration": 1.0}, id="a FLAC whose blocks vary"),
+        pytest.param(tiff_in(1), {"width": 4, "height": 1}, id="a TIFF of a strip"),
+        pytest.param(tiff_in(3, tiles=True), {"width": 4, "height": 3}, id="a TIFF of tiles"),
+        pytest.param(pictures.tiff([(2, 2)] * 1500), {"width": 2, "pages": None}, id="a TIFF of very many pages"),
+        pytest.param(
+            tracks(
+                films.element(0xAE, films.element(0x83, 1) + films.element(0xE0, b"\xb0\x81\5\xba\x81\6\x53\xc0\x81\1"))
+            ),
+            {"width": 5, "height": 6, "alpha": True, "frame_rate": None, "video_codec": None},
+            id="a Matroska with alpha",
+        ),
+        pytest.param(
+            segment(
+                films.element(0x114D9B74, films.element(0xEC, b"x")), *[films.element(0x1549A966, b"")] * 2
+            ).replace(b"x", b"y"),
+            None,
+            id="Info twice, and no tracks",
+        ),
+        pytest.param(
+            movie(films.track(b"vide", films.video_entry(), times=((10, 500), (40, 1125)))),
+            {"frame_rate": 25.0},
+            id="frames that last more and less",
+        ),
+        pytest.param(
+            movie(VIDEO.replace(b"mdhd", b"free")), {"frame_rate": None, "width": 320}, id="a track without its times"
+        ),
+        pytest.param(movie(AUDIO.replace(b"hdlr", b"free")), {"channels": None}, id="a track of no kind"),
+        pytest.param(movie(VIDEO, VIDEO, AUDIO, AUDIO), {"width": 320, "channels": 2}, id="two tracks of a kind"),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(more=films.esds(0x40, b"\x17\x80\0\0\x08")))),
+            {"channels": 1},
+            id="an AAC of a rate of its own",
+        ),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(more=films.esds(0x40, b"\xf8\x48\x60")))),
+            {"channels": 3},
+            id="an AAC of an extended kind",
+        ),
+        pytest.param(
+            movie(
+                films.track(
+                    b"soun", films.audio_entry(more=films.esds().replace(b"\0\1\0\x04", b"\0\1\xe0\0\0\3abc\0\0\x04"))
+                )
+            ),
+            {"channels": 2, "audio_codec": "aac"},
+            id="an esds with an address",
+        ),
+        pytest.param(
+            movie(films.track(b"soun", films.audio_entry(1, more=films.box(b"esds", b"\0\0\0\0\x06\1x\x03\xff")))),
+            {"channels": 1, "audio_codec": "aac"},
+            id="an esds that is cut",
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head(), sounds.opus_head(1)),
+            {"audio_codec": "vorbis", "channels": 2},
+            id="two sounds in an Ogg",
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head(), b"fishead\0"), {"audio_codec": "vorbis"}, id="other streams in an Ogg"
+        ),
+        pytest.param(
+            sounds.ogg(b"\x80kate\0\0\0\0"), {"audio_codec": None, "duration": None}, id="an Ogg of no known codec"
+        ),
+        pytest.param(
+            sounds.ogg(sounds.vorbis_head()) + b"OggS" + b"\0" * 60 + b"tail",
+            {"duration": 2.0},
+            id="what looks like a page",
+        ),
+    ],
+)
+def test_what_is_told_of_odd_files(media: ModuleType, data: bytes, told: dict[str, Any] | None) -> None:
+    """None in place of a value: it is not told. None in place of all: it is broken."""
+    if told is None:
+        with pytest.raises(ValueError):
+            told_of(media, data)
+        return
+    found = told_of(media, data)
+    assert {name: found.get(name) for name in told} == pytest.approx(told)
+
+
+def test_a_window_that_comes_back_short_is_a_file_that_was_cut(media: ModuleType) -> None:
+    data = films.mp4(films.moov(VIDEO), data=200_000)
+    with pytest.raises(ValueError, match="and ends before"):
+        media.read_media(lambda at, count: data[at : at + min(count, 70_000 if not at else 3)], len(data))
+
+
+def test_a_tag_that_goes_on_behind_the_windows(media: ModuleType) -> None:
+    data = b"ID3\x04\0\0\0\0\0\0" * 30_000
+    assert told_of(media, data)["mime_type"] == "audio/mpeg"
+
+
+def test_a_page_that_lies_across_two_windows(media: ModuleType) -> None:
+    """The last page of the sound, before some 64 KB of another stream's, wherever the window's edge cuts it."""
+    front = sounds.ogg(sounds.vorbis_head(), b"fishead\0", granule=44100, fill=300)
+    for cut in range(0, 340, 3):
+        behind = sounds.ogg_page(b"x" * 60_000, serial=2)
+        behind += sounds.ogg_page(b"x" * (media.HEAD - len(behind) - cut - 29), serial=2)
+        told = told_of(media, front + behind)
+        assert told["duration"] == 1.0, cut

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from llmspell.config.loader import load
-from llmspell.errors import ConfigError, ProviderError, RateLimitError
+from llmspell.errors import ConfigError, ProviderError, RateLimitError, ValidationError
+from llmspell.providers import turn
 from llmspell.providers.base import ModelCall
 from llmspell.providers.manager import ProviderManager
-from llmspell.providers.mock import MockProvider
+from llmspell.providers.mock import MOST_WIDTH, MockProvider
 from llmspell.types.messages import Message
-from llmspell.types.streaming import Text
+from llmspell.types.streaming import Control, Text
 from llmspell.types.usage import Usage
 
 pytestmark = pytest.mark.once
@@ -135,3 +136,71 @@ async def test_it_is_configured(tmp_path: Any) -> None:
     assert [(await provider.execute(CALL)).text for _ in range(2)] == ["hi", "ho"]
     with pytest.raises(ProviderError):
         await provider.execute(CALL)
+
+
+async def test_what_it_can_is_all_that_can_be_asked_for() -> None:
+    mock = MockProvider(model="mine")
+    told = mock.capabilities()
+    assert told.input_modalities == ("text", "image", "audio", "video", "file")
+    assert told.tool_result_media == ("image", "audio", "video", "file")
+    assert told.supports_reasoning
+    assert told.supports_embeddings
+    assert told.structured_output_any_root
+    assert [one.id for one in await mock.models()] == [mock.default_model] == ["mine"]
+    assert (MockProvider.type, MockProvider().name, MockProvider().default_model) == ("mock", "mock", "mock")
+    assert repr(MockProvider(["a"])) == "MockProvider('mock', replies=1, calls=0)"
+    with pytest.raises(ConfigError, match='when_over` is "repeat" or "error"'):
+        MockProvider(when_over="never")
+
+
+@pytest.mark.parametrize(
+    ("width", "fine"), [(0, False), (-1, False), (1, True), (MOST_WIDTH, True), (MOST_WIDTH + 1, False)]
+)
+async def test_vectors_have_a_width(width: int, fine: bool) -> None:
+    if not fine:
+        with pytest.raises(ValidationError):
+            await MockProvider().embed("m", ["a"], dimensions=width)
+        return
+    told = await MockProvider().embed("m", ["one two", "three"], dimensions=width)
+    assert [len(vector) for vector in told.vectors] == [width, width]
+    assert all(-1 <= number <= 1 for vector in told.vectors for number in vector)
+    assert (told.model, told.usage) == ("m", Usage(3, 0, None, None, 3))
+
+
+async def test_time_counts_from_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(turn.time, "monotonic", lambda: now)
+    stream = MockProvider(["a"]).stream(CALL)
+    now = 200.0
+    assert (await stream.collect()).metadata["latency_ms"] == 0.0
+
+
+async def test_the_least_of_each_field_is_one_too() -> None:
+    reply = {"text": "ab", "chunk_size": 1, "delay": 0, "usage": {"input_tokens": 0, "output_tokens": 0}}
+    async with MockProvider([reply]).stream(CALL) as stream:
+        contents = [chunk.content async for chunk in stream]
+    assert contents[1:] == [Text("a"), Text("b"), Control("stream_end", "stop", Usage(0, 0, None, None, 0))]
+
+
+async def test_a_call_has_the_id_that_it_was_given_or_the_next_and_only_what_a_script_can_be_given() -> None:
+    deep: Any = {}
+    for _ in range(220):
+        deep = {"a": deep}
+    calls = [
+        {"name": "f", "id": "mine"},
+        {"name": "g"},
+        {"name": "h", "arguments": deep},
+        {"name": "i", "arguments": {}},
+    ]
+    output = await MockProvider([{"tool_calls": calls}]).execute(CALL)
+    assert output.finish_reason == "tool_calls"
+    assert [(call.id, call.name) for call in output.tool_calls] == [
+        ("mine", "f"),
+        ("call_2", "g"),
+        ("call_3", "h"),
+        ("call_4", "i"),
+    ]
+    assert [call.arguments for call in output.tool_calls] == [{}, {}, None, {}]
+    wide = {str(number): [] for number in range(60)}
+    output = await MockProvider([{"tool_calls": [{"name": "f", "arguments": wide}]}]).execute(CALL)
+    assert output.tool_calls[0].arguments == wide

@@ -118,6 +118,56 @@ def test_half_a_pair_of_surrogates_waits_for_the_other_half() -> None:
     assert parts('"\\ude00\\ud83d"')[-1] == "\ufffd\ufffd"
 
 
+def test_each_escape_is_its_character() -> None:
+    for escape, char in zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True):
+        assert parts(f'"a\\{escape}b"')[-1] == f"a{char}b"
+        assert parts(f'"\\ud83d\\{escape}"')[-1] == f"\ufffd{char}"
+    assert parts('"\\u00E9\\u00e9\\u0041"')[-1] == "ééA"
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "9", "true", "false", "null", "1.5e3"])
+def test_what_is_no_text_comes_with_what_follows_it_or_at_the_end(text: str) -> None:
+    parser = PartialJson()
+    parser.feed(text)
+    assert (parser.snapshot(), parser.whole) == (None, False)
+    parser.end()
+    assert (parser.snapshot(), parser.whole, parser.failed) == (json.loads(text), True, False)
+    parser.end()
+    parser.feed("  \n")
+    assert parser.whole
+    parser.feed("1")
+    assert (parser.failed, parser.snapshot()) == (True, json.loads(text))
+    inside = PartialJson()
+    inside.feed(f"[{text}")
+    inside.end()
+    assert (inside.snapshot(), inside.whole) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("[1 2]", [1]),
+        ('["a" "b"]', ["a"]),
+        ('{"a": 1 "b": 2}', {"a": 1}),
+        ('{"a": 1]', {"a": 1}),
+        ("[1}", [1]),
+        ('{"a": {"b": "c', {"a": {"b": "c"}}),
+        ('["\\uz123"]', [""]),
+        ('["\\u12g4"]', [""]),
+        ('{"a": "x", "b" "', {"a": "x"}),
+        ('{"a": "x",}', {"a": "x"}),
+        ("[+1]", []),
+        ("[]]", []),
+        ("x", None),
+    ],
+)
+def test_what_was_read_before_a_mistake_is_the_value(text: str, kept: Any) -> None:
+    parser = PartialJson()
+    parser.feed(text)
+    assert parser.snapshot() == kept
+    assert parser.failed is not text.endswith("c")
+
+
 def test_a_snapshot_stays_as_it_was() -> None:
     parser = PartialJson()
     parser.feed('{"list": [1, {"x": "a')
@@ -146,6 +196,7 @@ def test_depth_and_numbers_are_bounded() -> None:
     assert parser.failed
 
 
+@pytest.mark.unmeasured
 def test_time_is_linear_in_the_text() -> None:
     text = json.dumps([{"name": "x" * 20, "values": list(range(10))}] * 400)
 

@@ -107,6 +107,7 @@ def test_what_does_not_fit(query: str) -> None:
         Query(query).run(DATA)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "query", ["[.[] + .[]] | length", "[..]|[..]|[..]|[..]|[..]|[..]", "map(.[0:100])|[.,.]|[.,.]|[..]"]
 )
@@ -120,6 +121,7 @@ def test_time_is_bounded(query: str) -> None:
 DOUBLED = "|".join(["[., .]"] * 28)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "query",
     [

@@ -35,6 +35,16 @@ def sent(type_: str, call: ModelCall, *, stream: bool = True, host: str | None =
     return request, json.loads(request.body)
 
 
+@pytest.mark.parametrize("type_", ["openai", "openai-responses", "anthropic", "gemini", "ollama"])
+def test_what_is_sent_and_what_is_accepted_is_told(type_: str) -> None:
+    streamed = "application/x-ndjson" if type_ == "ollama" else "text/event-stream"
+    for stream, types in ((True, streamed), (False, streamed if type_ == "ollama" else "application/json")):
+        request, _ = sent(type_, ModelCall("m", TALK[1:2]), stream=stream)
+        assert request.method == "POST"
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["accept"] == types
+
+
 def test_anthropic() -> None:
     request, body = sent("anthropic", ModelCall("claude-x", TALK, PARAMETERS._replace(reasoning=None)))
     assert (request.method, request.path) == ("POST", "/v1/messages")

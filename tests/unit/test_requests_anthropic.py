@@ -385,6 +385,50 @@ def test_a_form_is_closed_and_without_what_the_service_cannot_hold() -> None:
     assert "minimum" in json.dumps(SCHEMA["properties"])  # its own is not touched
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems",
+     "maxItems", "uniqueItems", "minContains", "maxContains", "minProperties", "maxProperties"],
+)  # fmt: skip
+def test_a_form_says_nothing_of_sizes_but_where_they_are_names_or_values(word: str) -> None:
+    schema = {
+        "type": "object",
+        word: 1,
+        "properties": {word: {"enum": [{word: 1}], "default": {word: 1}, "items": [{"const": {word: 1}, word: 2}]}},
+        "examples": [{word: 1}],
+    }
+    held = sent(schema=ResponseSchema(schema))["output_config"]["format"]["schema"]
+    assert held == {
+        "type": "object",
+        "properties": {word: {"enum": [{word: 1}], "default": {word: 1}, "items": [{"const": {word: 1}}]}},
+        "examples": [{word: 1}],
+        "additionalProperties": False,
+    }
+
+
+def test_a_request_names_the_version_and_the_key() -> None:
+    dialect = dialect_of("anthropic")
+    assert dialect.auth("k") == {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+    assert dialect.auth("") == {"anthropic-version": "2023-06-01"}
+    assert (dialect.key_env, dialect.capabilities().max_media_size) == ("ANTHROPIC_API_KEY", 24 << 20)
+
+
+@pytest.mark.parametrize(("top_p", "there"), [(0.94, False), (0.95, True), (1.0, True)])
+def test_while_it_thinks_only_most_of_the_words_may_be_taken(top_p: float, there: bool) -> None:
+    body = sent(parameters=Parameters(reasoning="low", top_p=top_p, max_tokens=9000))
+    assert ("top_p" in body) is there
+
+
+def test_an_id_of_128_characters_is_taken_and_a_longer_one_made_shorter() -> None:
+    for length in (128, 129):
+        talk = sent(
+            *ASK, Message("assistant", "", (ToolCall("x" * length, "f", {}),)), Message("tool", "y", (), "x" * length)
+        )
+        id_ = talk["messages"][1]["content"][0]["id"]
+        assert (id_ == "x" * length) is (length == 128)
+        assert len(id_) <= 128
+
+
 def test_a_form_stands_beside_an_effort_and_older_models_are_not_held() -> None:
     body = sent(
         schema=ResponseSchema({"type": "object"}), model="claude-opus-4-6", parameters=Parameters(reasoning="low")

@@ -15,7 +15,7 @@ from llmspell.providers.asking import held
 from llmspell.providers.base import ModelCall
 from llmspell.providers.dialect import dialect_of
 from llmspell.providers.vendors import host_of, vendor
-from llmspell.types.agent import AgentOutput
+from llmspell.types.agent import AgentOutput, Parameters
 from llmspell.types.media import Media
 from llmspell.types.messages import Message, ToolCall
 from llmspell.types.tools import ResponseSchema, ToolSpec
@@ -309,6 +309,43 @@ def test_parts_keep_their_order_and_bytes(parts: list[str | bytes]) -> None:
     assert back == [part for part in parts if isinstance(part, bytes) or part]
 
 
+@pytest.mark.parametrize(
+    ("type_", "word"),
+    [("wav", "wav"), ("x-wav", "wav"), ("wave", "wav"), ("vnd.wave", "wav"), ("mpeg", "mp3"), ("mp3", "mp3"),
+     ("mp4", "m4a"), ("x-m4a", "m4a"), ("ogg", "ogg")],
+)  # fmt: skip
+def test_each_sound_has_the_word_that_services_know(type_: str, word: str) -> None:
+    assert content(Media(f"audio/{type_}", b"x"), host="openrouter")[0]["input_audio"]["format"] == word
+
+
+def test_what_is_accepted_is_what_is_asked_for() -> None:
+    for stream, types in ((True, "text/event-stream"), (False, "application/json")):
+        request = dialect_of("openai", OPENAI).request(ModelCall("m", ASK), stream=stream)
+        assert request.headers == {"content-type": "application/json", "accept": types}
+        assert request.method == "POST"
+
+
+def test_not_to_think_is_said_as_each_vendor_wants_it() -> None:
+    def told(host: str, effort: str) -> dict[str, Any]:
+        body = sent(host=host, parameters=Parameters(reasoning=effort))
+        return {name: body[name] for name in ("reasoning", "thinking", "reasoning_effort") if name in body}
+
+    assert told("openrouter", "none") == {"reasoning": {"enabled": False}}
+    assert told("openrouter", "low") == {"reasoning": {"effort": "low"}}
+    assert told("deepseek", "none") == {"thinking": {"type": "disabled"}}
+    assert told("deepseek", "low") == {"thinking": {"type": "enabled"}}
+    assert told("groq", "low") == {"reasoning_effort": "low"}
+
+
+def test_who_needs_a_key_and_how_it_is_shown() -> None:
+    assert dialect_of("openai", OPENAI).auth("k") == {"authorization": "Bearer k"}
+    assert dialect_of("openai", at("azure")).auth("k") == {"api-key": "k"}
+    assert dialect_of("openai", OPENAI).auth("") == dialect_of("openai", at("azure")).auth("") == {}
+    assert not dialect_of("openai", OPENAI).keyless
+    assert not dialect_of("openai", at("groq")).keyless
+    assert dialect_of("openai", "somewhere.example").keyless
+
+
 # ---- what tools gave
 
 
@@ -335,9 +372,13 @@ def test_images_stay_in_the_result_where_they_may(host: str) -> None:
     talk = sent(
         Message("assistant", "", CALLS[:1]), Message("tool", ("see", PNG), (), "call_1", is_error=True), host=host
     )["messages"]
+    assert talk[-1]["content"][:2] == [{"type": "text", "text": "Error:"}, {"type": "text", "text": "see"}]
     assert [part["type"] for part in talk[-1]["content"]] == ["text", "text", "image_url"]
     talk = sent(Message("assistant", "", CALLS[:1]), Message("tool", (PDF,), (), "call_1"), host=host)["messages"]
     assert [message["role"] for message in talk] == ["assistant", "tool", "user"]
+    assert talk[1]["content"] == "It is in the user's message after this."
+    assert set(talk[2]) == {"role", "content"}
+    assert talk[2]["content"][0]["type"] == "text"
 
 
 @pytest.mark.parametrize(
@@ -368,6 +409,10 @@ def test_mistral_s_ids_are_nine_letters_the_same_for_call_and_result(ids: list[s
 
 @pytest.mark.parametrize(("host", "kept"), [(OPENAI, False), ("azure", False), ("vllm", True), ("openrouter", True)])
 def test_the_longest_ids_are_cut_where_they_are_refused(host: str, kept: bool) -> None:
+    for length in (40, 41):
+        talk = sent(Message("assistant", "", (ToolCall("x" * length, "f", {}),)), host=host)["messages"]
+        assert (talk[0]["tool_calls"][0]["id"] == "x" * length) is (kept or length == 40)
+        assert kept or len(talk[0]["tool_calls"][0]["id"]) <= 40
     ids = [*("chatcmpl-tool-" + "0" * 31 + last for last in "12"), "functions.f:0"]
     talk = sent(
         Message("assistant", "", tuple(ToolCall(id_, "f", {}) for id_ in ids)),

@@ -46,6 +46,41 @@ def answered(*parts: dict[str, Any]) -> AgentOutput:
     )
 
 
+def test_who_it_is_and_what_it_can() -> None:
+    dialect = dialect_of("gemini")
+    told = dialect.capabilities()
+    assert (dialect.key_env, told.max_media_size) == ("GEMINI_API_KEY", 50 << 20)
+    assert told.input_modalities == ("text", "image", "audio", "video", "file")
+    assert told.output_modalities == ("text", "image", "audio")
+    assert dialect.auth("k") == {"x-goog-api-key": "k"}
+    assert dialect.auth("") == {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "there"),
+    [
+        ({"type": "object"}, False),
+        ({"type": "object", "properties": {}, "required": [], "additionalProperties": False}, False),
+        ({"type": "object", "properties": {"a": {}}}, True),
+        ({"type": "object", "description": "x"}, True),
+    ],
+)
+def test_a_tool_that_takes_nothing_has_no_schema(schema: dict[str, Any], there: bool) -> None:
+    (told,) = sent(tools=(ToolSpec("f", "", schema),))["tools"][0]["functionDeclarations"]
+    assert ("parametersJsonSchema" in told) is there
+
+
+@pytest.mark.parametrize(
+    ("name", "fine"), [("a_b.c:d-1", True), ("a" * 128, True), ("a" * 129, False), ("a b", False), ("é", False)]
+)
+def test_names_of_tools(name: str, fine: bool) -> None:
+    if fine:
+        assert sent(tools=(ToolSpec(name),))["tools"][0]["functionDeclarations"][0]["name"] == name
+    else:
+        with pytest.raises(ValidationError):
+            sent(tools=(ToolSpec(name),))
+
+
 # ---- tools
 
 

@@ -249,6 +249,24 @@ def test_results_of_responses_hold_their_media() -> None:
     assert [part["type"] for part in items[5]["output"]] == ["input_text", "input_file"]
 
 
+def test_media_of_a_result_that_failed_come_after_the_word_for_it() -> None:
+    failed = Message("tool", ("gone", PNG), (), "c1", is_error=True)
+    output = sent(RESPONSES, *TURN[:2], failed)["input"][-1]["output"]
+    assert output[:2] == [{"type": "input_text", "text": "Error:"}, {"type": "input_text", "text": "gone"}]
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "name"),
+    [
+        ("application/pdf", "file.pdf"), ("Application/PDF; x=1", "file.pdf"), ("text/csv", "file.txt"),
+        ("application/x", "file"),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_name_has_one_of_its_kind(mime_type: str, name: str) -> None:
+    (message,) = sent(RESPONSES, Message("user", (Media(mime_type, b"x"),)))["input"]
+    assert message["content"][0]["filename"] == name
+
+
 def test_images_of_results_go_beside_them_at_ollama() -> None:
     messages = sent(OLLAMA, *TURN)["messages"]
     assert messages[2:4] == [
@@ -260,6 +278,24 @@ def test_images_of_results_go_beside_them_at_ollama() -> None:
     assert "lookup" in messages[4]["content"]
     assert messages[5] == {"role": "user", "content": "quick!"}
     assert sent(OLLAMA, *TURN[:2], Message("tool", (PNG,), (), "c1"))["messages"][-2]["content"]
+
+
+def test_results_at_ollama_name_their_tool_or_their_call() -> None:
+    told = sent(OLLAMA, *TURN[:2], Message("tool", "x", (), "c9"), Message("tool", "y"))["messages"][-2:]
+    assert [one["tool_name"] for one in told] == ["c9", ""]
+    turn = (*TURN[:2], Message("tool", (PNG,), (), "c1"), Message("tool", (PNG, PNG), (), "c2"))
+    first, second, beside = sent(OLLAMA, *turn)["messages"][-3:]
+    assert first["content"] == second["content"] == "It is in the user's message after this."
+    assert beside == {
+        "role": "user", "content": "1 from the tool lookup. 2 from the tool clock.", "images": ["AAE="] * 3,
+    }  # fmt: skip
+
+
+def test_who_needs_a_key_at_ollama() -> None:
+    assert dialect_of(OLLAMA, "localhost").keyless
+    assert not dialect_of(OLLAMA, "ollama.com").keyless
+    assert dialect_of(OLLAMA).base_url == "http://localhost:11434"
+    assert (dialect_of(OLLAMA).auth("k"), dialect_of(OLLAMA).auth("")) == ({"authorization": "Bearer k"}, {})
 
 
 # ---- round trips

@@ -68,6 +68,112 @@ def test_what_is_decided_keeps_every_bound(
         assert waited + wait > budget > 0
 
 
+@pytest.mark.parametrize(
+    ("values", "decided"),
+    [
+        ((1, 4, None, 0.0, 60.0, 0.5, 30.0, 1.0), (0.5, "")),
+        ((3, 4, None, 1.0, 60.0, 0.5, 30.0, 0.5), (1.0, "")),
+        ((4, 4, None, 1.0, 60.0, 0.5, 30.0, 1.0), (4.0, "attempts")),
+        ((1, 4, 7.0, 0.0, 60.0, 0.5, 30.0, 1.0), (7.0, "")),
+        ((1, 4, 0.0, 0.0, 60.0, 0.5, 30.0, 1.0), (0.0, "")),
+        ((1, 4, 30.0, 0.0, 60.0, 0.5, 30.0, 1.0), (30.0, "")),
+        ((1, 4, 31.0, 0.0, 60.0, 0.5, 30.0, 1.0), (31.0, "wait")),
+        ((1, 4, 30.0, 30.0, 60.0, 0.5, 30.0, 1.0), (30.0, "")),
+        ((1, 4, 30.0, 31.0, 60.0, 0.5, 30.0, 1.0), (30.0, "budget")),
+        ((1, 4, 30.0, 1e9, 0.0, 0.5, 30.0, 1.0), (30.0, "")),
+        ((1, 4, 0.5, 0.75, 1.0, 0.5, 30.0, 1.0), (0.5, "budget")),
+        ((4, 4, 31.0, 99.0, 60.0, 0.5, 30.0, 1.0), (31.0, "attempts")),
+        ((1, 4, 31.0, 99.0, 60.0, 0.5, 30.0, 1.0), (31.0, "wait")),
+    ],
+)
+def test_what_is_decided(twin: Any, values: tuple[Any, ...], decided: tuple[float, str]) -> None:
+    assert twin.decide(*values) == decided
+
+
+def test_a_bucket_is_full_at_first_is_emptied_by_retries_and_filled_by_calls(twin: Any) -> None:
+    tokens = twin.RetryTokens()
+    assert (tokens.most, tokens.share, tokens.tokens) == (10.0, 0.2, 10.0)
+    tokens.earn()
+    assert tokens.tokens == 10.0
+    tokens = twin.RetryTokens(3.0, 0.5)
+    assert [tokens.spend() for _ in range(5)] == [True, True, True, False, False]
+    told = []
+    for _ in range(4):
+        tokens.earn()
+        told.append(tokens.spend())
+    assert told == [False, True, False, True]
+    for _ in range(20):
+        tokens.earn()
+    assert tokens.tokens == 3.0
+
+
+def in_flight(twin: Any, count: int) -> tuple[Any, list[int]]:
+    ceiling = twin.Ceiling()
+    return ceiling, [ceiling.begin() for _ in range(count)]
+
+
+def test_a_refusal_halves_what_was_in_flight_once(twin: Any) -> None:
+    ceiling, epochs = in_flight(twin, 9)
+    ceiling.refused(epochs.pop())
+    assert (ceiling.limit, ceiling.in_flight) == (4, 8)
+    for left in range(7, 3, -1):  # of those that were begun before: no news
+        ceiling.refused(epochs.pop())
+        assert (ceiling.limit, ceiling.in_flight) == (4, left)
+    ceiling.refused(epochs.pop())
+    assert (ceiling.limit, ceiling.in_flight) == (3, 3)  # but the rest is what is borne
+    assert not ceiling.room()
+    ceiling.over()
+    assert ceiling.room()
+    assert ceiling.begin() == 1
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (101, 50)])
+def test_a_limit_is_half_rounded_up_and_one_at_least(twin: Any, count: int, limit: int) -> None:
+    ceiling, epochs = in_flight(twin, count)
+    ceiling.refused(epochs[0])
+    assert ceiling.limit == limit
+
+
+def rounds_to_raise(ceiling: Any) -> int:
+    """How many successes of a full load it takes until one more is allowed."""
+    before, count = ceiling.limit, 0
+    while ceiling.limit == before:
+        while ceiling.room():
+            ceiling.begin()
+        ceiling.succeeded()
+        count += 1
+    return count
+
+
+def test_successes_raise_it_by_one_up_to_what_was_borne_then_seldomer(twin: Any) -> None:
+    ceiling, epochs = in_flight(twin, 9)
+    ceiling.refused(epochs.pop())
+    for _ in range(8):
+        ceiling.over()
+    assert [rounds_to_raise(ceiling) for _ in range(4)] == [1, 1, 1, 1]
+    assert ceiling.limit == 8
+    assert rounds_to_raise(ceiling) == 8  # a whole round: it last bore eight
+    while ceiling.room():
+        ceiling.begin()
+    ceiling.refused(ceiling.epoch)  # the ninth again
+    while ceiling.in_flight:
+        ceiling.over()
+    assert ceiling.limit == 4
+    assert [rounds_to_raise(ceiling) for _ in range(4)] == [1, 1, 1, 1]
+    assert rounds_to_raise(ceiling) == 16  # two rounds
+
+
+def test_what_was_not_used_was_not_tried(twin: Any) -> None:
+    ceiling, epochs = in_flight(twin, 9)
+    ceiling.refused(epochs.pop())
+    for _ in range(8):
+        ceiling.over()
+    for _ in range(100):
+        ceiling.begin()
+        ceiling.succeeded()
+    assert ceiling.limit == 4
+
+
 @pytest.mark.compiled
 @PROPERTY
 @given(st.tuples(st.integers(0, 80), st.integers(1, 80), st.none() | SECONDS, *[SECONDS] * 4, SHARES))

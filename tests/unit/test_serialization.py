@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -59,6 +60,30 @@ def test_any_text_is_toml_or_an_error_with_a_place(text: str | bytes) -> None:
     except ValidationError as error:
         place = error.context["line"], error.context["column"]
     assert min(place) >= 1
+
+
+def test_an_error_says_what_and_where_in_one_line() -> None:
+    for read, kind in ((loads, "JSON"), (loads_toml, "TOML")):
+        with pytest.raises(ValidationError) as failed:
+            read("[1,\n  =]")
+        assert re.fullmatch(rf"the text:\d:\d: it is no {kind}: [^:]+", failed.value.message)
+        assert "line" not in failed.value.message
+    with pytest.raises(
+        ValidationError, match=r"^a\.json:2:3: it is no JSON: unexpected character, expected a JSON value$"
+    ):
+        loads("[1,\n  =]", "a.json")
+    with pytest.raises(ValidationError, match=r"^a\.toml:1:5: it is no TOML: Invalid value$"):
+        loads_toml("a = =", "a.toml")
+    with pytest.raises(ValidationError, match=r"^a\.toml:2:4: it is no TOML: not UTF-8$"):
+        loads_toml(b"\xc3\xa9\nab\xc3\xa9\xff", "a.toml")
+
+
+def test_json_is_short_unless_it_is_to_be_pretty_or_sorted() -> None:
+    value = {"b": 1, "a": [2]}
+    assert dumps(value) == b'{"b":1,"a":[2]}'
+    assert dumps(value, sort=True) == b'{"a":[2],"b":1}'
+    assert dumps(value, pretty=True) == b'{\n  "b": 1,\n  "a": [\n    2\n  ]\n}'
+    assert dumps(value, pretty=True, sort=True) == b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}'
 
 
 def test_toml_that_is_nested_too_deep_is_an_error() -> None:
@@ -120,6 +145,7 @@ def test_a_value_that_holds_itself_is_an_error() -> None:
 
 def test_dataclasses_come_out_of_tables() -> None:
     assert as_dataclass(Outer, {"name": "a", "inner": {"n": 1}}) == Outer("a", Inner(1))
+    assert as_dataclass(Outer, {"inner": {"n": 1}, "more": [1], "name": "a"}) == Outer("a", Inner(1), [1])
     for wrong, says in [
         ({"name": "a"}, "the value has no `inner`"),
         ({"name": "a", "inner": {}}, "`inner` of the value has no `n`"),

@@ -69,6 +69,35 @@ def test_what_comes_after_a_body_of_chunks_is_told(wire: ModuleType) -> None:
     assert (body.done, body.rest) == (True, b"HTTP/1.1")
 
 
+@pytest.mark.parametrize(
+    ("pieces", "what"),
+    [
+        ([b"2\r\nabc\r\n0\r\n\r\n"], b"ab"),
+        ([b"2\r\nab\r\n2\r\nabc\r\n0\r\n\r\n"], b"ab"),
+        ([b"2\r\nab", b"c\r\n"], b"ab"),
+    ],
+)
+def test_a_chunk_that_is_longer_than_it_says_is_none(wire: ModuleType, pieces: list[bytes], what: bytes) -> None:
+    got, done, _, error = fed(wire, pieces)
+    assert (b"".join(got) in (b"", what), done) == (True, False)
+    assert error == "the answer has a chunk that is longer than it says"
+
+
+def test_what_stands_beside_a_size_is_passed_over(wire: ModuleType) -> None:
+    body = wire.Chunked()
+    assert body.feed(b"2;a=1\r\nab\r\n2;a=1\r\ncd\r\n2 \t\r\nef\r\n2\ngh\n0;b\r\n\r\n") == b"abcdefgh"
+    assert body.done
+
+
+def test_trailers_are_bounded(wire: ModuleType) -> None:
+    assert _stream_py.TRAILER_MAX == 16 << 10
+    line = b"a: " + b"b" * 1019 + b"\r\n"  # 1 KiB
+    for count, fine in ((15, True), (16, False)):
+        _, done, _, error = fed(wire, [b"0\r\n", *[line] * count, b"\r\n"])
+        assert done is fine
+        assert ("more than 16 KiB of trailers" in error) is not fine
+
+
 # ---- what is poured
 
 

@@ -57,6 +57,8 @@ def test_how_to_cut_is_checked() -> None:
 def test_lines_break_between_words_and_in_words_that_are_too_long() -> None:
     assert told.wrap("the quick brown fox", 10) == ["the quick", "brown fox"]
     assert told.wrap("abcdefghij k", 4) == ["abcd", "efgh", "ij k"]
+    assert told.wrap("k abcdefghij", 4) == ["k", "abcd", "efgh", "ij"]
+    assert told.wrap("ab cd efgh", 4) == ["ab", "cd", "efgh"]
     assert told.wrap("  indented line", 10) == ["  indented", "line"]
     assert told.wrap("a\n\nb", 5) == ["a", "", "b"]
     assert told.wrap("世界世界", 5) == ["世界", "世界"]
@@ -90,6 +92,7 @@ def test_slugs() -> None:
     assert told.slug("Ça va, là-bas?") == "ca-va-la-bas"
     assert told.slug("../../etc/passwd") == "etc-passwd"
     assert told.slug("世界") == "x"
+    assert told.slug("x" * 100) == "x" * 80
     assert told.slug("a b c", 3) == "a-b"
     assert told.slug("a b c", 2) == "a"
 
@@ -111,6 +114,7 @@ def test_secrets_do_not_stay() -> None:
     for secret in ("abcd1234", "abcdefgh12345", "hunter22", "abcdefghijklmnop", "mine"):
         assert secret not in told_
     assert told_.startswith("GET /?api_key=***&x=1 ")
+    assert told.redact("AIza" + "Sy0_-x" * 5 + ".") == "AIza***."
     assert told.redact("a longer secret and a long", ["a long", "a longer secret"]) == "*** and ***"
     assert told.redact("nothing of it, token by token") == "nothing of it, token by token"
 
@@ -120,5 +124,8 @@ def test_a_template_is_filled_in_or_says_what_is_missing() -> None:
     with pytest.raises(ValidationError, match="names `c`") as failed:
         told.template("$c", {"a": 1, "b": 2})
     assert failed.value.hint == "there are `a`, `b`"
+    with pytest.raises(ValidationError) as failed:
+        told.template("$c", {})
+    assert failed.value.hint == "there are no values"
     with pytest.raises(ValidationError, match="wrong"):
         told.template("5$ off", {})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -37,6 +39,33 @@ class Own(BaseException):
     pass
 
 
+class Word(enum.Enum):
+    A = "a"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: Word
+
+
+class Pair(NamedTuple):
+    left: int
+    right: bytes
+
+
+class Real(float):
+    pass
+
+
+class Whole(int):
+    pass
+
+
+class Odd(bytes):
+    pass
+
+
 ODD: list[tuple[Any, Any]] = [
     ({1, 2}, [1, 2]),
     ({(1, 2): 3, None: 4}, {"(1, 2)": 3, "None": 4}),
@@ -44,9 +73,14 @@ ODD: list[tuple[Any, Any]] = [
     ("odd \ud800 name", "odd ? name"),
     ({"a\udcff": ["\udcff"]}, {"a?": ["?"]}),
     (nested(59), nested(59)),
+    (Word.A, "a"),
+    ((Point(1, Word.A), Pair(1, b"b")), [{"x": 1, "y": "a"}, {"left": 1, "right": b"b"}]),
+    ({True: Real(0.5), Whole(2): Odd(b"\xff")}, {"True": 0.5, 2: b"\xff"}),
+    ([datetime.date(2026, 1, 31), frozenset({"a"})], ["2026-01-31", ["a"]]),
 ]
 WRONG: list[tuple[Any, str]] = [
     (object(), "a object is no plain value"),
+    (Point, "a type is no plain value"),
     (nested(70), "nested too deep"),
     (nested(5000), "nested too deep"),
     (10**5000, "a whole number is too large"),
@@ -54,14 +88,18 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "made"), ODD, ids=["set", "keys", "enum", "surrogate", "surrogates within", "deep"])
+@pytest.mark.parametrize(
+    ("given", "made"), ODD, ids=[
+        "set", "keys", "enum", "surrogate", "surrogates within", "deep", "word", "fields", "kinds", "others",
+    ],
+)  # fmt: skip
 async def test_what_a_tool_gives_becomes_plain_data(given: Any, made: Any) -> None:
     done = await Does("odd", lambda _: ToolResult(given)).execute({}, ToolContext(Permissions()))
     assert done.result == made
     assert done.told().encode()
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=["object", "deep", "deeper", "large", "many"])
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=["object", "class", "deep", "deeper", "large", "many"])
 async def test_what_cannot_be_passed_on_is_the_tools_error(given: Any, said: str) -> None:
     with pytest.raises(ToolError, match=said):
         await Does("odd", lambda _: ToolResult(given)).execute({}, ToolContext(Permissions()))

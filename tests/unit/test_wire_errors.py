@@ -203,6 +203,12 @@ def test_a_web_page_is_told_by_its_title() -> None:
         (429, {}, {"retry-after": "600"}, "wait 10 min"),
         (404, {}, {}, "`acme/MODEL`"),
         (503, {}, {}, "try again"),
+        (500, {}, {}, "trouble of its own"),
+        (408, {}, {}, "trouble of its own"),
+        (500, b"<html>x</html>", {}, "trouble of its own"),
+        (499, b"<html>x</html>", {}, "a proxy"),
+        (400, {}, {}, "does not take the request"),
+        (400, {"error": {"code": "content_policy_violation"}}, {}, "word it in another way"),
         (400, {"error": {"message": "M", "param": "top_k"}}, {}, "`top_k`"),
         (400, {"error": {"code": "context_length_exceeded"}}, {}, "shorten"),
         (402, {}, {}, "billing"),
@@ -214,6 +220,45 @@ def test_hints_say_what_to_do(status: int, body: Any, headers: dict[str, str], h
     assert hint is not None
     assert has in hint
     assert hint.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, "context_length") for code in (
+            "context_length_exceeded", "exceed_context_size", "too_many_prompt_tokens", "prompt is too long",
+            "prompt too long", "maximum context length", "exceeds the context window", "input token count",
+            "exceed context limit",
+        )),
+        *((code, "auth") for code in (
+            "api_key_invalid", "invalid_api_key", "authentication_error", "permission_error", "incorrect api key",
+            "invalid api key",
+        )),
+        *((code, "quota") for code in (
+            "insufficient_quota", "billing_hard_limit", "billing_error", "billing_not_active",
+        )),
+        *((code, "content_filter") for code in (
+            "content_filter", "responsibleaipolicyviolation", "content_policy_violation",
+        )),
+    ],
+)  # fmt: skip
+def test_words_that_services_have_for_a_kind(code: str, kind: str) -> None:
+    for body in ({"error": {"code": code.upper()}}, {"error": {"type": code}}, {"error": {}, "code": code}):
+        assert error_of(400, body).kind == kind
+
+
+@pytest.mark.parametrize(
+    "code", ["overloaded_error", "server_error", "api_error", "timeout_error", "internal", "unavailable"]
+)
+def test_what_may_pass_though_the_answer_had_begun(code: str) -> None:
+    assert from_error({"error": {"type": code}}, status=None, headers={}, provider="p", model="m").retryable
+    assert "`partial`" in str(from_error("words", status=None, headers={}, provider="p", model="m").hint)
+
+
+def test_what_a_validator_found_is_told_of_the_first_five() -> None:
+    detail = [{"loc": ["body", "n", place], "msg": "bad"} for place in range(6)]
+    told = error_of(422, {"detail": detail}).message
+    assert told == "acme answered 422: " + "; ".join(f"body.n.{place}: bad" for place in range(5))
 
 
 def test_secrets_that_a_service_echoes_are_masked() -> None:

@@ -22,11 +22,12 @@ else:
 __all__ = ["aac", "after_id3", "flac", "flac_stream", "mp3", "wav", "wave_format"]
 
 _WHOLE = (0x01, 0x03, 0x06, 0x07)  # formats whose frames are all of one size
+OPEN = 0x7FFF0000  # from here on, sizes are those that writers put down who do not know them yet
 _PIECES = b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"  # of a GUID that holds such a number
 
 
-def wave_format(data: bytes, facts: dict[str, Any]) -> tuple[int, int]:
-    """Puts down what a WAVEFORMAT, of 16 bytes at least, says. Gives bytes a second and the format's number."""
+def wave_format(data: bytes, facts: dict[str, Any]) -> int:
+    """Puts down what a WAVEFORMAT, of 16 bytes at least, says. Gives bytes a second."""
     number, channels = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
     rate, speed = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:12], "little")
     block, bits = int.from_bytes(data[12:14], "little"), int.from_bytes(data[14:16], "little")
@@ -41,13 +42,13 @@ def wave_format(data: bytes, facts: dict[str, Any]) -> tuple[int, int]:
             raise ValueError(f"sound of {channels} samples of {bits} bits in {block} bytes cannot be")
         facts["bit_depth"] = bits
         speed = block * rate
-    return speed, number
+    return speed
 
 
 def wav(window: Window, facts: dict[str, Any]) -> None:
     large = window.get(0, 4) != b"RIFF"  # RF64 and BW64: its sizes are in a chunk of their own
     end = 8 + window.number(4, 4, "little")
-    if not large and end not in (8, 8 + 0xFFFFFFFF):  # as they are while it is written, or sent
+    if not large and end < OPEN:
         window.within(end, "RIFF")
     at = 12
     speed, samples, true_length = 0, 0, 0
@@ -59,7 +60,7 @@ def wav(window: Window, facts: dict[str, Any]) -> None:
             if length < 16:
                 raise ValueError("a WAV whose format is broken")
             window.fixed(at + 8, 16)
-            speed, _ = wave_format(window.some(at + 8, min(length, 40)), facts)
+            speed = wave_format(window.some(at + 8, min(length, 40)), facts)
         elif kind == b"ds64" and large:
             true_length = window.number(at + 16, 8, "little")
         elif kind == b"fact" and length >= 4:
@@ -69,18 +70,21 @@ def wav(window: Window, facts: dict[str, Any]) -> None:
                 raise ValueError("a WAV without its format")
             if large and length == 0xFFFFFFFF:
                 length = true_length
+                window.within(at + 8 + length, "sound")
             _wav_duration(window, facts, at + 8, length, speed, samples)
             return
         window.within(at + 8 + length, f"chunk at byte {at}")
-        at += 8 + length + (length & 1)
+        at += 8 + length
+        if length & 1 and window.some(at, 1) == b"\0":  # which some writers forget
+            at += 1
     raise ValueError("a WAV without its sound")
 
 
 def _wav_duration(window: Window, facts: dict[str, Any], at: int, length: int, speed: int, samples: int) -> None:
-    if length in (0, 0xFFFFFFFF):  # not told, as where it was sent while it was made: it goes on to the end
-        if window.size is None:
-            return
-        length = window.size - at
+    if window.size is None and (not length or length >= OPEN):
+        return
+    if window.size is not None and (not length or (length >= OPEN and at + length > window.size)):
+        length = window.size - at  # not told: it goes on to the end
     window.within(at + length, "sound")
     if samples and facts.get("audio_codec", "pcm") not in ("pcm", "pcm_float", "pcm_alaw", "pcm_mulaw"):
         facts["duration"] = samples / facts["sample_rate"]
@@ -88,9 +92,8 @@ def _wav_duration(window: Window, facts: dict[str, Any], at: int, length: int, s
         facts["duration"] = length / speed
 
 
-def after_id3(window: Window) -> int:
-    """Where what follows the ID3 tags at a file's begin begins; 0 where there are none."""
-    at = 0
+def after_id3(window: Window, at: int = 0) -> int:
+    """Where what follows the ID3 tags that begin at *at* begins; *at* where there are none."""
     while window.some(at, 3) == b"ID3":
         window.step()
         head = window.get(at, 10)
@@ -211,7 +214,7 @@ def _walk_frames(window: Window, at: int, end: int) -> float:
         try:
             _, _, _, samples, length, _ = _frame(head)
         except ValueError:
-            return total if head[:3] in (b"TAG", b"APE", b"ID3", b"LYR") else 0
+            return total if head[:3] in (b"TAG", b"APE", b"LYR") else 0
         if not length:
             return 0
         if at + length > end:  # the last one is often cut
@@ -245,7 +248,10 @@ def aac(window: Window, facts: dict[str, Any]) -> None:
         window.step()
         head = window.some(at, 7) if end - at < 7 else window.get(at, 7, HEAD)
         if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-            if at == begin or head[:3] not in (b"TAG", b"ID3", b"APE"):
+            if head[:3] == b"ID3":  # between the pieces of a stream
+                at = after_id3(window, at)
+                continue
+            if at == begin or head[:3] not in (b"TAG", b"APE"):
                 raise ValueError(f"an AAC whose frames are broken at byte {at}")
             break
         length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5

@@ -159,6 +159,8 @@ def gif(window: Window, facts: dict[str, Any]) -> None:
                 raise ValueError("a GIF whose picture is broken")
             at = _gif_blocks(window, at + 1)
             frames += 1
+        elif not kind:  # filling, which no one minds
+            at += 1
         else:
             raise ValueError(f"a GIF whose blocks are broken at byte {at}")
     if frames:
@@ -240,17 +242,16 @@ def bmp(window: Window, facts: dict[str, Any]) -> None:
         planes, bits = head[8:10], int.from_bytes(head[10:12], "little")
         squeezed = 0
     elif 40 <= length <= 1024:
-        width, height = (
-            int.from_bytes(head[4:8], "little", signed=True),
-            int.from_bytes(head[8:], "little", signed=True),
-        )
+        width = int.from_bytes(head[4:8], "little", signed=True)
+        height = int.from_bytes(head[8:], "little", signed=True)
         sized(facts, width, abs(height))  # rows from the top, if below nought
         more = window.get(26, 8)
         planes, bits, squeezed = more[:2], int.from_bytes(more[2:4], "little"), int.from_bytes(more[4:], "little")
     else:
         raise ValueError(f"a BMP whose head has {length} bytes")
     sized(facts, width, abs(height))
-    if planes != b"\1\0" or bits not in _BMP_BITS or (not bits) != (squeezed in (4, 5)):
+    known = squeezed <= 6 or 11 <= squeezed <= 13
+    if planes != b"\1\0" or bits not in _BMP_BITS or (not bits) != (squeezed in (4, 5)) or not known:
         raise ValueError(f"a BMP of {bits} bits with method {squeezed} cannot be")
     if bits not in (0, 16):
         facts["bit_depth"] = min(bits, 8)
@@ -295,11 +296,12 @@ def tiff(window: Window, facts: dict[str, Any]) -> None:
 def _tiff_page(window: Window, begin: int, count: int, order: str, big: bool, facts: dict[str, Any]) -> None:
     """What the tags of the first page say."""
     told: dict[int, int] = {}
+    parts: dict[int, tuple[int, int]] = {}  # where it says where the last strip or tile stands, and how long it is
     one, inside = (20, 8) if big else (12, 4)
     for index in range(count):
         at = begin + index * one
         tag, kind = window.number(at, 2, order), window.number(at + 2, 2, order)
-        if tag not in (256, 257, 258, 262, 277, 338):
+        if tag not in (256, 257, 258, 262, 273, 277, 279, 324, 325, 338):
             continue
         size = {1: 1, 3: 2, 4: 4, 16: 8}.get(kind)
         many = window.number(at + 4, inside, order)
@@ -309,7 +311,10 @@ def _tiff_page(window: Window, begin: int, count: int, order: str, big: bool, fa
         if many * size > inside:  # elsewhere, one after the other: the first is enough
             at = window.number(at, inside, order)
             window.within(at + many * size, f"tag {tag}")
-        told[tag] = window.number(at, size, order)
+        if tag in (273, 279, 324, 325):
+            parts[tag] = at + (many - 1) * size, size
+        else:
+            told[tag] = window.number(at, size, order)
     if 256 not in told or 257 not in told:
         raise ValueError("a TIFF whose page has no width or no height")
     sized(facts, told[256], told[257])
@@ -321,3 +326,7 @@ def _tiff_page(window: Window, begin: int, count: int, order: str, big: bool, fa
     if color is not None:
         facts["color"] = color
     facts["alpha"] = told.get(338, 0) in (1, 2)
+    for where, length in ((273, 279), (324, 325)):
+        if where in parts and length in parts:
+            (at, size), (after, wide) = parts[where], parts[length]
+            window.within(window.number(at, size, order) + window.number(after, wide, order), "picture")

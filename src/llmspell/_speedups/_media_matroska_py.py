@@ -173,7 +173,9 @@ def _info(window: Window, at: int, end: int, facts: dict[str, Any]) -> None:
         elif name == _DURATION:
             duration = _float(window, begin, to)
     seconds = duration * (scale / 1e9)
-    if seconds > 0 and math.isfinite(seconds):
+    if not seconds < _NEVER:
+        raise ValueError(f"a Matroska of {seconds:g} seconds cannot be")
+    if seconds > 0:
         facts["duration"] = seconds
 
 

@@ -31,6 +31,7 @@ _INSIDE = {
     b"minf": (b"stbl",),
     b"stbl": (b"stsd", b"stts", b"stsz", b"stz2"),
 }
+_LINEAR = ("pcm", "pcm_float", "flac", "alac")  # codecs whose samples have a size
 _ENTRY = 1024  # bytes of a track's description that are looked at
 _NEVER = 1 << 64
 
@@ -178,7 +179,7 @@ def _video(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     if rotation is not None:
         facts["rotation"] = rotation
     samples, scale, (count, delta) = track.get("samples", 0), track.get("scale", 0), track.get("first", (0, 0))
-    if delta and count + 1 >= samples and count > 1:  # all last as long, but for the last one perhaps
+    if scale and delta and count + 1 >= samples and count > 1:  # all last as long, but for the last one perhaps
         facts["frame_rate"] = scale / delta
     elif samples > 1 and track.get("duration"):
         facts["frame_rate"] = samples / track["duration"]
@@ -198,17 +199,19 @@ def _audio(track: dict[str, Any], entry: bytes, facts: dict[str, Any]) -> None:
     codec = _codec(entry, b"mp4a")
     if codec == "aac":
         channels = _aac_channels(_objects(entry)[1]) or channels
-    rate = rate or track.get(
-        "scale", 0
-    )  # above 65535 the field is too short, and the track's parts of a second tell it
-    sounded(facts, channels, rate)
+    rate = rate or track.get("scale", 0)  # above 65535 the field is too short for it
+    if not channels and codec not in MPEG4_OBJECTS.values() and codec not in _LINEAR:  # for which 0 may be right
+        sounded(facts, 1, rate)
+        del facts["channels"]
+    else:
+        sounded(facts, channels, rate)
     if codec in ("ac3", "eac3", "dts", "mp3", "mp2") and version == 0 and channels == 2:
         del facts["channels"]  # of these the field has a 2, whatever the sound has
         if channels := _ac3_channels(entry):
             facts["channels"] = channels
     if codec is not None:
         facts["audio_codec"] = codec
-        if codec in ("pcm", "pcm_float", "flac", "alac") and 0 < bits <= 64:
+        if codec in _LINEAR and 0 < bits <= 64:
             facts["bit_depth"] = bits
 
 

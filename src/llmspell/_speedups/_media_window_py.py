@@ -1,6 +1,6 @@
 """A file, looked at through windows: a bounded number of reads, of bounded length, whatever the file says.
 
-One source for both twins: this file, and the module that Cython makes of it.
+One source for both twins: this file, and the module that Cython makes of it (with the fields that the `.pxd` types).
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Window:
             return self._data[start : start + count]
         if self.size is not None and end > self.size:
             raise ValueError(f"the {self.name} is cut: it goes on to byte {end} at least, and ends at {self.size}")
+        if not count:
+            return b""
         self._fetch(at, max(count, ahead))
         if len(self._data) < count:
             raise ValueError(f"the {self.name} is cut: it goes on to byte {end} at least, and ends before")
@@ -65,7 +67,7 @@ class Window:
         if at + count <= len(self._head) or self.size is None:
             return self._head[at : at + count]
         start = at - self._at
-        if start < 0 or start + count > len(self._data):
+        if count and (start < 0 or start + count > len(self._data)):
             self._fetch(at, count)
             start = 0
         return self._data[start : start + count]
@@ -112,6 +114,6 @@ def sized(facts: dict[str, Any], width: int, height: int) -> None:
 def sounded(facts: dict[str, Any], channels: int, rate: int) -> None:
     """Puts down *channels* and *rate*, Hz. Raises ValueError where they cannot be."""
     if not 0 < channels <= MOST_CHANNELS or not 0 < rate <= LARGEST:
-        raise ValueError(f"sound of {channels} channels at {rate} Hz cannot be")
+        raise ValueError(f"sound of {channels} channels at {rate:.10g} Hz cannot be")
     facts["channels"] = channels
     facts["sample_rate"] = rate

@@ -384,7 +384,8 @@ cdef class Engine:
         if st == LUA_ERRMEM and not s.kill:
             s.kill = 1
             s.why = WHY_MEMORY
-        if s.collected and not s.kill:
+        # Not where it was interrupted: a stream may just have been made of which Lua holds nothing yet.
+        if s.collected and not s.kill and not (st == LUA_YIELD and s.preempted):
             self.swept()
         if s.kill:
             return self.stopped(co, fiber)

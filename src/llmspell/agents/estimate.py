@@ -111,7 +111,7 @@ def _found(body: Mapping[str, Any], names: Sequence[str], depth: int = 2) -> lis
 
 
 def _medium(medium: Media) -> int:
-    size = len(medium.data or b"")
+    size = medium.size or 0
     return IMAGE if medium.kind == "image" else max(IMAGE, size // MEDIUM_BYTES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import types
+import typing
 from typing import (
     Annotated,
     Any,
@@ -33,6 +34,7 @@ PLAIN: dict[Any, dict[str, Any]] = {
     object: {},
     list: {"type": "array"},
     tuple: {"type": "array"},
+    typing.Tuple: {"type": "array"},  # noqa: UP006 (one of any items, which `tuple[()]` is not)
     set: {"type": "array", "uniqueItems": True},
     dict: {"type": "object"},
 }
@@ -101,7 +103,9 @@ def _union(choices: list[dict[str, Any]]) -> dict[str, Any]:
 def _container(origin: Any, args: tuple[Any, ...], where: str, depth: int) -> dict[str, Any]:
     name = getattr(origin, "__name__", "")
     if name in ("list", "List", "Sequence", "Iterable", "Collection", "set", "frozenset", "Set"):
-        made: dict[str, Any] = {"type": "array", "items": schema_of(args[0], where, depth + 1)}
+        made: dict[str, Any] = {"type": "array"}
+        if args:  # there are none of `typing.List`
+            made["items"] = schema_of(args[0], where, depth + 1)
         return made | {"uniqueItems": True} if name in ("set", "frozenset", "Set") else made
     if name == "tuple":
         if len(args) == 2 and args[1] is ...:
@@ -109,7 +113,7 @@ def _container(origin: Any, args: tuple[Any, ...], where: str, depth: int) -> di
         items = [schema_of(one, where, depth + 1) for one in args]
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
     if name in ("dict", "Mapping", "MutableMapping"):
-        return {"type": "object", "additionalProperties": schema_of(args[1], where, depth + 1)}
+        return {"type": "object"} | ({"additionalProperties": schema_of(args[1], where, depth + 1)} if args else {})
     raise ValidationError(f"the type of {where} is a `{one_line(name, 60)}`, which no JSON Schema can say")
 
 
@@ -126,6 +130,8 @@ def as_hinted(hint: Any, value: Any) -> Any:
         return as_hinted(args[0], value)
     if origin is Union or origin is types.UnionType:
         return _chosen(args, value)
+    if origin is Literal:
+        return next((one for one in args if isinstance(one, enum.Enum) and one.value == value), value)
     if isinstance(value, list | tuple):
         items = [as_hinted(args[0], one) for one in value] if args and origin is not tuple else list(value)
         wanted = origin or hint

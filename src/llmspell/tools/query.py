@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell.errors import ToolError, ValidationError, one_line
 from llmspell.tools.query_functions import FUNCTIONS
 from llmspell.tools.query_reader import Reader
-from llmspell.tools.query_values import holds, kind_of, worked_out
+from llmspell.tools.query_values import holds, kind_of, numbers, whole, worked_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,9 +157,9 @@ class _Work:
 
     def _slice(self, value: Any, of: Filter, first: Filter | None, last: Filter | None) -> Iterator[Any]:
         ends = [None if end is None else self.first(end, value) for end in (first, last)]
-        if not all(end is None or (isinstance(end, int | float) and not isinstance(end, bool)) for end in ends):
+        if not all(end is None or numbers(end) for end in ends):
             raise ToolError("the ends of a slice are numbers")
-        start, stop = (None if end is None else int(end) for end in ends)
+        start, stop = (None if end is None else whole(end) for end in ends)
         for one in self.each(of, value):
             if one is not None and not isinstance(one, list | str):
                 raise ToolError(f"a slice is of a list or a string, not of {kind_of(one)}")
@@ -214,8 +214,8 @@ def _at(value: Any, key: Any) -> Any:
     """What stands at an index or a name. Raises ToolError."""
     if value is None:
         return None
-    if isinstance(value, list) and isinstance(key, int | float) and not isinstance(key, bool):
-        at = int(key)
+    if isinstance(value, list) and numbers(key):
+        at = whole(key)
         return value[at] if -len(value) <= at < len(value) else None
     if isinstance(value, dict) and isinstance(key, str):
         return value.get(key)

@@ -183,6 +183,8 @@ def _add(work: Work, value: Any) -> Any:
 
 def _flatten(work: Work, value: Any, depth: Any = 100) -> list[Any]:
     made: list[Any] = []
+    if not numbers(depth):
+        raise ToolError(f"`flatten` takes a number, not {kind_of(depth)}")
     for one in _a_list(value, "flatten"):
         work.count()
         made += _flatten(work, one, depth - 1) if isinstance(one, list) and depth > 0 else [one]
@@ -209,7 +211,10 @@ def _contains(work: Work, value: Any, part: Any) -> bool:
 def _tostring(work: Work, value: Any) -> str:
     import orjson
 
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    try:
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+    except TypeError as error:  # nested deeper than it writes, or with what JSON has not
+        raise ToolError(f"{kind_of(value)} cannot be written as JSON: {one_line(str(error), 60)}") from None
 
 
 def _tonumber(work: Work, value: Any) -> int | float:

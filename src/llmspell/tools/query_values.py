@@ -7,7 +7,7 @@ from typing import Any
 
 from llmspell.errors import ToolError
 
-__all__ = ["KEY", "MAX_TEXT", "compared", "holds", "kind_of", "numbers", "rank", "short", "worked_out"]
+__all__ = ["KEY", "MAX_TEXT", "compared", "holds", "kind_of", "numbers", "rank", "short", "whole", "worked_out"]
 
 MAX_TEXT = 10_000_000  # characters of a string that is made
 
@@ -79,6 +79,13 @@ def _count(work: Any, *values: Any) -> None:
 def numbers(*values: Any) -> bool:
     """Whether all are numbers."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def whole(number: float) -> int:
+    """A place in a list, without its fraction. Raises ToolError for what is none."""
+    if number - number != 0:
+        raise ToolError(f"there is no place {number}")
+    return int(number)
 
 
 def _reckoned(sign: str, a: Any, b: Any) -> int | float:

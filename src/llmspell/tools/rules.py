@@ -25,7 +25,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
     "number": lambda value: _is_number(value),
-    "integer": lambda value: _is_number(value) and float(value).is_integer(),
+    "integer": lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
     "string": lambda value: isinstance(value, str),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
@@ -36,26 +36,28 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def listed(rules: Any) -> list[dict[str, Any]]:
+def listed(rules: Any, depth: int = 0) -> list[dict[str, Any]]:
     """Rules in any of the ways that they may be written in: a list, one, `{rules = …}`, or by the name of a field.
 
-    Raises ValidationError for what is no rule.
+    Raises ValidationError for what is no rule, and for rules that are nested too deep.
     """
+    if depth > MAX_DEPTH:
+        raise ValidationError(f"the rules are nested more than {MAX_DEPTH} deep")
     if isinstance(rules, str):
         return [_rule({"type": rules})]
     if isinstance(rules, list):
         if len(rules) > MOST_RULES:
             raise ValidationError(f"there are more than {MOST_RULES} rules")
-        return [one for item in rules for one in listed(item)]
+        return [one for item in rules for one in listed(item, depth + 1)]
     if not isinstance(rules, dict):
         raise ValidationError(f"a rule is a table, not {shown(rules)}", hint='as `{ type = "required" }`')
     if isinstance(rules.get("type"), str):
         return [_rule(rules)]
     if isinstance(rules.get("rules"), list | dict) and len(rules) == 1:
-        return listed(rules["rules"])
+        return listed(rules["rules"], depth + 1)
     found = []
     for name, more in rules.items():
-        for one in listed(more):
+        for one in listed(more, depth + 1):
             inner = one.get("field")
             found.append({**one, "field": f"{name}.{inner}" if inner else str(name)})
     return found
@@ -155,8 +157,9 @@ class _Walk:
             return self._told(place, rule, "must be an object")
         needed = rule.get("required") or []
         members = rule.get("properties", rule.get("fields")) or {}
-        if not isinstance(needed, list) or not isinstance(members, dict):
-            raise ValidationError("the rule `object` takes a list as `required`, and rules by name as `properties`")
+        named = isinstance(needed, list) and all(isinstance(name, str) for name in needed)
+        if not named or not isinstance(members, dict):
+            raise ValidationError("the rule `object` takes names as `required`, and rules by name as `properties`")
         self._count((len(value) + len(needed)) // 10)
         for name in needed:
             if value.get(name) is None:
@@ -254,8 +257,11 @@ def _url(value: Any, rule: dict[str, Any]) -> str | None:
 def _date(value: Any, rule: dict[str, Any]) -> str | None:
     from llmspell.tools.times import parsed
 
+    form = rule.get("format")
+    if form is not None and not isinstance(form, str):
+        raise ValidationError("the rule `date` takes a text as `format`", hint="as `%Y-%m-%d`")
     try:
-        parsed(value if isinstance(value, str) else "", "value", rule.get("format"))
+        parsed(value if isinstance(value, str) else "", "value", form)
     except ValidationError as error:
         return "must be a date" if "not a" in error.message else error.message
     return None

@@ -160,10 +160,9 @@ class Reader:
             if depth > MAX_DEPTH:
                 raise self.wrong(f"it has more than {MAX_DEPTH} times `not`")
             return ("not", self.condition(told[4:], depth + 1))
-        for sign in ("==", "!=", "<=", ">=", "<", ">"):
-            left, found, right = told.partition(sign)
-            if found:
-                return ("sign", sign, self.expression(left), self.expression(right))
+        at, sign = _sign(told)
+        if sign:
+            return ("sign", sign, self.expression(told[:at]), self.expression(told[at + len(sign) :]))
         return self.expression(told)
 
     def expression(self, told: str) -> Piece:
@@ -221,6 +220,21 @@ def _split(text: str, mark: str) -> list[str]:
             parts.append(text[start:at])
             start = at + 1
     return [*parts, text[start:]]
+
+
+def _sign(text: str) -> tuple[int, str]:
+    """The first sign of a comparison that stands outside of quotes, and where; "" if there is none."""
+    quote = ""
+    for at, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif text[at : at + 2] in ("==", "!=", "<=", ">="):
+            return at, text[at : at + 2]
+        elif char in "<>":
+            return at, char
+    return 0, ""
 
 
 def _named(part: str) -> str:

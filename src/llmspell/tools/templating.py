@@ -77,11 +77,17 @@ class _Render:
                 if isinstance(value, _Missing):
                     self.missing(piece[1], scopes)
                 else:
-                    self.put(_text(value))
+                    self.put(self.told(piece[1], value))
             elif kind == "if":
                 self.write(piece[2] if self.holds(piece[1], scopes) else piece[3], scopes)
             else:
                 self.each(piece, scopes)
+
+    def told(self, what: Piece, value: Any) -> str:
+        try:
+            return _text(value)
+        except (TypeError, ValueError):
+            raise ToolError(f"the template has `{_shown(what)}`, which cannot be written as JSON") from None
 
     def each(self, piece: Piece, scopes: list[dict[str, Any]]) -> None:
         _, name, source, body, otherwise = piece
@@ -153,7 +159,7 @@ class _Render:
                 made = FILTERS[what[1]](value, *arguments)
                 self.count(_size(made))
                 return made
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError, LookupError, OverflowError):
                 raise ToolError(f"the filter `{what[1]}` does not go with `{_shown(what[3])}`") from None
         first, *rest = what[1]
         value = next((scope[first] for scope in reversed(scopes) if first in scope), MISSING)

@@ -83,7 +83,10 @@ def formatted(when: datetime, form: str | None) -> str:
     if not form:
         return when.isoformat()
     if form.endswith(" GMT"):
-        when = when.astimezone(UTC)
+        try:
+            when = when.astimezone(UTC)
+        except OverflowError:
+            raise ValidationError("the time is one that no calendar has in UTC", hint="years are 1 to 9999") from None
     return when.strftime(_checked(form))
 
 

@@ -83,7 +83,7 @@ class AgentInput(NamedTuple):
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """All media of all messages, in order."""
+        """All media of all messages, in order. One of a file has `data` once it is `loaded()`."""
         return tuple(one for message in self.messages for one in message.media)
 
 

@@ -139,23 +139,19 @@ class MediaContent:
         The ValidationError for what is none says at which character.
         """
         name = "MediaContent.from_base64"
-        pieces = (text,) if isinstance(text, str | bytes) else text
-        largest = min(LIMITS[kind_of(declared_type(mime_type, None, name) or "video")], LARGEST_CALL)
-        decoder, data = Base64Decoder(), []
-        size = 0
-        if not isinstance(pieces, Iterable):
+        if not isinstance(text, Iterable):
             raise _no_base64(text)
-        for piece in pieces:
+        largest = min(LIMITS[kind_of(declared_type(mime_type, None, name) or "video")], LARGEST_CALL)
+        decoder, whole = Base64Decoder(), bytearray()
+        for piece in (text,) if isinstance(text, str | bytes) else text:
             if not isinstance(piece, str | bytes):
                 raise _no_base64(piece)
             if len(piece) > largest * 2:
                 raise _too_much(name, largest)
-            size += len(got := decoder.feed(piece))
-            if size > largest:
+            whole += decoder.feed(piece)
+            if len(whole) > largest:
                 raise _too_much(name, largest)
-            data.append(got)
-        data.append(decoder.end())
-        whole = data[0] if len(data) == 2 and not data[1] else b"".join(data)
+        whole += decoder.end()
         return cls._of_bytes(whole, None, mime_type, name, filename, detail)
 
     @classmethod
@@ -192,7 +188,6 @@ class MediaContent:
         with media_files.window(known) as read:
             found = look(read, known.size, None, told, known.shown, filename.rpartition(".")[2])
         metadata = metadata_of(found.kind, found.facts, known.size)
-        filename = os.fsencode(filename).decode("utf-8", "replace")
         return _made(
             found.kind, found.mime_type, metadata, known.size, file=known, filename=filename, detail=detail
         )  # fmt: skip
@@ -227,17 +222,19 @@ class MediaContent:
         """What a model or a tool gave. Whatever its bytes are it is taken; `metadata` tell what they do."""
         if isinstance(media, Referred):
             return media.content
-        if media.data is None:
-            return cls.from_url(media.url or "", media.mime_type, detail=media.detail)
+        size = media.size
         try:
-            made = cls._of_bytes(media.data, None, media.mime_type, "Media", media.filename, media.detail)
-        except ValidationError:
-            size = len(media.data)
-            facts = metadata_of(media.kind, {}, size)
-            return _made(
-                media.kind, media.mime_type, facts, size, data=media.data, filename=media.filename, detail=media.detail
-            )
-        return made
+            if media.data is not None:
+                return cls._of_bytes(media.data, None, media.mime_type, "Media", media.filename, media.detail)
+        except ValidationError:  # it is none of what is known: it is what it is said to be
+            pass
+        if media.data is None and media.url is None:
+            raise ValidationError("a medium without bytes and without an address is none")
+        facts = metadata_of(media.kind, {}, size)
+        named, detail = media.filename, media.detail if media.detail in _DETAILS else None
+        return _made(
+            media.kind, media.mime_type, facts, size, data=media.data, url=media.url, filename=named, detail=detail
+        )  # fmt: skip
 
     @classmethod
     def from_pil(cls, image: Any, format: ImageFormat | str = "png", *, detail: str | None = None) -> MediaContent:
@@ -400,8 +397,11 @@ class MediaContent:
         return told_of(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The same with the bytes as base64, in `base64`: it can be written as JSON."""
+        """The same with the bytes as base64, in `base64`: it can be written as JSON. Raises ValidationError for a file
+        whose path is no text."""
         told = self.to_dict()
+        if self._file is not None:
+            _encoded(self._file.path)
         if "data" in told:
             told["base64"] = base64.b64encode(told.pop("data")).decode("ascii")
         return told
@@ -471,6 +471,8 @@ def _made(
         raise ValidationError(f"`detail` must be low, high or auto, not {one_line(repr(detail), 60)}")
     if filename is not None and not isinstance(filename, str):
         raise ValidationError(f"`filename` must be a text, not a {type(filename).__name__}")
+    if filename is not None and not filename.isascii():
+        filename = filename.encode("utf-8", "replace").decode()  # half of a surrogate pair can be told to nobody
     return _restored(data, file, detail, filename, kind, metadata, mime_type, size, url)
 
 

@@ -188,19 +188,17 @@ def read_whole(known: FileReference) -> bytes:
 def read_open(file: BinaryIO, largest: int, name: str) -> bytes:
     """What is left of an open file, of which no more is read than *largest* bytes and one. Raises ValidationError."""
     most = largest + 1
-    pieces: list[bytes] = []
-    size = 0
+    data = bytearray()  # and no list of pieces: there may be one a byte
     with telling(name, "read"):
         _check_left(file, largest, name)
-        while size < most:
-            piece: Any = file.read(min(PIECE, most - size))
+        while len(data) < most:
+            piece: Any = file.read(min(PIECE, most - len(data)))
             if not isinstance(piece, bytes | bytearray | memoryview):
                 what = "nothing to read now" if piece is None else f"a {type(piece).__name__} to read, and no bytes"
                 raise ValidationError(f"`{name}`: the file gave {what}", hint='open it with "rb"')
             if not piece:
-                return b"".join(pieces)
-            pieces.append(bytes(piece))
-            size += len(piece)
+                return bytes(data)
+            data += piece
     raise ValidationError(f"`{name}` has more than {largest} bytes", hint="refer to it by its path")
 
 
@@ -229,8 +227,8 @@ def write_all(file: BinaryIO, data: bytes) -> int:
     return len(data)
 
 
-def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
-    """Writes them to *path* at once: whoever reads sees what was there before, or all of it. Gives how many bytes.
+def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
+    """Writes them to *path* at once: whoever reads sees what was there before, or all of it.
 
     Raises PermissionDeniedError, NotFoundError where there is no such folder, ValidationError; what *pieces* raises
     passes, and then nothing is there but what was.
@@ -249,9 +247,8 @@ def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
                 with suppress(FileNotFoundError):
                     if hasattr(os, "fchmod"):
                         os.fchmod(number, os.stat(target).st_mode & 0o777)
-                written = 0
                 for piece in pieces:
-                    written += file.write(piece)
+                    file.write(piece)
                 file.flush()
                 os.fsync(number)
             os.replace(beside, target)
@@ -259,4 +256,3 @@ def save(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
             with suppress(OSError):
                 os.unlink(beside)
             raise
-    return written

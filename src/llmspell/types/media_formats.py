@@ -18,6 +18,7 @@ __all__ = [
     "ImageFormat",
     "ImageMetadata",
     "Metadata",
+    "NamedFormat",
     "VideoFormat",
     "VideoMetadata",
     "format_of",
@@ -25,8 +26,9 @@ __all__ = [
 ]
 
 
-class _Named(Enum):
-    """A format: its value is its short name, "png". Other names of it, and either case, are understood."""
+class NamedFormat(Enum):
+    """A format: its value is its short name, "png". mime_type: "image/jpeg". extension: ".jpg". Other names of it, and
+    either case, are understood."""
 
     mime_type: str
     extension: str
@@ -83,7 +85,7 @@ class _Named(Enum):
         )
 
 
-class ImageFormat(_Named):
+class ImageFormat(NamedFormat):
     """Formats of images."""
 
     PNG = "png", "png", "x-png apng"
@@ -95,7 +97,7 @@ class ImageFormat(_Named):
     SVG = "svg", "svg+xml", "x-svg+xml"
 
 
-class AudioFormat(_Named):
+class AudioFormat(NamedFormat):
     """Formats of sound."""
 
     MP3 = "mp3", "mpeg", "x-mp3 mpeg3 x-mpeg mpga"
@@ -106,7 +108,7 @@ class AudioFormat(_Named):
     AAC = "aac", "aac", "x-aac aacp adts"
 
 
-class VideoFormat(_Named):
+class VideoFormat(NamedFormat):
     """Formats of video."""
 
     MP4 = "mp4", "mp4", "m4v x-m4v"
@@ -162,11 +164,13 @@ class AudioMetadata(NamedTuple):
 
 
 class VideoMetadata(NamedTuple):
-    """Of video. width, height: pixels. duration: seconds. frame_rate: pictures a second. codec: of the pictures, "h264"
-    …; audio_codec, sample_rate (Hz), channels: of its sound. size: bytes. None: the head does not tell."""
+    """Of video. width, height: pixels as they are stored. rotation: degrees, clockwise, for showing. duration: seconds.
+    frame_rate: pictures a second. codec: of the pictures, "h264" …; audio_codec, sample_rate (Hz), channels: of its
+    sound. size: bytes. None: the head does not tell."""
 
     width: int | None = None
     height: int | None = None
+    rotation: int | None = None
     duration: float | None = None
     frame_rate: float | None = None
     codec: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmspell._speedups import read_media
-from llmspell.errors import ValidationError, one_line
+from llmspell.errors import LLMSpellError, ValidationError, one_line
 from llmspell.types.media import LIMITS, agree, sniff
 from llmspell.types.media_formats import FORMATS, AudioFormat, ImageFormat, VideoFormat
 
@@ -44,13 +44,14 @@ def kind_of(mime_type: str) -> str:
     return major if major in FORMATS else "file"
 
 
-def check_size(size: int, kind: str, name: str) -> None:
-    """Raises ValidationError for nothing, and for more than is taken of that kind; a text counts as a file."""
+def check_size(size: int, kind: str, name: str, too_large: type[LLMSpellError] = ValidationError) -> None:
+    """Raises ValidationError for nothing, *too_large* for more than is taken of that kind; a text counts as a file."""
     if not size:
-        raise ValidationError(f"`{name}` is empty")
+        raise ValidationError(f"`{name}`: it is empty")
     if size > (limit := LIMITS[kind if kind in LIMITS else "file"]):
-        raise ValidationError(
-            f"`{name}` has {size} bytes; of {kind} at most {limit} are taken", hint="make it smaller, or cut it"
+        raise too_large(
+            f"`{name}`: it has {size} bytes; of {kind} at most {limit} are taken",
+            hint="make it smaller, or give the service its address",
         )
 
 
@@ -62,19 +63,29 @@ def declared_type(declared: str | Format | None, kind: str | None, name: str) ->
         text = declared.mime_type
     elif isinstance(declared, str):
         text = declared.strip().lower()
-        if kind in FORMATS and "/" not in text:
-            text = FORMATS[kind].from_name(text).mime_type
+        if "/" not in text:
+            text = _named(text.removeprefix("."), kind)
     else:
-        raise ValidationError(f"`{name}`: a format is a text, like `png`, or one of ImageFormat and its like")
+        raise ValidationError(f"`{name}`: the format must be a text, like `png` or `image/png`")
     major, _, minor = text.partition("/")
     plain = text.isascii() and major.isalnum() and all(one.isalnum() or one in "+-._;= " for one in minor)
     if not (plain and minor) or len(text) > LONGEST_TYPE:
-        raise ValidationError(f"`{name}`: the MIME type must be like `image/png`, not `{one_line(text, 60)}`")
+        raise ValidationError(f"`{name}`: the format must be like `png` or `image/png`, not `{one_line(text, 60)}`")
     if kind in FORMATS and major != kind:
-        raise ValidationError(f"`{name}`: `{one_line(text, 60)}` is no {kind}'s type")
+        raise ValidationError(f"`{name}`: `{one_line(text, 60)}` is no {kind}'s format")
     if ";" not in text and major in FORMATS:
         text = next((one.mime_type for one in FORMATS[major] if minor in one._names), text)
     return text
+
+
+def _named(name: str, kind: str | None) -> str:
+    """A format's name as a MIME type: of that kind, or of the first that has it; *name* itself where none has."""
+    for known in [FORMATS[kind]] if kind in FORMATS else FORMATS.values():
+        if (found := next((one for one in known if one.value == name), None)) is not None:
+            return found.mime_type
+    if kind in FORMATS:  # by another name, or one of those that have none here
+        return next((one.mime_type for one in FORMATS[kind] if name in one._names), f"{kind}/{name}")
+    return next((one.mime_type for known in FORMATS.values() for one in known if name in one._names), name)
 
 
 def is_text(head: bytes) -> bool:
@@ -89,15 +100,17 @@ def is_text(head: bytes) -> bool:
 
 
 def look(
-    read: Callable[[int, int], bytes], size: int, kind: str | None, declared: str | None, name: str, ending: str = ""
-) -> Looked:
+    read: Callable[[int, int], bytes], size: int, kind: str | None, declared: str | None, name: str, ending: str = "",
+    too_large: type[LLMSpellError] = ValidationError,
+) -> Looked:  # fmt: skip
     """What *read* gives windows of: a function of (offset, length). size: bytes of all of it.
 
     kind: what it must be, None for whatever it is. declared: see `declared_type`. name: what errors call it. ending: of
     a file's name. Raises ValidationError for what is broken, empty or too large, of no known kind, or of another than
     is said.
     """
-    check_size(size, kind or (kind_of(declared) if declared else "video"), name)  # before anything is read
+    first = kind or (kind_of(declared) if declared else "video")
+    check_size(size, first, name, too_large)  # before anything is read
     broken = ""
     try:
         facts = read_media(read, size)
@@ -107,11 +120,9 @@ def look(
     found: str | None = facts.pop("mime_type", None)
     if found is not None and kind in ("audio", "video") and found.startswith(("audio/", "video/")):
         found = f"{kind}/{found.partition('/')[2]}"  # the same container holds either
-    if declared is not None and declared.startswith("text/") and is_text(read(0, min(size, HEAD))):
-        return Looked("file", declared, {})  # a drawing may be told as the text that it is
     if declared is not None and (declared in _SURE if found is None else not agree(found, declared)):
         raise ValidationError(
-            f"`{name}` is said to be {declared}, and its bytes are {found or 'not'}",
+            f"`{name}`: it is said to be {declared}, and its bytes are {found or 'not'}",
             hint="leave the format out: the bytes tell it",
         )
     if kind in FORMATS and found is not None and not found.startswith(f"{kind}/"):
@@ -128,5 +139,5 @@ def look(
     kind = kind_of(mime_type)
     if broken and kind != "file":
         raise ValidationError(f"`{name}`: the {kind} is broken: {broken}")
-    check_size(size, kind, name)
+    check_size(size, kind, name, too_large)
     return Looked(kind, mime_type, facts if kind != "file" else {})

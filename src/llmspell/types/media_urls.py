@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import codecs
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from llmspell.errors import ValidationError, one_line
 from llmspell.types.media_base64 import Base64Decoder
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["DataURL", "parse_data_url"]
 
 LONGEST_HEAD = 1000  # characters before the comma
+BLOCK = 1 << 16  # characters of data that are looked at together
 #: Charsets of texts, by Python's names. Others (utf-7, unicode_escape, idna …) decode to what nobody expects.
 _CHARSETS = frozenset((
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "ascii", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7",
@@ -46,7 +50,7 @@ class DataURL(NamedTuple):
 def parse_data_url(url: str, largest: int) -> DataURL:
     """What a data URL says, `data:image/png;base64,…` or `data:,a%20b`. Raises ValidationError for what is none, or has
     more than *largest* bytes."""
-    text = url.strip() if url[:1].isspace() or url[-1:].isspace() else url
+    text = url.strip()
     if text[:5].lower() != "data:":
         raise ValidationError("a data URL begins with `data:`")
     comma = text.find(",", 5, 5 + LONGEST_HEAD)
@@ -61,16 +65,34 @@ def parse_data_url(url: str, largest: int) -> DataURL:
         raise ValidationError(
             f"character {comma + 2 + body.index('#')} of the data URL is `#`", hint="write it as `%23`"
         )
-    data = _decoded(body) if is_base64 else unquote_to_bytes(body)
+    data = _decoded(body) if is_base64 else b"".join(_unquoted(body))
     if len(data) > largest:
         raise ValidationError(f"the data URL has more than {largest} bytes", hint="put it into a file")
-    charset = next((one[8:].strip("\"' ") for one in options if one[:8].lower() == "charset="), "")
+    charset = next((one[8:] for one in options if one[:8].lower() == "charset="), "")
     return DataURL(mime_type.lower(), charset, data)
+
+
+def _unquoted(body: str) -> Iterator[bytes]:
+    """The bytes of percent escapes, block by block: `unquote_to_bytes` has an object for each escape meanwhile."""
+    at = 0
+    while at < len(body):
+        end = min(at + BLOCK, len(body))
+        if end < len(body) and (cut := body.find("%", end - 2, end)) > 0:  # which is not to be cut in two
+            end = cut
+        try:
+            yield unquote_to_bytes(body[at:end].encode())
+        except UnicodeEncodeError as error:
+            raise ValidationError(
+                f"character {at + error.start + 1} of the data URL's data is half a surrogate pair"
+            ) from None
+        at = end
 
 
 def _decoded(body: str) -> bytes:
     decoder = Base64Decoder()
     try:
-        return decoder.feed(unquote_to_bytes(body) if "%" in body else body) + decoder.end()
+        if "%" in body:
+            return b"".join(map(decoder.feed, _unquoted(body))) + decoder.end()
+        return decoder.feed(body) + decoder.end()
     except ValidationError as error:
         raise ValidationError(f"the data URL is broken: {error.message}", hint=error.hint) from None

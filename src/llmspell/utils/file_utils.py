@@ -25,6 +25,7 @@ from llmspell.errors import (
     ValidationError,
     one_line,
 )
+from llmspell.utils.places import read_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,7 +138,7 @@ def read_bytes(path: str | os.PathLike[str], largest: int = 64 << 20) -> bytes:
     """A whole file of at most *largest* bytes. Raises NotFoundError, PermissionDeniedError, ValidationError."""
     try:
         with open(path, "rb") as file:
-            data = file.read(largest + 1)
+            data = read_most(file, largest + 1) or b""
     except (OSError, ValueError) as error:
         raise _told(error if isinstance(error, OSError) else OSError(str(error)), path, "read") from error
     if len(data) > largest:

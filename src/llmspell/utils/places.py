@@ -18,6 +18,7 @@ from llmspell.errors import LimitError, LLMSpellError, NotFoundError, Permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
 __all__ = [
     "LARGEST_READ",
@@ -31,6 +32,7 @@ __all__ = [
     "is_of_processes",
     "open_file",
     "read",
+    "read_most",
     "size",
     "text_of",
     "write",
@@ -180,11 +182,24 @@ def read(place: Place, *, largest: int = LARGEST_READ) -> bytes:
     """A file's bytes. Raises as `open_file` does."""
     number = open_file(place, largest=largest)
     with _telling(place, "read"), open(number, "rb") as file:
-        data = file.read(largest + 1)
+        data = read_most(file, largest + 1)
         if data is None:  # one of the kernel's, which would wait for something to be told
             raise BlockingIOError(errno.EAGAIN, "it has nothing to read now")
     if len(data) > largest:  # it has grown, or does not know its size
         raise LimitError(f"`{one_line(place.shown, 200)}` has more than {largest} bytes", hint="read it in pieces")
+    return data
+
+
+def read_most(file: BufferedReader, most: int) -> bytes | None:
+    """What *file* has, at most *most* bytes; None where it has nothing to read now and would wait.
+
+    Python takes memory for all that is asked for, and gives back what was too much: a file is asked for as much as it
+    says it has, and one byte that tells whether it has grown since, or does not know.
+    """
+    told = os.fstat(file.fileno()).st_size
+    data: bytes | None = file.read(min(told + 1, most))
+    if data and told < len(data) < most:
+        data += file.read(most - len(data)) or b""
     return data
 
 

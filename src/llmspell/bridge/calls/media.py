@@ -6,9 +6,11 @@ import binascii
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmspell._speedups import media_facts
+from llmspell._speedups import read_media
 from llmspell.errors import LimitError, NotFoundError, ValidationError, one_line
-from llmspell.types.media import LARGEST_CALL, LIMITS, agree, sniff
+from llmspell.types.media import LARGEST_CALL
+from llmspell.types.media_formats import FORMATS, format_of, metadata_of
+from llmspell.types.media_look import Looked, declared_type, kind_of, look
 from llmspell.utils import places
 
 if TYPE_CHECKING:
@@ -17,17 +19,8 @@ if TYPE_CHECKING:
     from llmspell.bridge.run import Run
     from llmspell.utils.places import Place
 
-HEAD = 65536  # bytes that are looked at
 LARGEST_READ = LARGEST_CALL  # bytes of a file that are ever read into memory
 MOST_FILES = 10_000  # of one run
-#: What a format is called, where its name is not the MIME type's second half.
-FORMATS = {
-    "jpg": "jpeg", "mp3": "mpeg", "m4a": "mp4", "mov": "quicktime", "mkv": "x-matroska", "avi": "x-msvideo",
-    "tif": "tiff", "wave": "wav", "x-wav": "wav", "svg": "svg+xml",
-}  # fmt: skip
-#: What always begins as it is known to.
-SURE = ("image/png", "image/jpeg", "image/gif", "image/webp")
-SHORT = {"mpeg": "mp3", "quicktime": "mov", "x-matroska": "mkv", "x-msvideo": "avi", "svg+xml": "svg"}
 
 
 class FileMedia(NamedTuple):
@@ -46,80 +39,34 @@ def _raw(data: Any, name: str) -> bytes:
     return data
 
 
-def _kind(mime_type: str) -> str:
-    major = mime_type.partition("/")[0]
-    return major if major in ("image", "audio", "video") else "file"
+def _told(read: Callable[[int, int], bytes], size: int, kind: str | None, declared: Any, name: str) -> dict[str, Any]:
+    """What a script sees of a medium. kind: what it must be, None for whatever it is. Raises ValidationError, and
+    LimitError for one that is too large."""
+    kind = kind if kind in FORMATS else None
+    return _fields(look(read, size, kind, declared_type(declared, kind, name), name, too_large=LimitError), size)
 
 
-def _check_size(size: int, kind: str, name: str) -> None:
-    if not size:
-        raise ValidationError(f"`{name}`: it is empty")
-    if size > LIMITS[kind]:
-        raise LimitError(
-            f"`{name}`: it has {size} bytes; of {kind} at most {LIMITS[kind]} are taken",
-            hint="make it smaller, or give the service its address",
-        )
+def _fields(seen: Looked, size: int) -> dict[str, Any]:
+    named = format_of(seen.mime_type)
+    metadata = metadata_of(seen.kind, seen.facts, None)
+    facts = {} if metadata is None else {k: v for k, v in metadata._asdict().items() if v is not None}
+    return {
+        "type": seen.kind,
+        "format": named.value if named is not None else seen.mime_type.partition("/")[2],
+        "mime_type": seen.mime_type,
+        "size": size,
+        "metadata": facts,
+    }
 
 
-def _declared(declared: Any, kind: str, name: str) -> str | None:
-    """A format or MIME type that was said, as a MIME type."""
-    if declared is None:
-        return None
-    text = declared.strip().lower() if isinstance(declared, str) else ""
-    major, slash, minor = text.partition("/")
-    if not slash:
-        major, minor = kind, text.removeprefix(".")
-    if not minor or len(text) > 100 or not all(c.isascii() and (c.isalnum() or c in "+-.") for c in major + minor):
-        raise ValidationError(f"`{name}`: the format must be like `png` or `image/png`")
-    if kind in ("image", "audio", "video") and major != kind:
-        raise ValidationError(f"`{name}`: `{one_line(text, 60)}` is no {kind}'s format")
-    return f"{major}/{FORMATS.get(minor, minor)}"
-
-
-def _told(head: bytes, size: int, kind: str | None, declared: str | None, name: str) -> dict[str, Any]:
-    """What a script sees of a medium. kind: what it must be, None for whatever it is. Raises ValidationError."""
-    found = sniff(head)
-    if found is not None and kind in ("audio", "video") and found.startswith(("audio/", "video/")):
-        found = f"{kind}/{found.partition('/')[2]}"  # the same container holds either
-    if declared is not None and (declared in SURE if found is None else not agree(found, declared)):
-        raise ValidationError(
-            f"`{name}`: it is said to be {declared}, and its bytes are {found or 'not'}",
-            hint="leave the format out: the bytes tell it",
-        )
-    if kind in ("image", "audio", "video") and found is not None and not found.startswith(f"{kind}/"):
-        raise ValidationError(f"`{name}`: the bytes are {found}, and no {kind}")
-    mime_type = declared or found
-    if mime_type is None:
-        if kind is not None and kind != "file":
-            raise ValidationError(
-                f"`{name}`: the bytes are no {kind} that is known", hint='say its format: `"png"`, if it is one'
-            )
-        mime_type = "text/plain" if _is_text(head) else "application/octet-stream"
-    kind = _kind(mime_type)
-    _check_size(size, kind, name)
-    try:
-        metadata = media_facts(head, found) if found is not None else {}
-    except ValueError as error:
-        raise ValidationError(f"`{name}`: the {kind} is broken: {error}") from None
-    minor = mime_type.partition("/")[2]
-    format_ = SHORT.get(minor, minor)
-    return {"type": kind, "format": format_, "mime_type": mime_type, "size": size, "metadata": metadata}
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return error.start >= len(data) - 3 > 0 and b"\0" not in data
-    return b"\0" not in data
+def _window(raw: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, length: raw[offset : offset + length]
 
 
 def _of_bytes(run: Run, name: str, kind: str, data: Any, declared: Any) -> dict[str, Any]:
     """What the bytes are that a script has."""
     raw = _raw(data, name)
-    _check_size(len(raw), kind, name)
-    told = _told(raw[:HEAD], len(raw), kind, _declared(declared, kind, name), name)
-    return told
+    return _told(_window(raw), len(raw), kind, declared, name)
 
 
 def _of_base64(run: Run, text: Any, declared: Any) -> dict[str, Any]:
@@ -132,21 +79,17 @@ def _of_base64(run: Run, text: Any, declared: Any) -> dict[str, Any]:
         raw = binascii.a2b_base64("".join(text.split()).encode("ascii"), strict_mode=True)
     except (ValueError, UnicodeError):
         raise ValidationError(f"`{name}`: that is not base64") from None
-    told = _told(raw[:HEAD], len(raw), None, _declared(declared, "application", name), name)
-    return {**told, "data": raw}
+    return {**_told(_window(raw), len(raw), None, declared, name), "data": raw}
 
 
 def _of_output(run: Run, data: Any, mime_type: str) -> dict[str, Any]:
     """What a model made; whatever it is, it is taken."""
     raw = _raw(data, "Media")
-    found = sniff(raw[:HEAD]) or mime_type
     try:
-        metadata = media_facts(raw[:HEAD], found)
+        facts = read_media(_window(raw), len(raw))
     except ValueError:
-        metadata = {}
-    minor = mime_type.partition("/")[2]
-    told = {"type": _kind(mime_type), "format": SHORT.get(minor, minor), "mime_type": mime_type}
-    return {**told, "size": len(raw), "metadata": metadata}
+        facts = {}
+    return _fields(Looked(kind_of(mime_type), mime_type, facts), len(raw))
 
 
 async def _of_file(run: Run, path: Any, declared: Any) -> dict[str, Any]:
@@ -160,19 +103,24 @@ async def _of_file(run: Run, path: Any, declared: Any) -> dict[str, Any]:
     if len(run.media) >= MOST_FILES:
         raise LimitError(f"the script has more than {MOST_FILES} media of files")
     place = await run.permissions.place("read", text, by=name)
-    told = await asyncio.to_thread(_look, place, _declared(declared, "application", name), name)
+    told = await asyncio.to_thread(_look, place, declared, name)
     number = len(run.media) + 1
     run.media[number] = FileMedia(place, told["size"], told["mime_type"])
     return {**told, "filename": places.text_of(os.path.basename(place.path)), "file": number}
 
 
-def _look(place: Place, declared: str | None, name: str) -> dict[str, Any]:
+def _look(place: Place, declared: Any, name: str) -> dict[str, Any]:
     number = places.open_file(place)
-    with open(number, "rb") as file:
-        size = os.fstat(number).st_size
-        if size > max(LIMITS.values()):
-            raise LimitError(f"`{name}`: it has {size} bytes, more than {max(LIMITS.values())}")
-        return _told(file.read(HEAD), size, None, declared, name)
+    with open(number, "rb", buffering=0) as file:
+
+        def read(offset: int, length: int) -> bytes:
+            try:
+                file.seek(offset)
+                return file.read(length) or b""
+            except OSError as error:
+                raise ValidationError(f"`{name}`: it cannot be read: {one_line(str(error), 120)}") from None
+
+        return _told(read, os.fstat(number).st_size, None, declared, name)
 
 
 class Reader:

@@ -231,14 +231,12 @@ end
 
 methods.invoke = methods.execute
 
--- A stream that nobody can reach any more is closed and forgotten; one that is just being opened is not reached yet,
--- and the script may be interrupted there.
-local reachable, was_reachable = setmetatable({}, { __mode = "v" }), {}
+-- A stream that nobody can reach any more is closed and forgotten.
+local reachable = setmetatable({}, { __mode = "v" })
 
 host.after_collection(function()
   for _, id in next, ask("stream.known") do
-    if was_reachable[id] and reachable[id] == nil then
-      was_reachable[id] = nil
+    if reachable[id] == nil then
       ask("stream.forget", id)
     end
   end
@@ -276,7 +274,6 @@ local function open_stream(id)
     return deliver(id)
   end)
   reachable[id] = co
-  was_reachable[id] = true
   host.streams[co] = {
     collect = function()
       return output(ask("stream:collect", id))
