@@ -157,7 +157,7 @@ class Soak:
     async def _job(self, number: int) -> None:
         dice = Random(f"{self.options.seed} {number}")
         names, weights = self._drawn
-        name = dice.choices(names, weights)[0]
+        name = names[number - 1] if number <= len(names) else dice.choices(names, weights)[0]  # each once, to begin
         title = f"job {number} ({name})"
         self._watchdog.begin(number, title)
         try:
@@ -188,7 +188,7 @@ class Soak:
 
     def _count(self) -> None:
         self.series.add(self.seconds(), *counted(self.world.folder))
-        if self.seconds() < self.options.seconds * self.options.warm:
+        if self.seconds() < self.options.seconds * self.options.warm or self._number <= len(self._drawn[0]):
             self.series.warm = len(self.series.times)
         elif self.options.trace and not tracemalloc.is_tracing():
             tracemalloc.start(8)
