@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,11 @@ HERE = Path(__file__).resolve().parents[1]
 #: What a leak shows in, where that is not the count of its name.
 SHOWS = {"objects": "soak.leaks._Kept"}
 
-pytestmark = [pytest.mark.compiled, pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc")]
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with"),
+]
 
 
 def soaked(tmp_path: Path, *words: str) -> tuple[int, dict[str, Any], str]:
@@ -34,10 +39,10 @@ def soaked(tmp_path: Path, *words: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_mixed_work_leaves_nothing_behind_and_every_stream_has_its_end(tmp_path: Path) -> None:
-    code, seen, said = soaked(tmp_path, "--minutes", "0.14", "--every", "0.9", "--load", "2", "--memory", "8")
+    code, seen, said = soaked(tmp_path, "--minutes", "0.17", "--every", "0.9", "--load", "2", "--memory", "8")
     assert (code, seen["failures"]) == (0, []), said
     assert [one for one in seen["growths"] if one["failed"]] == [], said
-    assert set(seen["jobs"]) >= {name for name, (_, weight) in JOBS.items() if weight > 2}
+    assert set(seen["jobs"]) == set(JOBS) - {"embedded model"}
     assert len(seen["faults"]) > 0.9 * len(FAULTS)
     assert set(seen["requests"]) >= {"openai", "openai-responses", "anthropic", "gemini", "ollama"}
     assert seen["streams"] > 100
@@ -109,7 +114,7 @@ def test_ctrl_c_ends_it_with_what_it_has_seen() -> None:
         assert lines[0] == "soak: seed 5, 60 min, load 0.4\n"
         os.kill(process.pid, signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
-    assert rest.rstrip().endswith("stopped early; nothing was wrong")
+    assert rest.rstrip().endswith("nothing was wrong; stopped before its time by SIGINT")
     assert process.returncode == 130
 
 

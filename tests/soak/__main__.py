@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import sys
 
 if not __package__:  # run as a folder: what is beside it are its siblings
@@ -33,6 +34,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--trace", action="store_true", help="say where memory grew, at twice the time")
     parser.add_argument("--json", metavar="FILE", help="where the numbers go")
     given = parser.parse_args(words)
+    if not os.path.isdir("/proc/self/fd") or shutil.which("openssl") is None:
+        parser.error("it counts what Linux's /proc tells, and needs openssl for a certificate")
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     print(f"soak: seed {seed}, {given.minutes:g} min, load {given.load:g}", flush=True)
     report = soak(
@@ -45,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
     if given.json:
         with open(given.json, "w", encoding="utf-8") as file:
             json.dump(report.to_dict(), file, indent=1, ensure_ascii=False)
-    return 1 if report.failed else 130 if report.stopped else 0
+    return 1 if report.failed else 130 if report.stopped_by else 0
 
 
 if __name__ == "__main__":

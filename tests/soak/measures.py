@@ -38,6 +38,7 @@ COUNTS: dict[str, float] = {
 }
 #: Types of objects that are looked at one by one are those with more than so many; a growth below it is none either.
 MOST_OBJECTS = 150
+OF_A_MODULE = 100  # objects of one type that an import brings: some are late
 CLOCK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SAMPLED = 60  # of a series, for the slope: pairs are counted by the square
@@ -166,6 +167,7 @@ def counted(folder: str) -> tuple[dict[str, float], Counter[str]]:
     told["Lua states"] = sum(map(is_state, map(type, gc.get_objects())))
     told["generators"] = objects["builtins.generator"] + objects["builtins.coroutine"]
     told["generators"] += objects["builtins.async_generator"]
+    told["modules"] = len(sys.modules)
     told["memory"] = resident()
     told["blocks"] = sys.getallocatedblocks()
     return told, objects
@@ -209,7 +211,9 @@ class Series:
         told = [growth_of("memory", *self.of("memory"), memory)]
         told.append(growth_of("blocks", *self.of("blocks"), memory * 1e6 / 128))
         told += [growth_of(name, *self.of(name), allowed) for name, allowed in COUNTS.items()]
+        modules = self.of("modules")[1]
+        allowed = MOST_OBJECTS + OF_A_MODULE * (modules[-1] - modules[0])
         for name, kept in self.objects.items():
             if max(kept) > MOST_OBJECTS:
-                told.append(growth_of(name, *self.of(name), MOST_OBJECTS))
+                told.append(growth_of(name, *self.of(name), allowed))
         return told

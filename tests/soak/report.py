@@ -24,7 +24,10 @@ TOLD = ("memory", "sockets", "tasks", "threads", "files", "pipes", "children", "
 
 
 class Report:
-    """Fills while the soak runs. failures: texts; growths: of what was counted; stopped: whether before its time."""
+    """Fills while the soak runs.
+
+    failures: texts. growths: of what was counted. stopped_by: whose word ended it before its time, or "".
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -37,7 +40,7 @@ class Report:
         self.growths: list[Growth] = []
         self.moments: dict[str, dict[str, float]] = {}
         self.seconds = 0.0
-        self.stopped = False
+        self.stopped_by = ""
 
     @property
     def failed(self) -> bool:
@@ -120,7 +123,9 @@ class Report:
             lines += [f"  {why}" for why in self.failures]
             lines += [f"  {growth}, of which {growth.allowed:.4g} may be" for growth in self.growths if growth.failed]
         else:
-            lines.append("\nstopped early; nothing was wrong" if self.stopped else "\nnothing was wrong")
+            lines.append("\nnothing was wrong")
+        if self.stopped_by:
+            lines[-1] += f"; stopped before its time by {self.stopped_by}"
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +133,7 @@ class Report:
         return {
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
-            "stopped": self.stopped,
+            "stopped_by": self.stopped_by,
             "failed": self.failed,
             "failures": self.failures,
             "jobs": dict(self.jobs),

@@ -90,15 +90,16 @@ class Soak:
 
     # ---- its end
 
-    def stop(self) -> None:
-        """Ends it after the jobs that run."""
+    def stop(self, by: str) -> None:
+        """Ends it after the jobs that run. by: whose word it is."""
+        self.report.stopped_by = self.report.stopped_by or by
         self._stopped.set()
 
     def _hung(self, name: str) -> None:
         self.report.fail(f"{name} hung")
 
         def end() -> None:
-            self.stop()
+            self.stop("the watchdog")
             for task in self._running:
                 task.cancel()
 
@@ -156,7 +157,7 @@ class Soak:
     async def _job(self, number: int) -> None:
         dice = Random(f"{self.options.seed} {number}")
         names, weights = self._drawn
-        name = dice.choices(names, weights)[0]
+        name = names[number - 1] if number <= len(names) else dice.choices(names, weights)[0]  # each once, to begin
         title = f"job {number} ({name})"
         self._watchdog.begin(number, title)
         try:
@@ -187,7 +188,7 @@ class Soak:
 
     def _count(self) -> None:
         self.series.add(self.seconds(), *counted(self.world.folder))
-        if self.seconds() < self.options.seconds * self.options.warm:
+        if self.seconds() < self.options.seconds * self.options.warm or self._number <= len(self._drawn[0]):
             self.series.warm = len(self.series.times)
         elif self.options.trace and not tracemalloc.is_tracing():
             tracemalloc.start(8)
@@ -222,7 +223,7 @@ async def _within(options: Options, folder: str) -> Report:
     loop = asyncio.get_running_loop()
     watched = Unheard(made.report.fail)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, made.stop)
+        loop.add_signal_handler(number, made.stop, number.name)
     try:
         await made.run()
     finally:
@@ -233,7 +234,6 @@ async def _within(options: Options, folder: str) -> Report:
         made.report.fail(said)
     await made.report.left_behind()
     watched.close()
-    made.report.stopped = made.seconds() < options.seconds and not made.report.failures
     return made.report
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmspell._speedups import Handing, Place
+from llmspell.errors import InternalError
 from llmspell.utils import logs
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ class Streams:
     def wait(self, driver: Driver, number: int, fiber: Fiber, args: list[Any]) -> None:
         """A fiber asks for the next chunks: all that are ready, at least one; nothing at the end."""
         one = self.known.get(args[0])
-        if one is None:
-            driver.wake(number, True, None)
+        if one is None:  # nobody should be able to ask; an end that looks like a good one would be worse than this
+            driver.wake(number, False, InternalError(f"there is no stream {args[0]}"))
             return
         one.owned = True
         one.waiter = number
