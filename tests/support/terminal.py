@@ -73,6 +73,9 @@ def start(
     return subprocess.Popen([*COMMAND, *args], cwd=cwd, env=env or environment(), **pipes)
 
 
+FRAME = b"\x1b[?2026h", b"\x1b[?2026l"  # its beginning and its end, where a terminal shows it as a whole
+
+
 class Screen(pyte.Screen):
     """One that joins no emoji, as many terminals do; pyte's own draws nothing of what follows a joiner."""
 
@@ -173,7 +176,13 @@ class Terminal:
     # ---- what a person does
 
     def resize(self, columns: int, rows: int) -> None:
-        """The window gets another size; lines go at its foot, as in terminals, and not at its head, as in pyte."""
+        """The window gets another size; lines go at its foot, as in terminals, and not at its head, as in pyte.
+
+        What was drawn for the old one is taken in first, to the end of its frame.
+        """
+        while select.select([self._master], [], [], 0)[0] or self.raw.count(FRAME[0]) != self.raw.count(FRAME[1]):
+            if not self._read(PATIENCE):
+                break
         for line in range(rows, self.screen.lines):
             self.screen.buffer.pop(line, None)
         self.screen.lines = min(rows, self.screen.lines)
