@@ -22,6 +22,8 @@ from support.tool_turns import CALLING
 if TYPE_CHECKING:
     from support.loopback import Request
 
+pytestmark = pytest.mark.once
+
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
 REFUSED = reply(b'{"error": {"message": "no such key"}}', 401, sized=True)
 

@@ -23,6 +23,8 @@ from support.weights import needs_engine, real_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.once
+
 LAST = re.compile(r"7 tokens in · \d+ out( · [\d.,]+ tokens/s)? · first token [\d.]+ s · [\d.]+ s")
 CHAT = ["chat", "--model", "openai/m"]
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"

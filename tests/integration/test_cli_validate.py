@@ -16,6 +16,8 @@ from llmspell.bridge.lint import problems, project
 from support.lua_words import ROOT
 from support.terminal import COMMAND, Terminal, environment, llmspell
 
+pytestmark = pytest.mark.once
+
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "validate.json").read_text(encoding="utf-8"))
 WRONG = "local a = Agent.create{ modle = 'é' }\nprint(a.nam, reslut)\n"
 

@@ -23,6 +23,8 @@ from support.terminal import llmspell, start
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.once
+
 FORMS = ("json", "jsonl")
 KINDS = sorted(errors._BY_KIND)
 
