@@ -78,7 +78,7 @@ class Watch:
             if got is None:
                 continue
             if self._finished:  # it came here all the same, since another was on its way to the main thread
-                os.kill(os.getpid(), got.si_signo)
+                os.kill(os.getpid(), got.si_signo)  # type: ignore[unreachable]  # another thread has said so meanwhile
                 return
             self._take(got.si_signo)
 
